@@ -1,0 +1,179 @@
+package protocol
+
+import (
+	"strings"
+	"time"
+)
+
+// Subjects of the bus. Every fact has one owner that keeps repeating it; a
+// server that starts asks on the subject's "ask" and hears everyone at once.
+//
+//	keys                        KeySet           web, every 10 s and on keys.ask
+//	keys.ask                    —                asks for keys
+//	zone.Z.mmr.M.state          MMRState         router M, every second and on zone.Z.ask
+//	zone.Z.mmr.M.leg            LegState         router M, on change, every 5 s and on zone.Z.ask
+//	zone.Z.mmr.M.admit          AdmitRequest → AdmitAnswer
+//	zone.Z.ask                  —                asks zone Z's routers for state and legs
+//	hub.zone.Z.controller.C     ControllerState  controller C, every second and on hub.ask
+//	hub.ask                     —                asks all controllers for their state
+//	meeting.M.command           MeetingCommand   web or a leg → the meeting's legs
+//	web.meeting.ended           MeetingEnded → Empty   a leg → any web (queue group)
+const (
+	SubjectKeys         = "keys"
+	SubjectKeysAsk      = "keys.ask"
+	SubjectHubAsk       = "hub.ask"
+	SubjectMeetingEnded = "web.meeting.ended"
+	// SubjectControllers matches the state of every controller.
+	SubjectControllers = "hub.zone.*.controller.*"
+	// QueueWeb is the queue group in which web nodes answer requests.
+	QueueWeb = "web"
+)
+
+// SubjectZoneAsk asks a zone's routers to repeat themselves.
+func SubjectZoneAsk(zone string) string { return "zone." + zone + ".ask" }
+
+// SubjectMMRState is where a router repeats its state; mmr may be "*".
+func SubjectMMRState(zone, mmr string) string { return "zone." + zone + ".mmr." + mmr + ".state" }
+
+// SubjectLeg is where a router repeats its legs; mmr may be "*".
+func SubjectLeg(zone, mmr string) string { return "zone." + zone + ".mmr." + mmr + ".leg" }
+
+// SubjectAdmit is where a router is asked to admit a participant.
+func SubjectAdmit(zone, mmr string) string { return "zone." + zone + ".mmr." + mmr + ".admit" }
+
+// SubjectController is where a controller repeats its zone's state.
+func SubjectController(zone, controller string) string {
+	return "hub.zone." + zone + ".controller." + controller
+}
+
+// SubjectMeetingCommand is where a meeting's legs take commands.
+func SubjectMeetingCommand(meeting string) string { return "meeting." + meeting + ".command" }
+
+// ValidID reports whether s can be an id of a zone, server or meeting: 1 to
+// 63 lower-case letters, digits and hyphens, so that it can stand in a
+// subject and in a host name.
+func ValidID(s string) bool {
+	if s == "" || len(s) > 63 {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// Empty is an answer without content.
+type Empty struct{}
+
+// KeySet holds the public keys (Ed25519, 32 bytes) that verify join tokens,
+// by key id.
+type KeySet struct {
+	Keys map[string][]byte `json:"keys"`
+}
+
+// Health says whether a server takes new work.
+type Health string
+
+// The states of a server.
+const (
+	Healthy  Health = "healthy"
+	Draining Health = "draining"
+	Stopping Health = "stopping" // its last word before it goes
+)
+
+// MMRState is what a multimedia router says of itself every second. A router
+// that has said nothing for 3 s is taken for dead.
+type MMRState struct {
+	ID     string `json:"id"`
+	Zone   string `json:"zone"`
+	Health Health `json:"health"`
+	Load   Load   `json:"load"`
+	// ControlURL is the address of its control channel; LocalControlURL the
+	// plain one for browsers on the same machine, "" if there is none.
+	ControlURL      string `json:"control_url"`
+	LocalControlURL string `json:"local_control_url,omitempty"`
+	Version         string `json:"version"`
+}
+
+// Load is a router's load against its limits.
+type Load struct {
+	CPU              float64 `json:"cpu"`            // share of the cores it may use, 0…1
+	PacketsPerSecond float64 `json:"packets_per_s"`  // in and out
+	EgressBPS        float64 `json:"egress_bps"`     // bits per second
+	Participants     int     `json:"participants"`   //
+	MaxPackets       float64 `json:"max_packets"`    // limits; 0 is none
+	MaxEgressBPS     float64 `json:"max_egress_bps"` //
+	MaxParticipants  int     `json:"max_participants"`
+}
+
+// Value is the load as one number: the worst of its parts against their
+// limits, 0 idle, 1 full.
+func (l Load) Value() float64 {
+	v := l.CPU
+	if l.MaxPackets > 0 {
+		v = max(v, l.PacketsPerSecond/l.MaxPackets)
+	}
+	if l.MaxEgressBPS > 0 {
+		v = max(v, l.EgressBPS/l.MaxEgressBPS)
+	}
+	if l.MaxParticipants > 0 {
+		v = max(v, float64(l.Participants)/float64(l.MaxParticipants))
+	}
+	return v
+}
+
+// LegState says how many participants of a meeting a router carries; 0 means
+// that the leg is gone. A leg not repeated for 15 s is forgotten.
+type LegState struct {
+	MMR          string `json:"mmr"`
+	Meeting      string `json:"meeting"`
+	Participants int    `json:"participants"`
+}
+
+// AdmitRequest asks a router to admit a participant whose token the
+// controller has verified. The router verifies it again.
+type AdmitRequest struct {
+	Token  string     `json:"token"`
+	Offers Offers     `json:"offers"`
+	Client ClientInfo `json:"client"`
+	// Address is the participant's IP address as the controller saw it.
+	Address string `json:"address"`
+}
+
+// AdmitAnswer is the router's part of JoinAnswer.
+type AdmitAnswer struct {
+	Session string `json:"session"`
+	Answers Offers `json:"answers"`
+}
+
+// ControllerState is what a controller says of its zone every second. A
+// controller that has said nothing for 3 s is taken for dead.
+type ControllerState struct {
+	ID         string     `json:"id"`
+	Zone       string     `json:"zone"`
+	ZoneName   string     `json:"zone_name"`
+	URL        string     `json:"url"`
+	LocalURL   string     `json:"local_url,omitempty"` // plain, for browsers on the same machine
+	State      ZoneStatus `json:"state"`
+	Load       float64    `json:"load"`
+	Weight     float64    `json:"weight"`
+	Lat        float64    `json:"lat"`
+	Lon        float64    `json:"lon"`
+	Located    bool       `json:"located"` // Lat and Lon are known
+	OnPremises bool       `json:"on_premises"`
+	// Networks are the CIDRs whose clients get this on-premises zone first.
+	Networks     []string `json:"networks,omitempty"`
+	Routers      int      `json:"routers"`
+	Participants int      `json:"participants"`
+	Version      string   `json:"version"`
+}
+
+// MeetingCommand is something that happens to a whole meeting.
+type MeetingCommand struct {
+	End bool   `json:"end,omitempty"`
+	By  string `json:"by,omitempty"` // participant id of the host, "" when ended over the API
+}
+
+// MeetingEnded tells web that a host has ended a meeting.
+type MeetingEnded struct {
+	Meeting string    `json:"meeting"`
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+}

@@ -1,0 +1,100 @@
+package protocol
+
+import "time"
+
+// Paths of phase 1 and of the meetings API, on web.
+const (
+	PathMeetings = "/api/v1/meetings"
+	PathReports  = "/api/v1/reports"
+	// LookupPath is PathMeetings + "/{number}/lookup".
+)
+
+// LookupRequest asks for the package of one meeting (phase 1).
+// POST /api/v1/meetings/{number}/lookup.
+type LookupRequest struct {
+	Passcode string `json:"passcode,omitempty" maxLength:"64" doc:"The meeting's passcode"`
+	// Invitation is the secret of a host link; it makes the participant a host.
+	Invitation string `json:"invitation,omitempty" maxLength:"128" doc:"The secret of a host link"`
+	Name       string `json:"name" minLength:"1" maxLength:"64" doc:"The name that others see"`
+	// Token is an earlier join token of the same participant for the same
+	// meeting: the answer keeps its participant id and role. It may have
+	// expired up to a day ago.
+	Token  string     `json:"token,omitempty" maxLength:"4096" doc:"An earlier join token, to come back as the same participant"`
+	Client ClientInfo `json:"client,omitempty"`
+}
+
+// ClientInfo says what kind of client is joining.
+type ClientInfo struct {
+	Kind    string `json:"kind,omitempty" enum:"native,web" doc:"native or web"`
+	Version string `json:"version,omitempty" maxLength:"64"`
+	OS      string `json:"os,omitempty" maxLength:"64"`
+}
+
+// Package is what web prepares for one client: everything it needs to enter
+// the meeting. Zones are ordered best first.
+type Package struct {
+	Meeting     MeetingInfo `json:"meeting"`
+	Participant Identity    `json:"participant"`
+	// Token is the signed join token (EdDSA JWT, see JoinClaims).
+	Token          string    `json:"token"`
+	TokenExpiresAt time.Time `json:"token_expires_at"`
+	Zones          []Zone    `json:"zones"`
+	Tunnels        []Tunnel  `json:"tunnels"`
+	// WebClient is the address at which a browser joins this meeting.
+	WebClient string `json:"web_client"`
+	// Seen is how web saw the request arrive.
+	Seen Seen `json:"seen"`
+}
+
+// MeetingInfo is what a participant may know of a meeting before joining.
+type MeetingInfo struct {
+	ID          string     `json:"id"`
+	Number      string     `json:"number"`
+	Topic       string     `json:"topic"`
+	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
+}
+
+// Role is a participant's role in a meeting.
+type Role string
+
+// The roles.
+const (
+	Host  Role = "host"
+	Guest Role = "participant"
+)
+
+// Identity is who the participant is in this meeting.
+type Identity struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+}
+
+// Zone is a meeting zone on offer.
+type Zone struct {
+	ID          string       `json:"id"`
+	Name        string       `json:"name"`
+	OnPremises  bool         `json:"on_premises,omitempty"`
+	Weight      float64      `json:"weight"`      // operator's preference; milliseconds added to the zone's measured round trip, 0 by default
+	Load        float64      `json:"load"`        // 0 idle … 1 full
+	DistanceKM  float64      `json:"distance_km"` // from where web believes the client is; -1 unknown
+	Controllers []Controller `json:"controllers"`
+}
+
+// Controller is one zone controller. URL is its base, https://host[:port].
+type Controller struct {
+	ID  string `json:"id"`
+	URL string `json:"url"`
+}
+
+// Tunnel is one HTTP tunnel.
+type Tunnel struct {
+	ID  string `json:"id"`
+	URL string `json:"url"`
+}
+
+// Seen is how the lookup request arrived at web.
+type Seen struct {
+	Address   string   `json:"address"`             // IP address without port
+	Forwarded []string `json:"forwarded,omitempty"` // Via, Forwarded and X-Forwarded-For headers, as "Name: value"
+}

@@ -1,0 +1,50 @@
+package protocol
+
+// Paths of phases 2 and 3, on zone controllers, and of the control channel,
+// on multimedia routers.
+const (
+	PathProbe   = "/zone/v1/probe"
+	PathJoin    = "/zone/v1/join"
+	PathControl = "/mmr/v1/control"
+)
+
+// ProbeAnswer answers GET /zone/v1/probe (phase 2).
+type ProbeAnswer struct {
+	Zone       string     `json:"zone"`
+	Controller string     `json:"controller"`
+	State      ZoneStatus `json:"state"`
+	Load       float64    `json:"load"`   // 0 idle … 1 full
+	Weight     float64    `json:"weight"` // see Zone.Weight
+}
+
+// ZoneStatus says whether a zone takes new participants.
+type ZoneStatus string
+
+// The states of a zone.
+const (
+	ZoneOpen     ZoneStatus = "open"
+	ZoneFull     ZoneStatus = "full"     // no router has room
+	ZoneDraining ZoneStatus = "draining" // takes nobody new
+	ZoneEmpty    ZoneStatus = "empty"    // no healthy router
+)
+
+// JoinRequest is the body of POST /zone/v1/join (phase 3). The join token is
+// in the Authorization header, "Bearer TOKEN".
+type JoinRequest struct {
+	Offers Offers     `json:"offers"`
+	Client ClientInfo `json:"client,omitempty"`
+}
+
+// JoinAnswer is where the participant has been admitted.
+type JoinAnswer struct {
+	Zone       string `json:"zone"`
+	Controller string `json:"controller"`
+	MMR        string `json:"mmr"`
+	// Session names this admission; it is presented on the control channel,
+	// which must be opened within 30 s. It is a secret of the participant.
+	Session string `json:"session"`
+	// ControlURL is the address of the control channel, wss://host[:port]/mmr/v1/control.
+	ControlURL string `json:"control_url"`
+	// Answers are SDP answers to the offers, with the router's candidates.
+	Answers Offers `json:"answers"`
+}

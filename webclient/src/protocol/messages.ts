@@ -1,0 +1,358 @@
+// Generated from package protocol by `go generate ./protocol`. Do not edit.
+
+export type Code = "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "forbidden" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "rate_limited" | "recording_failed" | "removed" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
+export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed";
+export type HostVerb = "mute" | "mute_all" | "lower_hand" | "remove" | "end";
+export type Language = "en" | "zh-TW";
+export type MediaKind = "audio" | "video" | "content";
+export type PathState = "connecting" | "ok" | "silent" | "lost";
+export type PhaseName = "lookup" | "zone" | "mmr" | "media";
+export type Role = "host" | "participant";
+export type SlotID = string;
+export type Source = "mic" | "camera" | "screen" | "screen_audio";
+export type Transport = "udp" | "tcp" | "tls";
+export type ZoneStatus = "open" | "full" | "draining" | "empty";
+
+export const maxChat = 4000;
+export const audioSlots = 3;
+
+/** What a client sends on the control channel. */
+export type FromClient =
+  | ({ type: "hello" } & Hello)
+  | ({ type: "set_state" } & SetState)
+  | ({ type: "send_chat" } & SendChat)
+  | ({ type: "want" } & Want)
+  | ({ type: "host" } & HostAction)
+  | ({ type: "leave" } & Leave)
+  | ({ type: "ping" } & Ping);
+
+/** What a router sends on the control channel. */
+export type FromRouter =
+  | ({ type: "welcome" } & Welcome)
+  | ({ type: "roster" } & Roster)
+  | ({ type: "slots" } & Slots)
+  | ({ type: "sync" } & Sync)
+  | ({ type: "speakers" } & Speakers)
+  | ({ type: "chat" } & Chat)
+  | ({ type: "muted" } & Muted)
+  | ({ type: "farewell" } & Farewell)
+  | ({ type: "refusal" } & Refusal)
+  | ({ type: "pong" } & Pong);
+
+export interface Attempt {
+  target: string;
+  transport: string;
+  via: string;
+  dns_ms?: number;
+  connect_ms: number;
+  tls_ms: number;
+  rtt_ms: number;
+  rtt_min_ms?: number;
+  jitter_ms: number;
+  ok: boolean;
+  error?: string;
+  zone?: string;
+  media?: string;
+}
+
+export interface Chat {
+  id: string;
+  from: string;
+  name: string;
+  text: string;
+  at: string;
+}
+
+export interface ClientInfo {
+  kind?: string;
+  version?: string;
+  os?: string;
+}
+
+export interface Controller {
+  id: string;
+  url: string;
+}
+
+export interface CreateMeeting {
+  topic?: string;
+  passcode?: string;
+  scheduled_at?: string;
+}
+
+export interface Farewell {
+  reason: FarewellReason;
+  by?: string;
+}
+
+export interface Hello {
+  session: string;
+  token: string;
+}
+
+export interface HostAction {
+  action: HostVerb;
+  participant?: string;
+}
+
+export interface Identity {
+  id: string;
+  name: string;
+  role: Role;
+}
+
+export interface JoinAnswer {
+  zone: string;
+  controller: string;
+  mmr: string;
+  session: string;
+  control_url: string;
+  answers: Offers;
+}
+
+export interface JoinRequest {
+  offers: Offers;
+  client?: ClientInfo;
+}
+
+export interface Left {
+  id: string;
+  reason: FarewellReason;
+}
+
+export interface LookupRequest {
+  passcode?: string;
+  invitation?: string;
+  name: string;
+  token?: string;
+  client?: ClientInfo;
+}
+
+export interface MediaReport {
+  transport: Transport;
+  remote: string;
+  dscp: number;
+  first_packet_ms: number;
+  packets_sent: number;
+  packets_received: number;
+  packets_lost: number;
+}
+
+export interface Meeting {
+  id: string;
+  number: string;
+  topic: string;
+  passcode: string;
+  join_url: string;
+  host_url: string;
+  scheduled_at?: string;
+  created_at: string;
+  ended_at?: string;
+}
+
+export interface MeetingInfo {
+  id: string;
+  number: string;
+  topic: string;
+  scheduled_at?: string;
+}
+
+export interface Muted {
+  by: string;
+}
+
+export interface Offers {
+  audio?: string;
+  video?: string;
+  content?: string;
+}
+
+export interface Package {
+  meeting: MeetingInfo;
+  participant: Identity;
+  token: string;
+  token_expires_at: string;
+  zones: Zone[];
+  tunnels: Tunnel[];
+  web_client: string;
+  seen: Seen;
+}
+
+export interface Participant {
+  id: string;
+  name: string;
+  role: Role;
+  joined_at: string;
+  client_kind?: string;
+  audio_muted: boolean;
+  video_muted: boolean;
+  sharing: boolean;
+  hand_raised_at?: string;
+  path: PathState;
+}
+
+export interface PhaseReport {
+  name: PhaseName;
+  started_ms: number;
+  duration_ms: number;
+  ok: boolean;
+  error?: Problem;
+  attempts: Attempt[];
+}
+
+export interface Ping {
+  n: number;
+}
+
+export interface Pong {
+  n: number;
+  now_ms: number;
+}
+
+export interface ProbeAnswer {
+  zone: string;
+  controller: string;
+  state: ZoneStatus;
+  load: number;
+  weight: number;
+}
+
+export interface Problem {
+  type?: string;
+  title: string;
+  status?: number;
+  detail?: string;
+  code: Code;
+  cause: string;
+  remedy: string;
+}
+
+export interface ProblemEntry {
+  status: number;
+  words: Partial<Record<Language, Words>>;
+}
+
+export interface ProxyReport {
+  kind: string;
+  address?: string;
+  origin?: string;
+}
+
+export interface Refusal {
+  problem: Problem;
+  fatal?: boolean;
+}
+
+export interface Report {
+  ok: boolean;
+  meeting: string;
+  participant: string;
+  route: string;
+  proxy: ProxyReport;
+  zone: string;
+  controller: string;
+  mmr: string;
+  first_media_ms: number;
+  phases: PhaseReport[];
+  media: Partial<Record<MediaKind, MediaReport>>;
+  events: ReportEvent[];
+}
+
+export interface ReportEvent {
+  at_ms: number;
+  what: string;
+}
+
+export interface Roster {
+  changed?: Participant[];
+  left?: Left[];
+}
+
+export interface Seen {
+  address: string;
+  forwarded?: string[];
+}
+
+export interface SendChat {
+  text: string;
+}
+
+export interface SetState {
+  audio_muted?: boolean;
+  video_muted?: boolean;
+  sharing?: boolean;
+  hand_raised?: boolean;
+}
+
+export interface SlotState {
+  slot: SlotID;
+  participant?: string;
+  source?: Source;
+}
+
+export interface SlotSync {
+  slot: SlotID;
+  rtp: number;
+  clock_rate: number;
+  at_ms: number;
+}
+
+export interface SlotWant {
+  slot: SlotID;
+  participant: string;
+  max_height: number;
+}
+
+export interface Slots {
+  slots: SlotState[];
+}
+
+export interface Speaker {
+  participant: string;
+  level: number;
+}
+
+export interface Speakers {
+  speakers: Speaker[];
+}
+
+export interface Sync {
+  now_ms: number;
+  slots: SlotSync[];
+}
+
+export interface Tunnel {
+  id: string;
+  url: string;
+}
+
+export interface Want {
+  slots: SlotWant[];
+}
+
+export interface Welcome {
+  meeting: MeetingInfo;
+  participant: string;
+  participants: Participant[];
+  slots: SlotState[];
+  chat: Chat[];
+  now_ms: number;
+}
+
+export interface Words {
+  title: string;
+  cause: string;
+  remedy: string;
+}
+
+export interface Zone {
+  id: string;
+  name: string;
+  on_premises?: boolean;
+  weight: number;
+  load: number;
+  distance_km: number;
+  controllers: Controller[];
+}
+
+export type Leave = Record<never, never>;
