@@ -1,0 +1,27 @@
+// Package peer is one media connection: ICE connectivity checks (RFC 8445),
+// the DTLS handshake (RFC 6347, RFC 5764) and SRTP (RFC 3711, RFC 7714) over
+// one UDP flow. It exists because a whole PeerConnection per participant and
+// media kind costs hundreds of kilobytes and dozens of goroutines, and a
+// router needs neither gathering nor negotiation.
+//
+// Two roles:
+//
+//   - a router opens a [Port] and registers a [Conn] per expected peer with
+//     [Port.Accept]; it is ICE-lite and passive. Called by internal/mmr.
+//   - a client reaches a router's candidates with [Dial]; it is the
+//     controlling agent and speaks first. Called by package client.
+//
+// A [Shard] is a socket and the world of connections behind it: whoever holds
+// the shard may touch them, and nobody else. There is one shard per socket of
+// a port (SO_REUSEPORT), and one for every dialled connection.
+//
+// Goroutines: one per shard (reads, ticks, delivers), and three per
+// connection for the handshake and the ten seconds after it, during which
+// lost last flights are repeated. An established connection has none of its
+// own. Port.Close waits for all of them; for a dialled connection [Conn.Done]
+// tells when they have ended.
+//
+// Limits: 2048-byte datagrams, 64 datagrams per read, 16 remote addresses per
+// connection, 256 synchronisation sources per connection and direction, 256
+// handshakes at a time per port, 30 s for a connection to become ready.
+package peer

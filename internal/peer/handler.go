@@ -1,0 +1,46 @@
+package peer
+
+import "time"
+
+// A Handler receives what happens on a connection. All methods are called
+// with the connection's shard held, one at a time; slices are valid until the
+// method returns. A method may send on connections of the same shard and may
+// close any connection; it must not block and must not call Shard.Run.
+type Handler interface {
+	// Ready says that the keys are set: packets may be sent from now on.
+	// No RTP or RTCP is delivered before it.
+	Ready(c *Conn, now time.Time)
+	// RTP delivers a decrypted RTP packet, header and payload, which the
+	// handler may modify in place.
+	RTP(c *Conn, packet []byte, now time.Time)
+	// RTCP delivers a decrypted compound packet.
+	RTCP(c *Conn, packet []byte, now time.Time)
+	// Path says that the remote fell silent, is lost, or is heard again.
+	Path(c *Conn, state PathState, now time.Time)
+	// Closed is the last call for a connection. err is nil after Conn.Close
+	// or an orderly close by the remote.
+	Closed(c *Conn, err error)
+}
+
+// PathState says how long ago the remote was last heard.
+type PathState uint8
+
+// The states of a path.
+const (
+	PathActive PathState = iota // heard lately
+	PathSilent                  // nothing for 2 s, or for longer than the remote's usual interval of checks
+	PathLost                    // nothing for 10 s
+)
+
+// String returns the state's name.
+func (s PathState) String() string {
+	switch s {
+	case PathActive:
+		return "active"
+	case PathSilent:
+		return "silent"
+	case PathLost:
+		return "lost"
+	}
+	return "invalid"
+}
