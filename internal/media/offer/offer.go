@@ -73,12 +73,12 @@ const (
 
 // Header extensions that Causeway knows.
 const (
-	URIAudioLevel  = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"                              // RFC 6464
-	URIMID         = "urn:ietf:params:rtp-hdrext:sdes:mid"                                      // RFC 8843 §15
-	URIRID         = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"                            // RFC 8852
-	URIRepairedRID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"                   // RFC 8852
+	URIAudioLevel  = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"                               // RFC 6464
+	URIMID         = "urn:ietf:params:rtp-hdrext:sdes:mid"                                       // RFC 8843 §15
+	URIRID         = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"                             // RFC 8852
+	URIRepairedRID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"                    // RFC 8852
 	URITransportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01" //
-	URIAbsSendTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"               //
+	URIAbsSendTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"                //
 )
 
 // Names of the codecs that Causeway forwards, as they stand in rtpmap.
@@ -113,12 +113,15 @@ type Line struct {
 	MID       string
 	Kind      Kind
 	Direction Direction
-	// Rejected says that the line carries nothing (port 0 outside of a
-	// bundle, or a kind or protocol that is not ours).
+	// Rejected says that the line carries nothing: its port is 0 and it is
+	// not bundle-only, it is outside of the BUNDLE group, or its kind,
+	// protocol and codecs hold nothing of ours. Only MID, Kind and Format are
+	// kept of it.
 	Rejected bool
-	// Format keeps a rejected line's last two fields of m=, so that it can be
-	// mirrored.
+	// Format is a rejected line's protocol and formats, to be mirrored.
 	Format string
+	// ReducedSize allows RTCP packets that are not compound (RFC 5506).
+	ReducedSize bool
 	// Codecs are in order of preference. RTX is not listed as a codec of its
 	// own but in Codec.RTX.
 	Codecs     []Codec

@@ -1,0 +1,119 @@
+package offer
+
+import "slices"
+
+// Slot is a stream that the router sends on a line on which the participant
+// receives.
+type Slot struct {
+	ID   string // the slot's id, "v3"; it becomes msid and cname
+	SSRC uint32
+	RTX  uint32 // SSRC of retransmissions, 0 for none
+}
+
+// AnswerParams is the router's side of a connection.
+type AnswerParams struct {
+	Ufrag, Pwd, Fingerprint string
+	Candidates              []Candidate
+	// Codecs are the supported ones by kind; a kind that is not in it has
+	// DefaultCodecs.
+	Codecs map[Kind][]Codec
+	// Extensions are the supported header extensions; nil is DefaultExtensions.
+	Extensions []string
+	// Slots holds, by index into the offer's lines, what is sent on receiving
+	// lines. A receiving line without slot is answered as not used.
+	Slots map[int]Slot
+}
+
+// DefaultExtensions returns the header extensions that an answer accepts
+// unless told otherwise.
+func DefaultExtensions() []string {
+	return []string{URIAudioLevel, URIMID, URIRID, URIRepairedRID, URITransportCC}
+}
+
+// Answer makes the router's answer (RFC 3264 §6, RFC 8829 §5.3) to an offer:
+// ICE-lite, DTLS server unless the offerer insists on that role. Lines mirror
+// the offer's; the first sending line of each kind is received, receiving
+// lines carry their slots, anything else is inactive; a line without a common
+// codec is rejected. Error: ErrInvalid when the offer lacks credentials or
+// both sides would be lite.
+func Answer(offer Description, p AnswerParams) (Description, error) {
+	switch {
+	case offer.Ufrag == "" || offer.Pwd == "":
+		return Description{}, invalid("offer without ICE credentials")
+	case offer.Fingerprint == "":
+		return Description{}, invalid("offer without SHA-256 fingerprint")
+	case offer.Lite:
+		return Description{}, invalid("both sides are ICE-lite") // RFC 8445 §6.1.1 would need a role switch
+	}
+	if p.Extensions == nil {
+		p.Extensions = DefaultExtensions()
+	}
+	a := Description{
+		Ufrag: p.Ufrag, Pwd: p.Pwd, Fingerprint: p.Fingerprint,
+		Setup: Passive, Lite: true, Candidates: slices.Clone(p.Candidates),
+	}
+	if offer.Setup == Passive {
+		a.Setup = Active
+	}
+	for i := range offer.Lines {
+		l := &offer.Lines[i]
+		publishing := !l.Rejected && offer.Publishing(l.Kind) == i
+		a.Lines = append(a.Lines, p.line(l, i, publishing))
+	}
+	return a, nil
+}
+
+// line answers one line.
+func (p *AnswerParams) line(o *Line, index int, publishing bool) Line {
+	supported, ok := p.Codecs[o.Kind]
+	if !ok {
+		supported = DefaultCodecs(o.Kind)
+	}
+	codecs := Match(o.Codecs, supported)
+	if o.Rejected || len(codecs) == 0 {
+		return rejected(o)
+	}
+	l := Line{MID: o.MID, Kind: o.Kind, Direction: Inactive, Codecs: codecs, ReducedSize: o.ReducedSize}
+	for _, e := range o.Extensions {
+		if slices.Contains(p.Extensions, e.URI) {
+			l.Extensions = append(l.Extensions, e)
+		}
+	}
+	slot, filled := p.Slots[index]
+	filled = filled && o.Direction.Receives()
+	switch {
+	case publishing && filled:
+		l.Direction = SendRecv
+	case publishing:
+		l.Direction = RecvOnly
+		l.RIDs = slices.Clone(o.RIDs)
+	case filled:
+		l.Direction = SendOnly
+	}
+	if filled {
+		l.carry(slot)
+	}
+	return l
+}
+
+// carry announces the slot's stream on the line.
+func (l *Line) carry(s Slot) {
+	l.SSRCs, l.Stream, l.Track, l.CName = []uint32{s.SSRC}, s.ID, s.ID, s.ID
+	if s.RTX != 0 && l.hasRTX() {
+		l.RTXOf = map[uint32]uint32{s.SSRC: s.RTX}
+	}
+}
+
+func (l *Line) hasRTX() bool {
+	return slices.ContainsFunc(l.Codecs, func(c Codec) bool { return c.RTX != 0 })
+}
+
+// rejected mirrors a line that is not taken (RFC 3264 §6: port 0, at least one
+// format).
+func rejected(o *Line) Line {
+	l := Line{MID: o.MID, Kind: o.Kind, Direction: Inactive, Rejected: true, Format: o.Format}
+	if !o.Rejected {
+		l.Format = "UDP/TLS/RTP/SAVPF" + o.formats()
+	}
+	return l
+}
