@@ -1,0 +1,189 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"causeway/protocol"
+
+	"github.com/coder/websocket"
+)
+
+// A Channel is the way out to one client. Its methods never block and may be
+// called by any goroutine. Messages leave in the order in which they were
+// queued, except that of Speakers and Sync only the latest leaves.
+type Channel struct {
+	mu       sync.Mutex
+	queue    [][]byte
+	bytes    int
+	speakers []byte
+	sync     protocol.Sync
+	ended    bool                 // nothing more is taken
+	code     websocket.StatusCode // with which the channel is closed once the queue is empty
+	reason   string
+	wake     chan struct{} // holds a token when there is something to do
+}
+
+func newChannel() *Channel {
+	return &Channel{wake: make(chan struct{}, 1)}
+}
+
+// NewDetached makes a channel that no client reads; Drain takes what is
+// queued. Tests of meetings use it.
+func NewDetached() *Channel { return newChannel() }
+
+// Send queues a message.
+func (ch *Channel) Send(m protocol.ControlMessage) {
+	data, err := protocol.EncodeControl(m)
+	if err != nil { // messages are plain structs: cannot happen
+		panic("control: " + err.Error())
+	}
+	ch.SendEncoded(data)
+}
+
+// SendEncoded queues an encoded message, which must not change any more. Use
+// it to encode what goes to many channels once.
+func (ch *Channel) SendEncoded(data []byte) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.ended {
+		return
+	}
+	if len(ch.queue) >= MaxQueued || ch.bytes+len(data) > MaxQueuedBytes {
+		// Whoever reads this slowly has a picture of the meeting that is no
+		// longer true: a new channel starts from a fresh Welcome.
+		ch.queue, ch.bytes = nil, 0
+		ch.end(websocket.StatusPolicyViolation, "too slow: messages were waiting too long")
+		return
+	}
+	ch.queue = append(ch.queue, data)
+	ch.bytes += len(data)
+	ch.kick()
+}
+
+// SendSpeakers replaces the Speakers message that is waiting, if any. data
+// is encoded.
+func (ch *Channel) SendSpeakers(data []byte) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if !ch.ended {
+		ch.speakers = data
+		ch.kick()
+	}
+}
+
+// SendSync merges slots into the Sync message that is waiting, if any.
+func (ch *Channel) SendSync(m protocol.Sync) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.ended {
+		return
+	}
+	waiting := ch.sync.Slots
+	for _, s := range m.Slots {
+		i := slices.IndexFunc(waiting, func(w protocol.SlotSync) bool { return w.Slot == s.Slot })
+		if i < 0 {
+			waiting = append(waiting, s)
+		} else {
+			waiting[i] = s
+		}
+	}
+	ch.sync = protocol.Sync{NowMS: m.NowMS, Slots: waiting}
+	ch.kick()
+}
+
+// End queues a last message, if not nil, and closes the channel once all has
+// been written.
+func (ch *Channel) End(last protocol.ControlMessage) {
+	if last != nil {
+		ch.Send(last)
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.end(websocket.StatusNormalClosure, "")
+}
+
+// end needs ch.mu.
+func (ch *Channel) end(code websocket.StatusCode, reason string) {
+	if ch.ended {
+		return
+	}
+	ch.ended, ch.code, ch.reason = true, code, reason
+	ch.speakers, ch.sync = nil, protocol.Sync{}
+	ch.kick()
+}
+
+// finish ends the channel after its reader ended with err.
+func (ch *Channel) finish(err error) {
+	var p *protocol.Problem
+	if errors.As(err, &p) {
+		ch.Send(protocol.Refusal{Problem: *p, Fatal: true})
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	code := websocket.StatusNormalClosure
+	if p != nil {
+		code = websocket.StatusPolicyViolation
+	}
+	ch.end(code, "")
+}
+
+// kick needs ch.mu.
+func (ch *Channel) kick() {
+	select {
+	case ch.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what is to be written now, and whether it is the last.
+func (ch *Channel) take() (out [][]byte, last bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	out = ch.queue
+	ch.queue, ch.bytes = nil, 0
+	if ch.speakers != nil {
+		out = append(out, ch.speakers)
+		ch.speakers = nil
+	}
+	if len(ch.sync.Slots) > 0 {
+		if data, err := protocol.EncodeControl(ch.sync); err == nil {
+			out = append(out, data)
+		}
+		ch.sync = protocol.Sync{}
+	}
+	return out, ch.ended
+}
+
+// Drain takes what is queued and reports whether the channel was ended.
+func (ch *Channel) Drain() (messages [][]byte, ended bool) { return ch.take() }
+
+// write writes what is queued until the channel is ended or ctx ends.
+func (ch *Channel) write(ctx context.Context, ws *websocket.Conn) {
+	for {
+		select {
+		case <-ch.wake:
+		case <-ctx.Done():
+			_ = ws.Close(websocket.StatusGoingAway, "the router stops")
+			return
+		}
+		out, last := ch.take()
+		for _, data := range out {
+			if writeOne(ws, data) != nil {
+				return
+			}
+		}
+		if last {
+			_ = ws.Close(ch.code, ch.reason)
+			return
+		}
+	}
+}
+
+func writeOne(ws *websocket.Conn, data []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), WriteTimeout)
+	defer cancel()
+	return ws.Write(ctx, websocket.MessageText, data)
+}
