@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Meeting is a meeting, with its secrets.
+type Meeting struct {
+	ID          string
+	Number      string
+	Topic       string
+	Passcode    string
+	HostSecret  string
+	Owner       string // id of the API key that made it, "" for a visitor
+	ScheduledAt *time.Time
+	CreatedAt   time.Time
+	EndedAt     *time.Time
+}
+
+// MeetingChange names what UpdateMeeting changes; nil leaves a field as it is.
+type MeetingChange struct {
+	Topic       *string
+	Passcode    *string
+	ScheduledAt *time.Time
+}
+
+const meetingColumns = `id, number, topic, passcode, host_secret, owner, scheduled_at, created_at, ended_at`
+
+func scanMeeting(r row) (Meeting, error) {
+	var m Meeting
+	var scheduled, ended sql.NullTime
+	err := r.Scan(&m.ID, &m.Number, &m.Topic, &m.Passcode, &m.HostSecret, &m.Owner, &scheduled, &m.CreatedAt, &ended)
+	m.CreatedAt = m.CreatedAt.UTC()
+	m.ScheduledAt, m.EndedAt = timeOrNil(scheduled), timeOrNil(ended)
+	return m, err
+}
+
+// CreateMeeting adds a meeting. It is ErrTaken when its number is in use.
+func (s *Store) CreateMeeting(ctx context.Context, m Meeting) error {
+	n, err := s.exec(ctx, "create meeting",
+		`INSERT INTO meetings (`+meetingColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (number) DO NOTHING`,
+		m.ID, m.Number, m.Topic, m.Passcode, m.HostSecret, m.Owner, stampOrNull(m.ScheduledAt), stamp(m.CreatedAt), stampOrNull(m.EndedAt))
+	if err == nil && n == 0 {
+		return fmt.Errorf("store: create meeting %s: %w", m.Number, ErrTaken)
+	}
+	return err
+}
+
+// Meeting finds a meeting by its number.
+func (s *Store) Meeting(ctx context.Context, number string) (Meeting, error) {
+	return one(ctx, s, "find meeting", scanMeeting, `SELECT `+meetingColumns+` FROM meetings WHERE number = $1`, number)
+}
+
+// UpdateMeeting changes a meeting and returns it as it then is.
+func (s *Store) UpdateMeeting(ctx context.Context, number string, c MeetingChange) (Meeting, error) {
+	return one(ctx, s, "update meeting", scanMeeting,
+		`UPDATE meetings SET topic = COALESCE($2, topic), passcode = COALESCE($3, passcode), scheduled_at = COALESCE($4, scheduled_at)
+		 WHERE number = $1 RETURNING `+meetingColumns, number, c.Topic, c.Passcode, stampOrNull(c.ScheduledAt))
+}
+
+// EndMeeting ends the meeting with this id, unless it has ended already, and
+// reports whether this call did it.
+func (s *Store) EndMeeting(ctx context.Context, id string, at time.Time) (bool, error) {
+	n, err := s.exec(ctx, "end meeting", `UPDATE meetings SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL`, id, stamp(at))
+	return n > 0, err
+}
+
+// DeleteMeeting forgets the meeting with this id.
+func (s *Store) DeleteMeeting(ctx context.Context, id string) error {
+	n, err := s.exec(ctx, "delete meeting", `DELETE FROM meetings WHERE id = $1`, id)
+	if err == nil && n == 0 {
+		return fmt.Errorf("store: delete meeting %s: %w", id, ErrNotFound)
+	}
+	return err
+}
+
+// Meetings lists meetings, newest first: at most limit of those after the
+// cursor, "" for the first page. next is the cursor of the page after, "" on
+// the last. A cursor that Meetings did not make is ErrNotFound.
+func (s *Store) Meetings(ctx context.Context, after string, limit int) (page []Meeting, next string, err error) {
+	from, err := parseCursor(after)
+	if err != nil {
+		return nil, "", fmt.Errorf("store: list meetings: %w", err)
+	}
+	page, err = collect(ctx, s, "list meetings", scanMeeting,
+		`SELECT `+meetingColumns+` FROM meetings WHERE created_at < $1 OR (created_at = $1 AND id < $2)
+		 ORDER BY created_at DESC, id DESC LIMIT $3`, from.At, from.ID, limit+1)
+	if err != nil || len(page) <= limit {
+		return page, "", err
+	}
+	last := page[limit-1]
+	return page[:limit], cursor{last.CreatedAt, last.ID}.String(), nil
+}
+
+// cursor is a place in a list that is ordered by time and id, newest first.
+type cursor struct {
+	At time.Time `json:"t"`
+	ID string    `json:"i"`
+}
+
+func (c cursor) String() string {
+	b, err := json.Marshal(c)
+	if err != nil { // a year beyond 9999
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// parseCursor reads a cursor; "" is the place before everything.
+func parseCursor(s string) (cursor, error) {
+	if s == "" {
+		return cursor{At: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
+	}
+	var c cursor
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err != nil || !validText(c.ID) {
+		return cursor{}, fmt.Errorf("cursor %w", ErrNotFound)
+	}
+	c.At = stamp(c.At)
+	return c, nil
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate brings the tables up to date. A database that is up to date already
+// costs one query. Several web nodes may do this at once on PostgreSQL: an
+// advisory lock lets one pass at a time.
+func (s *Store) migrate(ctx context.Context, log *slog.Logger) error {
+	newest, err := newestMigration()
+	if err != nil {
+		return err
+	}
+	have, err := s.version(ctx)
+	if err != nil {
+		return err
+	}
+	if have == newest {
+		return nil
+	}
+	if have > newest {
+		return fmt.Errorf("the database is of version %d and this program knows only %d: run a newer causeway", have, newest)
+	}
+	folder, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("open migrations: %w", err)
+	}
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger())}
+	kind := goose.DialectSQLite3
+	if s.dialect.postgres {
+		kind = goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return fmt.Errorf("make migration lock: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	p, err := goose.NewProvider(kind, s.db, folder, options...)
+	if err != nil {
+		return fmt.Errorf("prepare migrations: %w", err)
+	}
+	done, err := p.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	for _, m := range done {
+		log.Info("database migrated", "version", m.Source.Version, "duration", m.Duration)
+	}
+	return nil
+}
+
+// version is the newest migration that the database has, 0 for an empty one.
+func (s *Store) version(ctx context.Context) (int64, error) {
+	find := `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`
+	if s.dialect.postgres {
+		find = `SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version' AND schemaname = ANY (current_schemas(false))`
+	}
+	var tables int
+	if err := s.db.QueryRowContext(ctx, find).Scan(&tables); err != nil {
+		return 0, fmt.Errorf("look for tables: %w", err)
+	}
+	if tables == 0 {
+		return 0, nil
+	}
+	var v sql.NullInt64
+	if err := s.db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`).Scan(&v); err != nil {
+		return 0, fmt.Errorf("read version of tables: %w", err)
+	}
+	return v.Int64, nil
+}
+
+// newestMigration is the version of the last file in migrations.
+func newestMigration() (int64, error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("list migrations: %w", err)
+	}
+	if len(files) == 0 {
+		return 0, errors.New("this program holds no migrations")
+	}
+	v, err := goose.NumericComponent(files[len(files)-1])
+	if err != nil {
+		return 0, fmt.Errorf("number of migration: %w", err)
+	}
+	return v, nil
+}
