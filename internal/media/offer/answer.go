@@ -5,9 +5,11 @@ import "slices"
 // Slot is a stream that the router sends on a line on which the participant
 // receives.
 type Slot struct {
-	ID   string // the slot's id, "v3"; it becomes msid and cname
+	ID   string // the slot's id, "v3"; it becomes msid
 	SSRC uint32
 	RTX  uint32 // SSRC of retransmissions, 0 for none
+	// CName is the canonical name (RFC 3550 §6.5.1), "" for the slot's id.
+	CName string
 }
 
 // AnswerParams is the router's side of a connection.
@@ -99,6 +101,9 @@ func (p *AnswerParams) line(o *Line, index int, publishing bool) Line {
 // carry announces the slot's stream on the line.
 func (l *Line) carry(s Slot) {
 	l.SSRCs, l.Stream, l.Track, l.CName = []uint32{s.SSRC}, s.ID, s.ID, s.ID
+	if s.CName != "" {
+		l.CName = s.CName
+	}
 	if s.RTX != 0 && l.hasRTX() {
 		l.RTXOf = map[uint32]uint32{s.SSRC: s.RTX}
 	}

@@ -21,8 +21,8 @@ func Parse(text string) (Description, error) {
 	if err := s.UnmarshalString(text); err != nil {
 		return d, invalid("%w", err)
 	}
-	if len(s.MediaDescriptions) > MaxLines {
-		return d, invalid("%d m-lines are more than %d", len(s.MediaDescriptions), MaxLines)
+	if n := len(s.MediaDescriptions); n == 0 || n > MaxLines {
+		return d, invalid("%d m-lines instead of 1 to %d", n, MaxLines)
 	}
 	p := parser{direction: directionOf(s.Attributes, SendRecv)}
 	p.bundle, p.bundled = bundleOf(s.Attributes)
