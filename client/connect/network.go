@@ -223,3 +223,17 @@ func decode(resp *http.Response, body []byte, out any) error {
 	}
 	return fmt.Errorf("%w (%s)", errForeign, what)
 }
+
+// waited is how long the answer's first byte took.
+func (t *timing) waited() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wait
+}
+
+// isHTTP2 reports whether many requests share the connection.
+func (t *timing) isHTTP2() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.http2
+}

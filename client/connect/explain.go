@@ -1,0 +1,148 @@
+package connect
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	"causeway/protocol"
+)
+
+// A failure is an error in a person's words.
+type failure struct {
+	words string
+	err   error
+}
+
+func (f *failure) Error() string { return f.words }
+func (f *failure) Unwrap() error { return f.err }
+
+// problem turns what went wrong on the way to a target into a Problem: the
+// server's own if it answered one, certificate_untrusted, or code.
+func problem(code protocol.Code, err error, target string) *protocol.Problem {
+	var p *protocol.Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	f := &failure{words: explain(err, target), err: err}
+	if untrusted(err) {
+		return protocol.Wrap(protocol.ProblemCertificate, f)
+	}
+	return protocol.Wrap(code, f)
+}
+
+// untrusted reports whether err says that a certificate was not accepted.
+func untrusted(err error) bool {
+	var c *tls.CertificateVerificationError
+	var a x509.UnknownAuthorityError
+	var h x509.HostnameError
+	var i x509.CertificateInvalidError
+	return errors.As(err, &c) || errors.As(err, &a) || errors.As(err, &h) || errors.As(err, &i)
+}
+
+// explain says in words what happened to whom. target is an address, with or
+// without a scheme.
+func explain(err error, target string) string {
+	var p *protocol.Problem
+	if errors.As(err, &p) {
+		return hostOf(target) + " answered: " + p.Error()
+	}
+	host := hostOf(target)
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.Name != "" {
+		host = dns.Name // of a proxy, perhaps
+	}
+	if s := explainCertificate(err); s != "" {
+		return "the certificate of " + host + " " + s
+	}
+	return explainNetwork(err, host)
+}
+
+// explainNetwork covers what is no matter of certificates. Errno values of
+// both Unix and Windows (Winsock, WSAE…) are known.
+func explainNetwork(err error, host string) string {
+	var dns *net.DNSError
+	var alert *net.OpError
+	var record tls.RecordHeaderError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, errForeign):
+		return host + " " + strings.TrimPrefix(err.Error(), "read answer: ")
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "the name " + host + " was not found"
+	case errors.As(err, &dns):
+		return "the name " + host + " could not be looked up"
+	case isErrno(err, syscall.ECONNREFUSED, 10061):
+		return host + " refused the connection"
+	case isErrno(err, syscall.ECONNRESET, 10054), isErrno(err, syscall.EPIPE, 10053):
+		return "the connection to " + host + " was reset"
+	case isErrno(err, syscall.ENETUNREACH, 10051), isErrno(err, syscall.EHOSTUNREACH, 10065):
+		return "there is no route to " + host
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return host + " does not speak TLS on this port"
+	case errors.As(err, &alert) && alert.Op == "remote error": // crypto/tls: an alert came
+		return host + " ended the TLS handshake: " + alert.Err.Error()
+	case errors.Is(err, context.Canceled):
+		return "the attempt to reach " + host + " was given up"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return host + " did not answer in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, net.ErrClosed):
+		return host + " closed the connection"
+	}
+	return fmt.Sprintf("%s could not be reached: %v", host, innermost(err))
+}
+
+// isErrno reports whether err is one system error, by its Unix or Winsock number.
+func isErrno(err error, unix, winsock syscall.Errno) bool {
+	return errors.Is(err, unix) || errors.Is(err, winsock)
+}
+
+// explainCertificate gives the predicate of "the certificate of HOST …", ""
+// when err is not about a certificate.
+func explainCertificate(err error) string {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &authority):
+		if c := authority.Cert; c != nil && c.Issuer.CommonName != "" {
+			return fmt.Sprintf("was signed by %q, which this device does not trust", c.Issuer.CommonName)
+		}
+		return "was signed by an authority that this device does not trust"
+	case errors.As(err, &name):
+		return "is for another name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "has expired, is not valid yet, or this device's clock is wrong"
+	case untrusted(err):
+		return "is not acceptable: " + innermost(err).Error()
+	}
+	return ""
+}
+
+// innermost takes off the wrapping that repeats method, address and operation.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}
+
+// hostOf is the host[:port] of an address.
+func hostOf(target string) string {
+	if u, err := url.Parse(target); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return target
+}

@@ -1,0 +1,165 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"causeway/protocol"
+)
+
+const (
+	// joinBudget bounds one controller's answer: it may have to ask a second
+	// router when the first is silent for 2 s.
+	joinBudget = 6 * time.Second
+	// joinsBudget bounds all of them.
+	joinsBudget = 15 * time.Second
+)
+
+// Join asks for a router: first the controller that won, on the connection
+// that won; where that fails for a reason that another might not have, the
+// other controllers of its zone and then the next best zones. It begins phase
+// 3 in the report, which OpenControl ends. Problems: zone_full,
+// mmr_unavailable, token_expired, bad_offer and their like, zones_unreachable.
+func Join(ctx context.Context, s *Survey, token string, req protocol.JoinRequest, rec *Recorder) (protocol.JoinAnswer, error) {
+	rec.Begin(protocol.PhaseMMR, time.Now())
+	ctx, cancel := context.WithTimeout(ctx, joinsBudget)
+	defer cancel()
+	answer, err := s.join(ctx, token, req, rec)
+	if err != nil {
+		rec.End(protocol.PhaseMMR, err, time.Now())
+		return protocol.JoinAnswer{}, err
+	}
+	rec.Set(func(r *protocol.Report) { r.Zone, r.Controller, r.MMR = answer.Zone, answer.Controller, answer.MMR })
+	return answer, nil
+}
+
+func (s *Survey) join(ctx context.Context, token string, req protocol.JoinRequest, rec *Recorder) (protocol.JoinAnswer, error) {
+	var refused error // the first refusal, of the best zone: it says most
+	var tried []string
+	for {
+		r, ok := s.next(ctx, tried)
+		if !ok {
+			if refused == nil {
+				refused = problem(protocol.ProblemZonesUnreachable, context.Cause(ctx), "the zones")
+			}
+			return protocol.JoinAnswer{}, refused
+		}
+		tried = append(tried, r.Controller.URL)
+		answer, err := s.joinAt(ctx, r, token, req, rec)
+		if err == nil {
+			return answer, nil
+		}
+		p := problem(protocol.ProblemZonesUnreachable, err, r.Controller.URL)
+		if !elsewhere(p) {
+			return protocol.JoinAnswer{}, p
+		}
+		if refused == nil || errors.Is(refused, &protocol.Problem{Code: protocol.ProblemZonesUnreachable}) {
+			refused = p
+		}
+	}
+}
+
+// joinAt runs the join at one controller.
+func (s *Survey) joinAt(ctx context.Context, r Record, token string, req protocol.JoinRequest, rec *Recorder) (protocol.JoinAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinBudget)
+	defer cancel()
+	var answer protocol.JoinAnswer
+	var t timing
+	err := s.network.do(ctx, call{
+		method: http.MethodPost, url: r.Controller.URL + protocol.PathJoin, bearer: token, in: req,
+	}, &answer, &t)
+	if err == nil {
+		err = checkAnswer(answer, r.Controller.URL)
+	}
+	a := t.attempt(r.Controller.URL, "https", s.network.options.Via)
+	a.Zone = r.Zone.ID
+	if a.OK = err == nil; !a.OK {
+		a.Error = explain(err, r.Controller.URL)
+	}
+	rec.Attempt(protocol.PhaseMMR, a)
+	return answer, err
+}
+
+func checkAnswer(a protocol.JoinAnswer, controller string) error {
+	if a.Session == "" || a.ControlURL == "" {
+		return errForeign
+	}
+	return checkServer(a.ControlURL, controller)
+}
+
+// elsewhere reports whether another controller may do what one refused: it
+// found no router, it is overrun, it was not reached, it met an error of its
+// own. What is wrong with the token or the offer is wrong everywhere.
+func elsewhere(p *protocol.Problem) bool {
+	switch p.Code {
+	case protocol.ProblemMMRUnavailable, protocol.ProblemZoneFull, protocol.ProblemRateLimited,
+		protocol.ProblemInternal, protocol.ProblemNotFound,
+		protocol.ProblemZonesUnreachable, protocol.ProblemCertificate:
+		return true
+	}
+	return p.Status >= http.StatusInternalServerError
+}
+
+// next is the best controller not tried yet; it waits for those that are
+// still being probed when all that have answered were tried.
+func (s *Survey) next(ctx context.Context, tried []string) (Record, bool) {
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		records := s.Records()
+		for _, r := range s.winnerFirst(Choose(records, s.previous)) {
+			if !slices.Contains(tried, r.Controller.URL) {
+				s.quiet(ctx, r)
+				return r, ctx.Err() == nil
+			}
+		}
+		wait := zonesBudget - time.Since(s.start)
+		if wait <= 0 || !slices.ContainsFunc(records, func(r Record) bool { return !r.Done }) {
+			return Record{}, false
+		}
+		if s.await(ctx, changed, wait) != nil {
+			return Record{}, false
+		}
+	}
+}
+
+// winnerFirst puts the controller that was chosen first, whatever samples
+// have come since.
+func (s *Survey) winnerFirst(order []Record) []Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(order, func(r Record) bool { return r.Controller.URL == s.winner })
+	if i > 0 {
+		w := order[i]
+		order = slices.Insert(slices.Delete(order, i, i+1), 0, w)
+	}
+	return order
+}
+
+// quiet waits until the controller's connection is free of probes, where the
+// next request would otherwise open a second one (HTTP/1.1). It costs one
+// round trip at most, a new connection three.
+func (s *Survey) quiet(ctx context.Context, r Record) {
+	if r.timing.isHTTP2() {
+		return
+	}
+	s.mu.Lock()
+	s.winner = r.Controller.URL
+	s.mu.Unlock()
+	deadline := time.Now().Add(2*r.Median() + firstLeeway)
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		busy := slices.ContainsFunc(s.records, func(o Record) bool {
+			return o.Controller.URL == r.Controller.URL && !o.Done
+		})
+		s.mu.Unlock()
+		if wait := time.Until(deadline); !busy || wait <= 0 || s.await(ctx, changed, wait) != nil {
+			return
+		}
+	}
+}
