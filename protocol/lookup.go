@@ -6,6 +6,7 @@ import "time"
 const (
 	PathMeetings = "/api/v1/meetings"
 	PathReports  = "/api/v1/reports"
+	PathConfig   = "/api/v1/config"
 	// LookupPath is PathMeetings + "/{number}/lookup".
 )
 

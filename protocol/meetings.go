@@ -35,3 +35,12 @@ type MeetingList struct {
 	Meetings []Meeting `json:"meetings"`
 	Next     string    `json:"next,omitempty" doc:"Pass as ?after= for the next page; absent on the last"`
 }
+
+// SiteConfig is what the web client may know of web before anything else.
+// GET /api/v1/config.
+type SiteConfig struct {
+	// Creation says who may create meetings: anyone, or only those with an
+	// API key.
+	Creation string `json:"creation" enum:"anyone,api_key" doc:"Who may create meetings: anyone, or holders of an API key (api_key)"`
+	Version  string `json:"version"`
+}

@@ -121,6 +121,7 @@ const (
 	ProblemInternal         Code = "internal"
 	ProblemBadRequest       Code = "bad_request"
 	ProblemNotFound         Code = "not_found"
+	ProblemMethodNotAllowed Code = "method_not_allowed"
 	ProblemUnauthorized     Code = "unauthorized"
 	ProblemForbidden        Code = "forbidden"
 	ProblemRateLimited      Code = "rate_limited"

@@ -47,7 +47,7 @@ var enums = map[string][]string{
 // roots are the messages that the web client sends or reads; what they refer
 // to follows.
 var roots = []any{
-	protocol.LookupRequest{}, protocol.Package{}, protocol.CreateMeeting{}, protocol.Meeting{},
+	protocol.LookupRequest{}, protocol.Package{}, protocol.CreateMeeting{}, protocol.Meeting{}, protocol.SiteConfig{},
 	protocol.ProbeAnswer{}, protocol.JoinRequest{}, protocol.JoinAnswer{}, protocol.Report{},
 	protocol.Problem{}, protocol.ProblemEntry{},
 }
