@@ -15,7 +15,8 @@ import (
 //	zone.Z.mmr.M.admit          AdmitRequest → AdmitAnswer
 //	zone.Z.ask                  —                asks zone Z's routers for state and legs
 //	hub.zone.Z.controller.C     ControllerState  controller C, every second and on hub.ask
-//	hub.ask                     —                asks all controllers for their state
+//	hub.tunnel.T                TunnelState      tunnel T, every second and on hub.ask
+//	hub.ask                     —                asks all controllers and tunnels for their state
 //	meeting.M.command           MeetingCommand   web or a leg → the meeting's legs
 //	web.meeting.ended           MeetingEnded → Empty   a leg → any web (queue group)
 const (
@@ -32,7 +33,7 @@ const (
 // SubjectZoneAsk asks a zone's routers to repeat themselves.
 func SubjectZoneAsk(zone string) string { return "zone." + zone + ".ask" }
 
-// SubjectMMRState is where a router repeats its state; mmr may be "*".
+// SubjectMMRState is where a router repeats its state; zone and mmr may be "*".
 func SubjectMMRState(zone, mmr string) string { return "zone." + zone + ".mmr." + mmr + ".state" }
 
 // SubjectLeg is where a router repeats its legs; mmr may be "*".

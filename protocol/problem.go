@@ -144,6 +144,8 @@ const (
 	ProblemZonesUnreachable Code = "zones_unreachable"
 	ProblemControlFailed    Code = "control_failed"
 	ProblemMediaFailed      Code = "media_failed"
+	ProblemTunnelRefused    Code = "tunnel_refused"
+	ProblemTunnelFull       Code = "tunnel_full"
 	ProblemRemoved          Code = "removed"
 	ProblemConnectionLost   Code = "connection_lost"
 	ProblemSourceUnreadable Code = "source_unreadable"
