@@ -1,0 +1,150 @@
+// The three media connections of a participant (phase 4): audio, video and
+// content, each an RTCPeerConnection of its own. What is sent and how much can
+// be received is fixed by the first offer; afterwards tracks are exchanged and
+// encodings switched, so nothing is ever negotiated again.
+import type { MediaKind, Offers, SlotID } from "../protocol/messages.ts";
+import { audioSlots } from "../protocol/messages.ts";
+import { tuneAudio } from "./sdp.ts";
+import { Value } from "./value.ts";
+
+/** The kinds in order of priority. */
+export const mediaKinds: readonly MediaKind[] = ["audio", "video", "content"];
+
+/** What a participant publishes. */
+export type SendSource = "mic" | "camera" | "screen" | "screen_audio";
+
+/** The camera's simulcast layers, smallest first. */
+export const layers: RTCRtpEncodingParameters[] = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, maxFramerate: 15, networkPriority: "high" },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000, networkPriority: "high" },
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, networkPriority: "high" },
+];
+
+const kindOf: Record<SendSource, MediaKind> = {
+  mic: "audio",
+  camera: "video",
+  screen: "content",
+  screen_audio: "content",
+};
+
+/** Picks and orders the codecs to offer: VP8, then constrained-baseline H.264 (RFC 6184), and retransmission. */
+export function videoCodecs<C extends { mimeType: string; sdpFmtpLine?: string | undefined }>(all: readonly C[]): C[] {
+  const rank = (c: C): number => {
+    const name = c.mimeType.toLowerCase();
+    const fmtp = c.sdpFmtpLine ?? "";
+    if (name === "video/vp8") return 0;
+    if (name === "video/h264" && /packetization-mode=1/.test(fmtp) && /profile-level-id=42e01f/i.test(fmtp)) return 1;
+    if (name === "video/rtx") return 2;
+    return -1;
+  };
+  return all.filter((c) => rank(c) >= 0).sort((a, b) => rank(a) - rank(b));
+}
+
+/** Owns the three connections. End it with close. */
+export class Connections {
+  readonly states = new Value<Record<MediaKind, RTCPeerConnectionState>>({
+    audio: "new",
+    video: "new",
+    content: "new",
+  });
+  /** The receiver of every slot, known from the start. */
+  readonly receivers = new Map<SlotID, RTCRtpReceiver>();
+  readonly peers: Record<MediaKind, RTCPeerConnection>;
+
+  readonly #senders = new Map<SendSource, RTCRtpSender>();
+  #closed = false;
+
+  constructor(videoSlots: number) {
+    this.peers = { audio: this.#peer("audio"), video: this.#peer("video"), content: this.#peer("content") };
+    this.#send("mic", { networkPriority: "high", maxBitrate: 40_000 });
+    for (let i = 1; i <= audioSlots; i++) this.#receive("audio", "audio", `a${i}`);
+    this.#send("camera", ...layers);
+    for (let i = 1; i <= videoSlots; i++) this.#receive("video", "video", `v${i}`);
+    this.#send("screen", { networkPriority: "medium", maxBitrate: 2_500_000 });
+    this.#send("screen_audio", { networkPriority: "medium", maxBitrate: 96_000 });
+    this.#receive("content", "video", "c1");
+    this.#receive("content", "audio", "s1");
+  }
+
+  /** Makes the offers. The router is ICE-lite at known addresses, so no candidates of ours are awaited. */
+  async offers(): Promise<Offers> {
+    const one = async (kind: MediaKind): Promise<string> => {
+      const peer = this.peers[kind];
+      if (!peer.localDescription) {
+        const offer = await peer.createOffer();
+        await peer.setLocalDescription({ type: "offer", sdp: tuneAudio(offer.sdp ?? "") });
+      }
+      return peer.localDescription?.sdp ?? "";
+    };
+    return { audio: await one("audio"), video: await one("video"), content: await one("content") };
+  }
+
+  /** Takes the router's answers, audio first. */
+  async accept(answers: Offers): Promise<void> {
+    for (const kind of mediaKinds) {
+      const sdp = answers[kind];
+      if (!sdp || this.#closed) continue;
+      await this.peers[kind].setRemoteDescription({ type: "answer", sdp: tuneAudio(sdp) });
+    }
+  }
+
+  /** Sends a track, or nothing, as one source. */
+  async publish(source: SendSource, track: MediaStreamTrack | null): Promise<void> {
+    if (this.#closed) return;
+    const sender = this.#senders.get(source);
+    if (sender && sender.track !== track) await sender.replaceTrack(track);
+    await this.#activate(source, track !== null);
+  }
+
+  /** Lets a source's packets flow, or stops them, without losing its track. */
+  async #activate(source: SendSource, active: boolean): Promise<void> {
+    const sender = this.#senders.get(source);
+    if (!sender || this.#closed) return;
+    const parameters = sender.getParameters();
+    if (parameters.encodings.every((e) => e.active === active)) return;
+    for (const encoding of parameters.encodings) encoding.active = active;
+    await sender.setParameters(parameters).catch(() => {}); // closed meanwhile
+  }
+
+  /** The sender of a source, for its statistics. */
+  sender(source: SendSource): RTCRtpSender | undefined {
+    return this.#senders.get(source);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const kind of mediaKinds) this.peers[kind].close();
+  }
+
+  #peer(kind: MediaKind): RTCPeerConnection {
+    const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
+    peer.addEventListener("connectionstatechange", () => {
+      if (!this.#closed) this.states.update((s) => ({ ...s, [kind]: peer.connectionState }));
+    });
+    return peer;
+  }
+
+  #send(source: SendSource, ...sendEncodings: RTCRtpEncodingParameters[]): void {
+    const media = source === "mic" || source === "screen_audio" ? "audio" : "video";
+    const encodings = sendEncodings.map((e) => ({ ...e }));
+    const transceiver = this.peers[kindOf[source]].addTransceiver(media, {
+      direction: "sendonly",
+      sendEncodings: encodings,
+    });
+    prefer(transceiver, media);
+    this.#senders.set(source, transceiver.sender);
+  }
+
+  #receive(kind: MediaKind, media: "audio" | "video", slot: SlotID): void {
+    const transceiver = this.peers[kind].addTransceiver(media, { direction: "recvonly" });
+    prefer(transceiver, media);
+    this.receivers.set(slot, transceiver.receiver);
+  }
+}
+
+/** Offers only what the router forwards, which also keeps 26 m-lines small. */
+function prefer(transceiver: RTCRtpTransceiver, media: "audio" | "video"): void {
+  const all = RTCRtpReceiver.getCapabilities(media)?.codecs ?? [];
+  const codecs = media === "audio" ? all.filter((c) => c.mimeType.toLowerCase() === "audio/opus") : videoCodecs(all);
+  if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
+}

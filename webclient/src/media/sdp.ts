@@ -1,0 +1,50 @@
+// The few changes that are made to session descriptions as text, because
+// browsers have no interface for them.
+
+/** Splits a description into its session part and its m-sections, each with its line ends. */
+function sections(sdp: string): string[] {
+  return sdp.split(/(?=^m=)/m);
+}
+
+/** The payload type of Opus in an m-section, undefined if it has none. */
+function opus(section: string): string | undefined {
+  return /^a=rtpmap:(\d+) opus\/48000/im.exec(section)?.[1];
+}
+
+/**
+ * Asks for retransmission (RFC 4585 §6.2.1, generic NACK) and discontinuous
+ * transmission (RFC 7587 §6.1, usedtx) of every Opus line.
+ */
+export function tuneAudio(sdp: string): string {
+  return sections(sdp)
+    .map((section) => {
+      const pt = section.startsWith("m=audio") ? opus(section) : undefined;
+      if (!pt) return section;
+      let out = section;
+      if (!new RegExp(`^a=rtcp-fb:${pt} nack\\r?$`, "m").test(out)) {
+        out = out.replace(/^(a=rtpmap:\d+ opus\/48000.*)$/im, `$1\na=rtcp-fb:${pt} nack\r`);
+      }
+      return withParameter(out, pt, "usedtx", "1");
+    })
+    .join("");
+}
+
+/** Sets one format parameter unless it is there already. */
+function withParameter(section: string, pt: string, name: string, value: string): string {
+  const line = new RegExp(`^(a=fmtp:${pt} )([^\\r\\n]*)`, "m");
+  const found = line.exec(section);
+  if (!found) return section.replace(/^(a=rtpmap:\d+ opus\/48000.*)$/im, `$1\na=fmtp:${pt} ${name}=${value}\r`);
+  if (new RegExp(`(^|;)\\s*${name}=`).test(found[2] ?? "")) return section;
+  return section.replace(line, `$1$2;${name}=${value}`);
+}
+
+/** The media types and directions of a description's m-lines, in order: what an offer asks for. */
+export function outline(sdp: string): string[] {
+  return sections(sdp)
+    .filter((s) => s.startsWith("m="))
+    .map((s) => {
+      const kind = /^m=(\w+)/.exec(s)?.[1] ?? "";
+      const direction = /^a=(sendonly|recvonly|sendrecv|inactive)/m.exec(s)?.[1] ?? "sendrecv";
+      return `${kind} ${direction}`;
+    });
+}

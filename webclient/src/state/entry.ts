@@ -1,0 +1,191 @@
+// The way in, while the person is still in the lobby: phases 1 and 2 run, and
+// the offers of phase 4 are made, before Join is pressed.
+import { Connections } from "../media/connections.ts";
+import { Value } from "../media/value.ts";
+import type { Offers, Package, Problem } from "../protocol/messages.ts";
+import { ProblemError, problem, problemOf } from "../protocol/problems.ts";
+import { lookup } from "./admission.ts";
+import type { ProbeRecord } from "./choose.ts";
+import { clientInfo, obstacle, videoSlots } from "./client.ts";
+import type { MeetingLink } from "./link.ts";
+import { Recorder } from "./report.ts";
+import { Survey } from "./zones.ts";
+
+/** How far the way in is prepared. */
+export type EntryState =
+  | { step: "idle" | "lookup" | "zones" }
+  | { step: "ready"; zone: string; rttMS: number }
+  | { step: "passcode"; wrong: boolean }
+  | { step: "failed"; problem: Problem };
+
+/** Everything a meeting needs to begin. */
+export interface Ticket {
+  link: MeetingLink;
+  pkg: Package;
+  ranked: ProbeRecord[];
+  connections: Connections;
+  offers: Offers;
+  recorder: Recorder;
+}
+
+/** The name that lookups made ahead carry while the person has not typed one. */
+const placeholder = "Guest";
+
+/** Prepares one join. End it with close, or by taking its ticket. */
+export class Entry {
+  readonly state = new Value<EntryState>({ step: "idle" });
+  /** The package, once there is one: the lobby shows the meeting's topic. */
+  readonly package = new Value<Package | null>(null);
+
+  readonly recorder: Recorder;
+  readonly #previousZone: string;
+  readonly #life = new AbortController();
+  #link: MeetingLink;
+  #token: string | undefined;
+  #name = "";
+  #survey: Survey | null = null;
+  #surveyLife = new AbortController();
+  #connections: Connections | null = null;
+  #offers: Promise<Offers> | null = null;
+  #work: Promise<void> = Promise.resolve();
+
+  /** token is that of an earlier participation, to come back as the same participant. */
+  constructor(link: MeetingLink, previousZone: string, token?: string) {
+    this.#link = link;
+    this.#previousZone = previousZone;
+    this.#token = token;
+    this.recorder = new Recorder(link.number);
+  }
+
+  get link(): MeetingLink {
+    return this.#link;
+  }
+
+  /** Begins to prepare with the name that is known, or without one. */
+  warm(name: string): Promise<void> {
+    this.#name = name.trim() || placeholder;
+    this.#work = this.#prepare();
+    return this.#work;
+  }
+
+  /** Tries another passcode. */
+  passcode(text: string): Promise<void> {
+    this.#link = { ...this.#link, passcode: text };
+    return this.warm(this.#name);
+  }
+
+  /** Finishes what is left to do and hands everything over. */
+  async take(name: string): Promise<Ticket> {
+    const wanted = name.trim() || placeholder;
+    this.recorder.resume();
+    await this.#work;
+    const current = this.state.get().step === "ready";
+    if (!current || wanted !== this.#name || this.#expiresSoon()) {
+      this.#name = wanted;
+      this.#work = current ? this.#again() : this.#prepare();
+      await this.#work;
+    }
+    const state = this.state.get();
+    const pkg = this.package.get();
+    if (state.step === "failed") throw new ProblemError(state.problem);
+    if (state.step === "passcode") throw new ProblemError(problem("wrong_passcode"));
+    const connections = this.#connections;
+    if (!pkg || !this.#survey || !connections || !this.#offers) throw new ProblemError(problem("internal"));
+    const offers = await this.#offers;
+    this.recorder.resume();
+    const ticket = {
+      link: this.#link,
+      pkg,
+      ranked: this.#survey.ranked(),
+      connections,
+      offers,
+      recorder: this.recorder,
+    };
+    this.#connections = null; // handed over
+    this.close();
+    return ticket;
+  }
+
+  close(): void {
+    this.#life.abort();
+    this.#surveyLife.abort();
+    this.#connections?.close();
+    this.#connections = null;
+  }
+
+  async #prepare(): Promise<void> {
+    const missing = obstacle();
+    if (missing) return this.#fail(problem(missing));
+    this.recorder.resume();
+    this.state.set({ step: "lookup" });
+    try {
+      this.#makeOffers();
+      const pkg = await this.#lookup();
+      this.state.set({ step: "zones" });
+      await this.#probe(pkg);
+      await this.#offers;
+      this.recorder.pause();
+    } catch (error) {
+      this.#caught(error);
+    }
+  }
+
+  /** Only the name changed: a new token, but the same zones. */
+  async #again(): Promise<void> {
+    try {
+      await this.#lookup();
+    } catch (error) {
+      this.#caught(error);
+    }
+  }
+
+  async #lookup(): Promise<Package> {
+    const person = { name: this.#name, client: clientInfo(), ...(this.#token ? { token: this.#token } : {}) };
+    const pkg = await lookup(this.#link, person, this.recorder, this.#life.signal);
+    this.#token = pkg.token;
+    this.package.set(pkg);
+    return pkg;
+  }
+
+  async #probe(pkg: Package): Promise<void> {
+    this.#surveyLife.abort();
+    this.#surveyLife = new AbortController();
+    const phase = this.recorder.begin("zone");
+    const survey = new Survey(pkg.zones, this.#previousZone, this.#surveyLife.signal);
+    this.#survey = survey;
+    try {
+      const best = (await survey.ready)[0];
+      phase.attempts(survey.attempts());
+      phase.done();
+      const rttMS = survey.attempts().find((a) => a.target === best?.controller.url)?.rtt_ms ?? 0;
+      this.state.set({ step: "ready", zone: best?.zone.name || best?.zone.id || "", rttMS });
+    } catch (error) {
+      phase.attempts(survey.attempts());
+      phase.fail(problemOf(error));
+      throw error;
+    }
+  }
+
+  #makeOffers(): void {
+    if (this.#connections) return;
+    this.#connections = new Connections(videoSlots());
+    this.#offers = this.#connections.offers();
+    this.#offers.catch(() => {}); // told when it is awaited
+  }
+
+  #expiresSoon(): boolean {
+    const expires = Date.parse(this.package.get()?.token_expires_at ?? "");
+    return Number.isFinite(expires) && expires - Date.now() < 60_000;
+  }
+
+  #caught(error: unknown): void {
+    if (this.#life.signal.aborted) return;
+    const p = problemOf(error);
+    if (p.code === "wrong_passcode") this.state.set({ step: "passcode", wrong: this.#link.passcode !== "" });
+    else this.#fail(p);
+  }
+
+  #fail(p: Problem): void {
+    this.state.set({ step: "failed", problem: p });
+  }
+}

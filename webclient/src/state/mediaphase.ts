@@ -1,0 +1,119 @@
+// Phase 4 as seen by the report, and the watch over the media connections
+// afterwards: when did each come up, and has the path been lost?
+import { type Connections, mediaKinds } from "../media/connections.ts";
+import type { MediaKind } from "../protocol/messages.ts";
+import { problem } from "../protocol/problems.ts";
+import type { Recorder } from "./report.ts";
+
+/** How long connections may take to come up, in ms. */
+const connectMS = 15_000;
+
+/** How long a connection may be without answers before it is given up, in ms. */
+const patienceMS = 7000;
+
+/** Watches one set of connections. End it with close, or by its signal. */
+export class MediaPhase {
+  /** Resolves when the sound's or the pictures' path is lost for good. */
+  readonly failed: Promise<"media">;
+  /** Resolves when all connections are up, or have had their time. */
+  readonly settled: Promise<void>;
+  everConnected = false;
+
+  readonly #life = new AbortController();
+  readonly #timers = new Map<MediaKind, ReturnType<typeof setTimeout>>();
+  #fail: () => void = () => {};
+  #settle: () => void = () => {};
+
+  constructor(connections: Connections, recorder: Recorder | null, signal: AbortSignal) {
+    this.failed = new Promise((resolve) => {
+      this.#fail = () => resolve("media");
+    });
+    this.settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    signal.addEventListener("abort", () => this.close(), { once: true, signal: this.#life.signal });
+    if (recorder) this.#record(connections, recorder);
+    const stop = connections.states.subscribe((states) => {
+      for (const kind of mediaKinds) this.#watch(kind, states[kind]);
+    });
+    this.#life.signal.addEventListener("abort", stop);
+  }
+
+  close(): void {
+    this.#life.abort();
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #watch(kind: MediaKind, state: RTCPeerConnectionState): void {
+    const arm = (ms: number) => {
+      if (!this.#timers.has(kind))
+        this.#timers.set(
+          kind,
+          setTimeout(() => this.#fail(), ms),
+        );
+    };
+    const disarm = () => {
+      clearTimeout(this.#timers.get(kind));
+      this.#timers.delete(kind);
+    };
+    if (state === "connected") {
+      this.everConnected = true;
+      disarm();
+    } else if (state === "failed") this.#fail();
+    else if (state === "connecting") arm(connectMS);
+    else if (state === "disconnected") arm(patienceMS);
+  }
+
+  /** Writes phase 4 into the report as it happens. */
+  #record(connections: Connections, recorder: Recorder): void {
+    const done = new Set<MediaKind>();
+    let began = 0;
+    let phase: ReturnType<Recorder["begin"]> | undefined;
+    const outcome = (kind: MediaKind, ok: boolean, error?: string) => {
+      if (done.has(kind) || !phase) return;
+      done.add(kind);
+      const remote = candidate(connections.peers[kind].remoteDescription?.sdp ?? "");
+      const common = {
+        target: remote,
+        transport: "udp",
+        via: "direct",
+        media: kind,
+        tls_ms: 0,
+        rtt_ms: 0,
+        jitter_ms: 0,
+      };
+      phase.attempt({ ...common, connect_ms: Math.round(recorder.now() - began), ok, ...(error ? { error } : {}) });
+      if (!ok && kind === "audio") phase.fail(problem("media_failed", error));
+      if (done.size < mediaKinds.length) return;
+      if (connections.states.get().audio === "connected") phase.done();
+      this.#settle();
+    };
+    const look = () => {
+      const states = connections.states.get();
+      for (const kind of mediaKinds) {
+        if (states[kind] !== "new" && !phase) {
+          began = recorder.now();
+          phase = recorder.begin("media");
+        }
+        if (states[kind] === "connected") outcome(kind, true);
+        if (states[kind] === "failed") outcome(kind, false, "no answer from the router's media port");
+      }
+    };
+    const stop = connections.states.subscribe(look);
+    const limit = setTimeout(() => {
+      for (const kind of mediaKinds) outcome(kind, false, `not connected after ${connectMS / 1000} s`);
+    }, connectMS);
+    this.#life.signal.addEventListener("abort", () => {
+      stop();
+      clearTimeout(limit);
+    });
+  }
+}
+
+/** The address in the first candidate of a description, for the report. */
+function candidate(sdp: string): string {
+  const found = /^a=candidate:\S+ \d+ \S+ \d+ (\S+) (\d+)/m.exec(sdp);
+  if (!found) return "";
+  return found[1]?.includes(":") ? `[${found[1]}]:${found[2]}` : `${found[1]}:${found[2]}`;
+}

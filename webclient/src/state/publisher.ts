@@ -1,0 +1,104 @@
+// What this participant publishes: microphone, camera and screen, whether they
+// are on, and the tracks on the connections of the moment.
+import type { Connections } from "../media/connections.ts";
+import type { Devices } from "../media/devices.ts";
+import { Emitter, Value } from "../media/value.ts";
+
+/** What is on. */
+export interface Local {
+  microphoneOn: boolean;
+  cameraOn: boolean;
+  sharing: boolean;
+  handRaised: boolean;
+}
+
+/** Keeps the tracks on the connections in step with what is on. Ends with its signal. */
+export class Publisher {
+  readonly local: Value<Local>;
+  /** The shared screen, for oneself to see. */
+  readonly screen = new Value<MediaStream | null>(null);
+  /** A refused or failed screen share. */
+  readonly failed = new Emitter<"screen">();
+
+  readonly #devices: Devices;
+  #connections: Connections | null = null;
+
+  constructor(devices: Devices, on: { microphone: boolean; camera: boolean }, signal: AbortSignal) {
+    this.#devices = devices;
+    this.local = new Value({ microphoneOn: on.microphone, cameraOn: on.camera, sharing: false, handRaised: false });
+    const stop = [
+      devices.microphone.subscribe(() => this.#sync()),
+      devices.camera.subscribe(() => this.#sync()),
+      this.local.subscribe(() => this.#sync()),
+      this.screen.subscribe(() => this.#sync()),
+    ];
+    signal.addEventListener("abort", () => {
+      for (const f of stop) f();
+      this.unshare();
+      this.#connections = null;
+    });
+  }
+
+  /** Publishes on these connections from now on. */
+  attach(connections: Connections): void {
+    this.#connections = connections;
+    this.#sync();
+  }
+
+  /** Turns the microphone on or off. On opens it if need be; false if there is none to open. */
+  async setMicrophone(on: boolean): Promise<boolean> {
+    if (on && !this.#devices.microphone.get() && !(await this.#devices.open("microphone"))) return false;
+    this.local.update((l) => ({ ...l, microphoneOn: on }));
+    return true;
+  }
+
+  /** Turns the camera on or off; off also turns its light off. */
+  async setCamera(on: boolean): Promise<boolean> {
+    if (on && !this.#devices.camera.get() && !(await this.#devices.open("camera"))) return false;
+    this.local.update((l) => ({ ...l, cameraOn: on }));
+    if (!on) this.#devices.stop("camera");
+    return true;
+  }
+
+  setHand(raised: boolean): void {
+    this.local.update((l) => ({ ...l, handRaised: raised }));
+  }
+
+  /** Asks for a screen, with its sound where the system gives it, and shares it. */
+  async share(): Promise<void> {
+    if (this.screen.get()) return;
+    let stream: MediaStream;
+    try {
+      stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: true });
+    } catch (error) {
+      // Closing the browser's question is no failure.
+      if (!(error instanceof DOMException && error.name === "NotAllowedError")) this.failed.emit("screen");
+      return;
+    }
+    const [video] = stream.getVideoTracks();
+    if (video) {
+      video.contentHint = "detail";
+      video.addEventListener("ended", () => this.unshare());
+    }
+    this.screen.set(stream);
+    this.local.update((l) => ({ ...l, sharing: true }));
+  }
+
+  /** Stops sharing. */
+  unshare(): void {
+    for (const track of this.screen.get()?.getTracks() ?? []) track.stop();
+    this.screen.set(null);
+    this.local.update((l) => (l.sharing ? { ...l, sharing: false } : l));
+  }
+
+  #sync(): void {
+    const connections = this.#connections;
+    if (!connections) return;
+    const { microphoneOn, cameraOn } = this.local.get();
+    const screen = this.screen.get();
+    void connections.publish("mic", microphoneOn ? this.#devices.microphone.get() : null);
+    void connections.publish("camera", cameraOn ? this.#devices.camera.get() : null);
+    void connections.publish("screen", screen?.getVideoTracks()[0] ?? null);
+    void connections.publish("screen_audio", screen?.getAudioTracks()[0] ?? null);
+  }
+}
