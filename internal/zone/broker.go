@@ -1,0 +1,137 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"causeway/internal/bus"
+	"causeway/protocol"
+)
+
+const (
+	admitTimeout = 2 * time.Second // for one router's answer
+	brokerBudget = 5 * time.Second // for all of them
+)
+
+// admission is where a participant was admitted.
+type admission struct {
+	mmr             string
+	controlURL      string
+	localControlURL string
+	answer          protocol.AdmitAnswer
+}
+
+// broker asks the routers in the order of placement until one admits the
+// participant. Its errors are problems: what a router refuses for the
+// participant's own sake is final; otherwise zone_full when no router has
+// room, else mmr_unavailable.
+func (s *Server) broker(ctx context.Context, meeting string, req protocol.AdmitRequest) (admission, error) {
+	ctx, cancel := context.WithTimeout(ctx, brokerBudget)
+	defer cancel()
+	var tried []string
+	full := true // every router asked said that it has no room
+	for ctx.Err() == nil {
+		a, placedAt, ok := s.choose(meeting, tried)
+		if !ok {
+			break
+		}
+		tried = append(tried, a.mmr)
+		var err error
+		if a.answer, err = s.admit(ctx, a.mmr, req); err == nil {
+			s.settled(meeting, a.mmr, placedAt, nil)
+			return a, nil
+		}
+		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
+			err = protocol.NewProblem(protocol.ProblemInternal, "the client has gone") // not the router's fault
+		}
+		s.settled(meeting, a.mmr, placedAt, err)
+		if final(err) {
+			return admission{}, err
+		}
+		full = full && isCode(err, protocol.ProblemZoneFull)
+		s.deps.Log.Warn("zone: router did not admit", "mmr", a.mmr, "meeting", meeting, "err", err)
+	}
+	return admission{}, s.refuse(tried, full)
+}
+
+// choose places a participant and notes it.
+func (s *Server) choose(meeting string, tried []string) (admission, time.Time, bool) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range place(meeting, s.state.candidates(meeting, now)) {
+		if slices.Contains(tried, id) {
+			continue
+		}
+		s.state.placed(meeting, id, now)
+		said := s.state.routers[id].said
+		return admission{mmr: id, controlURL: said.ControlURL, localControlURL: said.LocalControlURL}, now, true
+	}
+	return admission{}, now, false
+}
+
+// admit asks one router.
+func (s *Server) admit(ctx context.Context, mmr string, req protocol.AdmitRequest) (protocol.AdmitAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	defer cancel()
+	a, err := bus.Request[protocol.AdmitAnswer](ctx, s.deps.Bus, protocol.SubjectAdmit(s.config.Zone, mmr), req)
+	if err == nil && a.Session == "" {
+		err = errors.New("admission without a session")
+	}
+	return a, err
+}
+
+// settled notes how a placement ended.
+func (s *Server) settled(meeting, mmr string, placedAt time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.state.cleared(mmr)
+		return
+	}
+	s.state.withdrawn(meeting, mmr, placedAt)
+	var p *protocol.Problem
+	if !errors.As(err, &p) { // silent, absent or talking nonsense
+		s.state.suspect(mmr, time.Now())
+	}
+}
+
+// final reports whether another router would refuse the same.
+func final(err error) bool {
+	var p *protocol.Problem
+	if !errors.As(err, &p) {
+		return false
+	}
+	switch p.Code {
+	case protocol.ProblemZoneFull, protocol.ProblemMMRUnavailable, protocol.ProblemRateLimited, protocol.ProblemInternal:
+		return false
+	}
+	return true
+}
+
+// refuse says why nobody was found.
+func (s *Server) refuse(tried []string, full bool) error {
+	if len(tried) > 0 {
+		if full {
+			return protocol.NewProblem(protocol.ProblemZoneFull, "")
+		}
+		return protocol.NewProblem(protocol.ProblemMMRUnavailable, fmt.Sprintf("asked: %v", tried))
+	}
+	s.mu.Lock()
+	status := s.state.summary(time.Now()).status
+	s.mu.Unlock()
+	switch status {
+	case protocol.ZoneFull:
+		return protocol.NewProblem(protocol.ProblemZoneFull, "")
+	case protocol.ZoneDraining:
+		return protocol.NewProblem(protocol.ProblemMMRUnavailable, "every router of this zone is draining")
+	}
+	return protocol.NewProblem(protocol.ProblemMMRUnavailable, "no router of this zone has been heard lately")
+}
+
+func isCode(err error, code protocol.Code) bool {
+	return errors.Is(err, &protocol.Problem{Code: code})
+}

@@ -1,0 +1,162 @@
+package zone
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"causeway/internal/base/local"
+	"causeway/protocol"
+)
+
+// maxBody bounds a join request: three SDP offers, of which the video one may
+// ask for 49 slots.
+const maxBody = 256 << 10
+
+// Handler serves phase 2 and phase 3. Pages of any origin may call it, since
+// the join token is the credential and cookies are not used.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+protocol.PathProbe, s.probe)
+	mux.HandleFunc("POST "+protocol.PathJoin, s.join)
+	mux.HandleFunc("OPTIONS "+protocol.PathProbe, preflight)
+	mux.HandleFunc("OPTIONS "+protocol.PathJoin, preflight)
+	return open(mux)
+}
+
+// open lets pages of other origins read answers and their timing.
+func open(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Timing-Allow-Origin", "*")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// preflight answers what browsers ask before a call across origins. They keep
+// the answer for two hours, so that no join waits for it.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Max-Age", "7200")
+	if r.Header.Get("Access-Control-Request-Private-Network") != "" {
+		// A public page that calls an on-premises zone.
+		h.Set("Access-Control-Allow-Private-Network", "true")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// probe answers from memory: what clients time is the network.
+func (s *Server) probe(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	sum := s.state.summary(time.Now())
+	s.mu.Unlock()
+	if s.stopping.Load() {
+		sum.status = protocol.ZoneDraining
+	}
+	answer(w, protocol.ProbeAnswer{
+		Zone: s.config.Zone, Controller: s.id, State: sum.status, Load: sum.load, Weight: s.config.Weight,
+	})
+}
+
+// join brokers a participant to a router.
+func (s *Server) join(w http.ResponseWriter, r *http.Request) {
+	a, err := s.joined(w, r)
+	s.metrics.joined(err)
+	if err != nil {
+		p := protocol.ProblemOf(err)
+		if p.Code == protocol.ProblemInternal {
+			s.deps.Log.Error("zone: join failed", "err", err)
+		}
+		if p.Status == 0 { // a router's word that has no place in HTTP
+			p = protocol.Wrap(protocol.ProblemInternal, p)
+		}
+		protocol.WriteProblem(w, p)
+		return
+	}
+	answer(w, a)
+}
+
+func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAnswer, error) {
+	addr := clientOf(r)
+	if !s.limits.allow(addr, time.Now()) {
+		return protocol.JoinAnswer{}, protocol.NewProblem(protocol.ProblemRateLimited, "")
+	}
+	raw, err := bearer(r)
+	if err != nil {
+		return protocol.JoinAnswer{}, err
+	}
+	if !s.keys.Knows() { // before it says that a good token is not valid
+		return protocol.JoinAnswer{}, protocol.NewProblem(protocol.ProblemInternal, "this controller has just started and does not know the keys yet")
+	}
+	claims, err := s.keys.Verify(raw, time.Now())
+	if err != nil {
+		return protocol.JoinAnswer{}, err
+	}
+	req, err := readJoin(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return protocol.JoinAnswer{}, err
+	}
+	start := time.Now()
+	a, err := s.broker(r.Context(), claims.Meeting, protocol.AdmitRequest{
+		Token: raw, Offers: req.Offers, Client: req.Client, Address: addr.String(),
+	})
+	s.metrics.broker.Observe(time.Since(start).Seconds())
+	if err != nil {
+		return protocol.JoinAnswer{}, err
+	}
+	if local.Is(r.Context()) && a.localControlURL != "" {
+		a.controlURL = a.localControlURL
+	}
+	return protocol.JoinAnswer{
+		Zone: s.config.Zone, Controller: s.id, MMR: a.mmr,
+		Session: a.answer.Session, ControlURL: a.controlURL, Answers: a.answer.Answers,
+	}, nil
+}
+
+// bearer takes the token out of the Authorization header (RFC 6750 §2.1).
+func bearer(r *http.Request) (string, error) {
+	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(raw) == "" {
+		return "", protocol.NewProblem(protocol.ProblemTokenInvalid, "no 'Authorization: Bearer TOKEN' header")
+	}
+	return strings.TrimSpace(raw), nil
+}
+
+// readJoin decodes the body.
+func readJoin(body io.Reader) (protocol.JoinRequest, error) {
+	var req protocol.JoinRequest
+	data, err := io.ReadAll(body)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return req, protocol.Wrap(protocol.ProblemTooLarge, err)
+	}
+	if err != nil {
+		return req, protocol.Wrap(protocol.ProblemBadRequest, err)
+	}
+	if err := json.Unmarshal(data, &req); err != nil {
+		return req, protocol.Wrap(protocol.ProblemBadRequest, err)
+	}
+	if req.Offers == (protocol.Offers{}) {
+		return req, protocol.NewProblem(protocol.ProblemBadOffer, "no offer for any media connection")
+	}
+	return req, nil
+}
+
+// clientOf is the address that the request came from.
+func clientOf(r *http.Request) netip.Addr {
+	ap, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for what is no IP socket
+	return ap.Addr().Unmap()
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // fails only when the client has gone
+}

@@ -1,0 +1,235 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"causeway/internal/bus"
+	"causeway/internal/token"
+	"causeway/protocol"
+)
+
+// repeatEvery is how often a controller repeats its zone's state to the hub.
+const repeatEvery = time.Second
+
+// Deps are what a controller is given.
+type Deps struct {
+	Bus     *bus.Conn
+	Log     *slog.Logger          // nil: none
+	Metrics prometheus.Registerer // nil: none
+	Version string
+}
+
+// A Server is a zone controller.
+type Server struct {
+	config   Config
+	id       string
+	deps     Deps
+	keys     *token.Verifier
+	limits   *limiter
+	metrics  *metrics
+	stopping atomic.Bool
+
+	mu    sync.Mutex
+	state *state
+	told  protocol.ZoneStatus // status last told to the hub
+}
+
+// New makes a controller. Nothing happens before Run.
+func New(cfg Config, d Deps) (*Server, error) {
+	if issues := cfg.Check(); len(issues) > 0 {
+		return nil, fmt.Errorf("new zone controller: %s %s; %s", issues[0].Field, issues[0].Problem, issues[0].Remedy)
+	}
+	if d.Bus == nil {
+		return nil, errors.New("new zone controller: no bus")
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	m, err := newMetrics(d.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("new zone controller: %w", err)
+	}
+	if cfg.Name == "" {
+		cfg.Name = cfg.Zone
+	}
+	s := &Server{
+		config: cfg, id: cfg.controllerID(), deps: d, metrics: m, state: newState(),
+		keys: token.NewVerifier(), limits: newLimiter(cfg.JoinsPerMinute, cfg.JoinBurst),
+	}
+	s.deps.Log = d.Log.With("zone", cfg.Zone, "controller", s.id)
+	return s, nil
+}
+
+// Ready says what is missing to serve joins: the bus, the keys of tokens.
+func (s *Server) Ready() error {
+	switch {
+	case s.stopping.Load():
+		return errors.New("zone controller: stopping")
+	case !s.deps.Bus.Connected():
+		return errors.New("zone controller: not connected to the bus")
+	case !s.keys.Knows():
+		return errors.New("zone controller: web has not told the keys of join tokens yet")
+	}
+	return nil
+}
+
+// Run hears the zone's routers and repeats the zone's state until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	stop, err := s.subscribe()
+	if err != nil {
+		return fmt.Errorf("run zone controller: %w", err)
+	}
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	followed := make(chan error, 1)
+	go func() { followed <- token.Follow(ctx, s.deps.Bus, s.keys) }()
+	s.ask()
+	s.deps.Log.Info("zone controller runs")
+	ticker := time.NewTicker(repeatEvery)
+	defer ticker.Stop()
+	connected := s.deps.Bus.Connected()
+	for {
+		s.repeat(time.Now())
+		select {
+		case <-ticker.C:
+		case err := <-followed:
+			if ctx.Err() == nil {
+				return fmt.Errorf("run zone controller: %w", err)
+			}
+			followed <- err
+		case <-ctx.Done():
+			s.lastWord()
+			cancel()
+			<-followed
+			return nil
+		}
+		if c := s.deps.Bus.Connected(); c != connected {
+			if connected = c; c {
+				s.ask() // what was said meanwhile was missed
+			}
+		}
+	}
+}
+
+// subscribe begins to hear the zone.
+func (s *Server) subscribe() (stop func(), err error) {
+	var subs []*bus.Subscription
+	stop = func() {
+		for _, sub := range subs {
+			sub.Stop()
+		}
+	}
+	add := func(sub *bus.Subscription, e error) {
+		if e != nil {
+			err = errors.Join(err, e)
+			return
+		}
+		subs = append(subs, sub)
+	}
+	add(bus.Subscribe(s.deps.Bus, protocol.SubjectMMRState(s.config.Zone, "*"), s.hear))
+	add(bus.Subscribe(s.deps.Bus, protocol.SubjectLeg(s.config.Zone, "*"), s.hearLeg))
+	add(bus.Subscribe(s.deps.Bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { s.repeat(time.Now()) }))
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return stop, nil
+}
+
+// ask lets the zone's routers repeat themselves at once.
+func (s *Server) ask() {
+	if err := bus.Publish(s.deps.Bus, protocol.SubjectZoneAsk(s.config.Zone), protocol.Empty{}); err != nil {
+		s.deps.Log.Warn("zone: routers could not be asked, they repeat themselves", "err", err)
+	}
+}
+
+// hear takes in a router's state and, when that changes the zone's status,
+// tells the hub at once.
+func (s *Server) hear(subject string, m protocol.MMRState) {
+	now := time.Now()
+	if id := routerOf(subject); m.ID != id || m.Zone != s.config.Zone || !protocol.ValidID(id) {
+		s.deps.Log.Warn("zone: router's state is not its own", "subject", subject, "id", m.ID, "its_zone", m.Zone)
+		return
+	}
+	s.mu.Lock()
+	known := s.state.routers[m.ID] != nil
+	s.state.hear(m, now)
+	changed := s.state.summary(now).status != s.told
+	s.mu.Unlock()
+	if !known {
+		s.deps.Log.Info("zone: router heard", "mmr", m.ID, "health", m.Health, "version", m.Version)
+	}
+	if changed {
+		s.repeat(now)
+	}
+}
+
+// hearLeg takes in what a router says of a leg.
+func (s *Server) hearLeg(subject string, l protocol.LegState) {
+	if l.MMR != routerOf(subject) || !protocol.ValidID(l.Meeting) {
+		s.deps.Log.Warn("zone: router's leg is not its own", "subject", subject, "mmr", l.MMR, "meeting", l.Meeting)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.hearLeg(l, time.Now())
+}
+
+// routerOf is M of zone.Z.mmr.M.… .
+func routerOf(subject string) string {
+	parts := strings.Split(subject, ".")
+	if len(parts) < 4 {
+		return ""
+	}
+	return parts[3]
+}
+
+// repeat tells the hub what the zone's state is now.
+func (s *Server) repeat(now time.Time) {
+	if s.stopping.Load() {
+		return
+	}
+	s.mu.Lock()
+	s.state.sweep(now)
+	sum := s.state.summary(now)
+	s.told = sum.status
+	s.mu.Unlock()
+	s.metrics.zone(sum)
+	s.publish(sum)
+}
+
+// lastWord tells the hub that this controller takes nobody any more.
+func (s *Server) lastWord() {
+	s.stopping.Store(true)
+	s.mu.Lock()
+	sum := s.state.summary(time.Now())
+	s.mu.Unlock()
+	sum.status = protocol.ZoneDraining
+	s.publish(sum)
+	s.deps.Log.Info("zone controller stops")
+}
+
+func (s *Server) publish(sum summary) {
+	c := s.config
+	st := protocol.ControllerState{
+		ID: s.id, Zone: c.Zone, ZoneName: c.Name, URL: c.URL, LocalURL: c.LocalURL,
+		State: sum.status, Load: sum.load, Weight: c.Weight,
+		OnPremises: c.OnPremises, Networks: c.Networks,
+		Routers: sum.routers, Participants: sum.participants, Version: s.deps.Version,
+	}
+	if c.Location != nil {
+		st.Lat, st.Lon, st.Located = c.Location.Lat, c.Location.Lon, true
+	}
+	// It fails while the bus is away; the next second repeats it.
+	_ = bus.Publish(s.deps.Bus, protocol.SubjectController(c.Zone, s.id), st)
+}
