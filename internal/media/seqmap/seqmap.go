@@ -1,0 +1,144 @@
+// Package seqmap maps between the sequence numbers of the sources that a slot
+// has carried and those of the slot's own outgoing stream, in both
+// directions: forward to number a packet, backward to find the packet that a
+// receiver's NACK (RFC 4585 §6.2.1) means.
+//
+// The outgoing stream has no gaps of its own: a switch of sources continues
+// its numbers, and a packet left out on purpose is not missed. It is kept as
+// few ranges of constant distance, after Galene's packetmap. The router's
+// rewriter calls it for every packet of a slot; it allocates nothing. Limit:
+// the last maxRanges switches and holes; what lies further back is forgotten,
+// and NACKs for it are not answered.
+package seqmap
+
+import "causeway/internal/media/seqnum"
+
+// maxRanges bounds how many switches and holes are remembered.
+const maxRanges = 16
+
+// A Token names a source; its meaning is the caller's.
+type Token uint32
+
+// span is a run of packets: source numbers from src on became outgoing
+// numbers from out on, up to the next span's out.
+type span struct {
+	source Token
+	src    uint32 // extended beyond 16 bits, as the source's stream goes on
+	out    uint32
+}
+
+// Map is the map of one slot. The zero value is ready; call Switch first.
+type Map struct {
+	spans   [maxRanges]span
+	n       int    // spans in use, oldest first
+	since   int    // first span of the current source
+	next    uint32 // next outgoing number
+	newest  seqnum.Unwrapper[uint16]
+	started bool
+}
+
+// Start sets the first outgoing sequence number; it must be called before the
+// first Switch, if at all.
+func (m *Map) Start(out uint16) {
+	if !m.started {
+		m.next = 1<<16 + uint32(out)
+	}
+}
+
+// Switch makes source the current one. Its packet seq is the next that goes
+// out; what it sent before is not mapped.
+func (m *Map) Switch(source Token, seq uint16) {
+	m.started = true
+	m.newest.Reset()
+	src := uint32(m.newest.Peek(seq))
+	m.since = m.push(span{source: source, src: src, out: m.next})
+}
+
+// push appends a span, forgetting the oldest if there is no room, and returns
+// its index. A span that no packet fell in is replaced.
+func (m *Map) push(s span) int {
+	if m.n > 0 && m.spans[m.n-1].out == s.out {
+		m.spans[m.n-1] = s
+		return m.n - 1
+	}
+	if m.n == maxRanges {
+		copy(m.spans[:], m.spans[1:])
+		m.n--
+		m.since = max(0, m.since-1)
+	}
+	m.spans[m.n] = s
+	m.n++
+	return m.n - 1
+}
+
+// Map returns the outgoing number of the current source's packet seq. It
+// reports false for a packet from before the switch, one that was dropped, and
+// one too old to know. A number that is ahead leaves room for those between.
+func (m *Map) Map(seq uint16) (uint16, bool) {
+	if !m.started {
+		return 0, false
+	}
+	src := uint32(m.extend(seq))
+	for i := m.n - 1; i >= m.since; i-- {
+		s := &m.spans[i]
+		if int32(src-s.src) < 0 {
+			continue
+		}
+		out := s.out + src - s.src
+		if i+1 < m.n && int32(out-m.spans[i+1].out) >= 0 {
+			return 0, false // dropped
+		}
+		if int32(out-m.next) >= 0 {
+			m.next = out + 1
+			m.newest.Unwrap(seq)
+		}
+		return uint16(out), true
+	}
+	return 0, false
+}
+
+// extend extends a source number relative to the newest one.
+func (m *Map) extend(seq uint16) uint64 {
+	if _, ok := m.newest.Highest(); ok {
+		return m.newest.Peek(seq)
+	}
+	// Nothing mapped since the switch: relative to its first packet.
+	first := m.spans[m.n-1].src
+	return uint64(first) + uint64(int64(seqnum.Diff(seq, uint16(first))))
+}
+
+// Drop leaves the current source's packet seq out, so that the ones after it
+// close up. It reports false, and changes nothing, unless seq is the one just
+// behind the newest: an outgoing number can no longer be taken back.
+func (m *Map) Drop(seq uint16) bool {
+	if !m.started {
+		return false
+	}
+	s := &m.spans[m.n-1]
+	src := uint32(m.extend(seq))
+	if s.out+src-s.src != m.next {
+		return false
+	}
+	m.newest.Unwrap(seq)
+	i := m.push(span{source: s.source, src: src + 1, out: m.next})
+	m.since = min(m.since, i)
+	return true
+}
+
+// Reverse returns which packet went out with an outgoing number.
+func (m *Map) Reverse(out uint16) (source Token, seq uint16, ok bool) {
+	last := m.next - 1
+	o := last + uint32(seqnum.Diff(out, uint16(last)))
+	if !m.started || int32(o-last) > 0 {
+		return 0, 0, false
+	}
+	for i := m.n - 1; i >= 0; i-- {
+		if s := &m.spans[i]; int32(o-s.out) >= 0 {
+			return s.source, uint16(s.src + o - s.out), true
+		}
+	}
+	return 0, 0, false
+}
+
+// Next returns the outgoing number that follows the newest.
+func (m *Map) Next() uint16 { return uint16(m.next) }
