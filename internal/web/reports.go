@@ -1,0 +1,93 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"causeway/internal/store"
+	"causeway/protocol"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// KeptReport is a join report as the administrator reads it.
+type KeptReport struct {
+	ID         string          `json:"id"`
+	ReceivedAt time.Time       `json:"received_at"`
+	Report     protocol.Report `json:"report"`
+}
+
+// ReportList is a page of reports, newest first.
+type ReportList struct {
+	Reports []KeptReport `json:"reports"`
+	Next    string       `json:"next,omitempty" doc:"Pass as ?after= for the next page; absent on the last"`
+}
+
+type (
+	reportInput  struct{ Body protocol.Report }
+	reportsInput struct {
+		pageInput
+		Meeting string `query:"meeting" maxLength:"64" doc:"Only those of the meeting with this number"`
+	}
+	reportsOutput struct{ Body ReportList }
+)
+
+func (s *Server) registerReports(api huma.API) {
+	tags := []string{"Join reports"}
+	handle(s, api, huma.Operation{
+		OperationID: "send-report", Method: http.MethodPost, Path: protocol.PathReports, Tags: tags,
+		Security: []map[string][]string{{"joinToken": {}}}, MaxBodyBytes: maxReport,
+		SkipValidateBody: true, // a report that lacks something is still worth keeping
+		Summary:          "Tell how a join went", Description: "Sent by clients, with the join token as bearer.",
+	}, s.takeReport)
+	handle(s, api, huma.Operation{
+		OperationID: "list-reports", Method: http.MethodGet, Path: protocol.PathReports, Tags: tags,
+		Security: []map[string][]string{{"apiKey": {}}}, Summary: "List join reports", Description: "Newest first.",
+	}, s.listReports)
+}
+
+func (s *Server) takeReport(ctx context.Context, in *reportInput) (*struct{}, error) {
+	v, now := visitOf(ctx), time.Now()
+	if !s.limits.reports.Allow(v.client, now) {
+		return nil, tooMany(s.limits.reports.Retry())
+	}
+	claims, err := s.verifier.VerifyExpired(v.bearer, now, tokenGrace)
+	if err != nil {
+		return nil, err
+	}
+	r := store.Report{ID: newID(), ReceivedAt: now, Report: in.Body}
+	r.Report.Meeting, r.Report.Participant = claims.Number, claims.Subject // not what the sender says
+	if err := s.store.AddReport(ctx, r); err != nil {
+		return nil, err
+	}
+	s.metrics.reports.WithLabelValues(strconv.FormatBool(r.Report.OK)).Inc()
+	return nil, nil
+}
+
+func (s *Server) listReports(ctx context.Context, in *reportsInput) (*reportsOutput, error) {
+	if _, err := s.authenticate(ctx, time.Now()); err != nil {
+		return nil, err
+	}
+	number := ""
+	if in.Meeting != "" {
+		var ok bool
+		if number, ok = parseNumber(in.Meeting); !ok {
+			return nil, protocol.NewProblem(protocol.ProblemBadRequest, "query.meeting: a meeting number has 9 to 11 digits")
+		}
+	}
+	page, next, err := s.store.Reports(ctx, number, in.After, in.Limit)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, protocol.NewProblem(protocol.ProblemBadRequest, "query.after: not the next of a page")
+	}
+	if err != nil {
+		return nil, err
+	}
+	list := ReportList{Reports: []KeptReport{}, Next: next}
+	for _, r := range page {
+		list.Reports = append(list.Reports, KeptReport{r.ID, r.ReceivedAt, r.Report})
+	}
+	return &reportsOutput{list}, nil
+}

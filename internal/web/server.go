@@ -1,0 +1,203 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"causeway/internal/base/run"
+	"causeway/internal/bus"
+	"causeway/internal/store"
+	"causeway/internal/token"
+	"causeway/internal/web/delivery"
+	"causeway/internal/web/limit"
+	"causeway/protocol"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// maxClients bounds the client addresses that each limit remembers.
+const maxClients = 1 << 16
+
+// Deps are what a web node is given to work with.
+type Deps struct {
+	Store   *store.Store
+	Bus     *bus.Conn
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	Version string
+}
+
+// Server is a web node.
+type Server struct {
+	cfg     Config
+	store   *store.Store
+	bus     *bus.Conn
+	log     *slog.Logger
+	version string
+	metrics *metrics
+
+	proxies  []netip.Prefix
+	zones    *delivery.Table
+	locator  *delivery.Locator
+	limits   limits
+	signer   atomic.Pointer[token.Signer]
+	verifier *token.Verifier
+	running  atomic.Bool
+	handler  http.Handler
+}
+
+// limits count what clients do.
+type limits struct {
+	lookups, creations, reports, keys *limit.Table[netip.Prefix]
+	wrong                             *limit.Table[netip.Prefix]
+	wrongMeeting                      *limit.Table[attempt]
+}
+
+// attempt is what wrong lookups are counted by: client and meeting.
+type attempt struct {
+	client netip.Prefix
+	number string
+}
+
+// New makes a web node. It reads the signing keys, and makes the first one in
+// a new database. Run must be called for it to do its work.
+func New(cfg Config, d Deps) (*Server, error) {
+	for _, issue := range cfg.Check() {
+		return nil, fmt.Errorf("new web server: %s: %s; %s", issue.Field, issue.Problem, issue.Remedy)
+	}
+	s := &Server{
+		cfg: cfg, store: d.Store, bus: d.Bus, log: d.Log, version: d.Version,
+		zones: delivery.NewTable(), verifier: token.NewVerifier(),
+		limits: limits{
+			lookups:      limit.NewTable[netip.Prefix](cfg.Limits.Lookups, maxClients),
+			creations:    limit.NewTable[netip.Prefix](cfg.Limits.Creations, maxClients),
+			reports:      limit.NewTable[netip.Prefix](cfg.Limits.Reports, maxClients),
+			keys:         limit.NewTable[netip.Prefix](cfg.Limits.Keys, maxClients),
+			wrong:        limit.NewTable[netip.Prefix](limit.Rate{PerMinute: 5 * cfg.Limits.Wrong.PerMinute, Burst: 5 * cfg.Limits.Wrong.Burst}, maxClients),
+			wrongMeeting: limit.NewTable[attempt](cfg.Limits.Wrong, maxClients),
+		},
+	}
+	for _, cidr := range cfg.TrustedProxies {
+		s.proxies = append(s.proxies, netip.MustParsePrefix(cidr).Masked()) // checked above
+	}
+	known := map[netip.Prefix]delivery.Place{}
+	for cidr, at := range cfg.Networks {
+		known[netip.MustParsePrefix(cidr)] = at // checked above
+	}
+	var err error
+	if s.locator, err = delivery.NewLocator(known, cfg.GeoIP); err != nil {
+		return nil, fmt.Errorf("new web server: %w", err)
+	}
+	s.metrics = newMetrics(d.Metrics, s.zones)
+	if err := s.loadKeys(context.Background()); err != nil {
+		return nil, errors.Join(fmt.Errorf("new web server: %w", err), s.locator.Close())
+	}
+	if s.handler, err = s.routes(); err != nil {
+		return nil, errors.Join(fmt.Errorf("new web server: %w", err), s.locator.Close())
+	}
+	return s, nil
+}
+
+// Handler serves the site and the API: everything but /zone/ and /mmr/.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Run listens to the bus and repeats the public keys until ctx ends. It
+// returns when all goroutines have ended. It can be called once.
+func (s *Server) Run(ctx context.Context) error {
+	defer func() {
+		if err := s.locator.Close(); err != nil {
+			s.log.Warn("Geo-IP database not closed", "err", err)
+		}
+	}()
+	ask := make(chan struct{}, 1)
+	stop, err := s.listen(ask)
+	defer stop()
+	if err != nil {
+		return fmt.Errorf("run web server: %w", err)
+	}
+	s.running.Store(true)
+	defer s.running.Store(false)
+	return run.All(ctx,
+		func(ctx context.Context) error { return s.repeatKeys(ctx, ask) },
+		s.sweepReports,
+	)
+}
+
+// listen subscribes to what web hears on the bus and asks everyone to speak.
+// stop ends what has begun, also after an error.
+func (s *Server) listen(ask chan<- struct{}) (stop func(), err error) {
+	var subscriptions []*bus.Subscription
+	stop = func() {
+		for _, b := range subscriptions {
+			b.Stop()
+		}
+	}
+	keep := func(b *bus.Subscription, failed error) {
+		if failed != nil {
+			err = errors.Join(err, failed)
+			return
+		}
+		subscriptions = append(subscriptions, b)
+	}
+	keep(bus.Subscribe(s.bus, protocol.SubjectControllers, s.hear))
+	keep(bus.Subscribe(s.bus, protocol.SubjectKeysAsk, func(string, protocol.Empty) {
+		select {
+		case ask <- struct{}{}:
+		default: // an answer is on its way already
+		}
+	}))
+	keep(bus.Answer(s.bus, protocol.SubjectMeetingEnded, protocol.QueueWeb, s.meetingEnded))
+	if err != nil {
+		return stop, err
+	}
+	return stop, bus.Publish(s.bus, protocol.SubjectHubAsk, protocol.Empty{})
+}
+
+// hear takes a controller's state.
+func (s *Server) hear(subject string, state protocol.ControllerState) {
+	if err := s.zones.Hear(subject, state, time.Now()); err != nil {
+		s.log.Debug("controller ignored", "err", err)
+	}
+}
+
+// sweepReports forgets old reports, at once and then each hour.
+func (s *Server) sweepReports(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		n, err := s.store.DeleteReports(ctx, time.Now().Add(-s.cfg.ReportRetention))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			s.log.Warn("old reports not deleted", "err", err)
+		case n > 0:
+			s.log.Info("old reports deleted", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Ready is nil when the node can serve: it runs, and database and bus answer.
+// Zones are not needed, since meetings can be made without.
+func (s *Server) Ready() error {
+	if !s.running.Load() {
+		return errors.New("web has not started")
+	}
+	if !s.bus.Connected() {
+		return errors.New("web is not connected to the bus")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return s.store.Ping(ctx)
+}
