@@ -1,0 +1,206 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"causeway/internal/base/run"
+	"causeway/internal/bus"
+	"causeway/internal/token"
+	"causeway/protocol"
+)
+
+// dialTimeout bounds the connecting to one of our own servers.
+const dialTimeout = 5 * time.Second
+
+// Deps are what a tunnel is given to work with.
+type Deps struct {
+	Bus     *bus.Conn
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	Version string
+	// Dial connects to a target; nil is the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A Server is an HTTP tunnel.
+type Server struct {
+	cfg      Config
+	deps     Deps
+	keys     *token.Verifier
+	targets  *targets
+	quotas   *quotas
+	polled   *polledStreams
+	metrics  *tunnelMetrics
+	draining atomic.Bool
+
+	// life ends with Run and takes every stream along; streams counts them.
+	life    context.Context
+	end     context.CancelFunc
+	streams sync.WaitGroup
+}
+
+// New makes a tunnel.
+func New(cfg Config, d Deps) (*Server, error) {
+	if d.Dial == nil {
+		d.Dial = (&net.Dialer{}).DialContext
+	}
+	s := &Server{cfg: cfg, deps: d, keys: token.NewVerifier(), targets: newTargets(), quotas: newQuotas(cfg.Limits)}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.polled = newPolledStreams()
+	s.metrics = newMetrics(d.Metrics, s.quotas)
+	return s, nil
+}
+
+// Handler serves the tunnel's paths.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+protocol.PathTunnelPing, s.ping)
+	mux.HandleFunc("GET "+protocol.PathTunnelConnect, s.connect)
+	mux.HandleFunc("POST "+protocol.PathTunnelStreams, s.openPolled)
+	mux.HandleFunc("POST "+protocol.PathTunnelStreams+"/{id}", s.sendPolled)
+	mux.HandleFunc("GET "+protocol.PathTunnelStreams+"/{id}", s.receivePolled)
+	mux.HandleFunc("DELETE "+protocol.PathTunnelStreams+"/{id}", s.closePolled)
+	return mux
+}
+
+// Ready returns nil when the tunnel can carry streams.
+func (s *Server) Ready() error {
+	switch {
+	case !s.deps.Bus.Connected():
+		return errors.New("the bus is not connected")
+	case !s.keys.Knows():
+		return errors.New("no keys of join tokens are known yet")
+	}
+	return nil
+}
+
+// Drain makes the tunnel take no new streams; those it has go on.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Run follows the bus and repeats the tunnel's state until ctx ends, then
+// closes all streams and waits for them.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.streams.Wait()
+	defer s.end()
+	controllers, err := bus.Subscribe(s.deps.Bus, protocol.SubjectControllers, s.targets.controller)
+	if err != nil {
+		return fmt.Errorf("follow the controllers: %w", err)
+	}
+	defer controllers.Stop()
+	routers, err := bus.Subscribe(s.deps.Bus, protocol.SubjectMMRState("*", "*"), s.targets.router)
+	if err != nil {
+		return fmt.Errorf("follow the routers: %w", err)
+	}
+	defer routers.Stop()
+	ask, err := bus.Subscribe(s.deps.Bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { s.publish(s.health()) })
+	if err != nil {
+		return fmt.Errorf("listen for questions: %w", err)
+	}
+	defer ask.Stop()
+	return run.All(ctx,
+		func(ctx context.Context) error { return token.Follow(ctx, s.deps.Bus, s.keys) },
+		s.repeat,
+		func(ctx context.Context) error { s.polled.sweep(ctx); return nil },
+	)
+}
+
+func (s *Server) repeat(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s.publish(s.health())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.publish(protocol.Stopping)
+			return nil
+		}
+	}
+}
+
+func (s *Server) health() protocol.Health {
+	if s.draining.Load() || s.Ready() != nil {
+		return protocol.Draining
+	}
+	return protocol.Healthy
+}
+
+func (s *Server) publish(h protocol.Health) {
+	streams, participants := s.quotas.count()
+	state := protocol.TunnelState{
+		ID: s.cfg.ID, URL: s.cfg.URL, LocalURL: s.cfg.LocalURL, Health: h, Version: s.deps.Version,
+		Load: float64(streams) / float64(s.cfg.Limits.Streams), Streams: streams, Participants: participants,
+	}
+	if err := bus.Publish(s.deps.Bus, protocol.SubjectTunnel(s.cfg.ID), state); err != nil {
+		s.deps.Log.Debug("repeat the tunnel's state", "err", err)
+	}
+}
+
+// ping says whether the tunnel takes streams. It needs no token: it tells
+// nothing and costs nothing.
+func (s *Server) ping(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	if s.health() != protocol.Healthy {
+		protocol.WriteProblem(w, protocol.NewProblem(protocol.ProblemTunnelFull, "draining"))
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// claim is what a request to open a stream is granted.
+type claim struct {
+	participant string
+	meeting     string
+	target      string
+	quota       *quota
+}
+
+// admit checks the token, the target and the quota of a new stream. release
+// must be called when the stream has ended.
+func (s *Server) admit(r *http.Request) (c claim, release func(), err error) {
+	now := time.Now()
+	raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return c, nil, protocol.NewProblem(protocol.ProblemTokenInvalid, "no bearer token")
+	}
+	claims, err := s.keys.Verify(raw, now)
+	if err != nil {
+		return c, nil, err
+	}
+	c = claim{participant: claims.Subject, meeting: claims.Meeting, target: r.URL.Query().Get("to")}
+	if !s.targets.allows(c.target, now) {
+		return c, nil, protocol.NewProblem(protocol.ProblemTunnelRefused, "")
+	}
+	if s.draining.Load() {
+		return c, nil, protocol.NewProblem(protocol.ProblemTunnelFull, "draining")
+	}
+	if c.quota, err = s.quotas.take(c.participant); err != nil {
+		return c, nil, err
+	}
+	return c, func() { s.quotas.release(c.participant) }, nil
+}
+
+func (s *Server) dial(ctx context.Context, target string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return s.deps.Dial(ctx, "tcp", target)
+}
+
+// refuse answers a request whose stream could not be opened.
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	p := protocol.ProblemOf(err)
+	s.metrics.opened.WithLabelValues(string(p.Code)).Inc()
+	protocol.WriteProblem(w, p)
+}
