@@ -294,9 +294,11 @@ func TestDrainTakesNobodyNew(t *testing.T) {
 
 func TestRaceTakesTheFirstThatAnswers(t *testing.T) {
 	w := newWorld(t, nil, nil)
+	over := make(chan struct{}) // net/http goes on dialling after its request was given up
+	t.Cleanup(func() { close(over) })
 	silent := route.NewTunnel(route.TunnelConfig{
 		URL: "https://silent.example", TLS: &tls.Config{}, Auth: func() string { return "" },
-		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() },
+		Dial: func(context.Context, string, string) (net.Conn, error) { <-over; return nil, errors.New("over") },
 	})
 	broken := route.NewTunnel(route.TunnelConfig{
 		URL: "https://broken.example", TLS: &tls.Config{}, Auth: func() string { return "" },
