@@ -3,12 +3,17 @@ package peer
 import (
 	"errors"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"causeway/protocol"
+
+	"github.com/pion/srtp/v3"
 )
 
-// Errors that Handler.Closed, Dial and the Send methods report, wrapped.
+// Errors that Handler.Closed, Accept, Dial and the Send methods report,
+// wrapped.
 var (
 	ErrTimeout     = errors.New("peer: connection not ready in time")
 	ErrFingerprint = errors.New("peer: certificate does not match the fingerprint")
@@ -17,35 +22,123 @@ var (
 	ErrPacket      = errors.New("peer: packet malformed or too long")
 )
 
+const (
+	// MaxPacket is the length of the longest packet that can be sent.
+	MaxPacket = slotSize - srtpOverhead
+
+	srtpOverhead = 32 // at most: GCM tag 16 and SRTCP index 4, or HMAC 10 and index
+	maxAddresses = 16 // remote addresses of a connection that may deliver
+	maxEarly     = 8  // packets kept that came before the keys
+	readyWithin  = 30 * time.Second
+)
+
 // A Conn is one media connection.
-type Conn struct{}
+type Conn struct {
+	port        *Port
+	local       Credentials
+	remote      Credentials
+	localPwd    []byte // key of the checks that we receive
+	remotePwd   []byte // key of the checks that we send
+	checkName   []byte // USERNAME of the checks that we receive
+	fingerprint fingerprint
+	active      bool // we are the DTLS client
+	tos         uint8
+	handler     Handler
+	born        time.Time
+
+	shard   atomic.Pointer[Shard]
+	closing atomic.Bool // Close was called; nothing is delivered any more
+	done    chan struct{}
+	ended   sync.Once
+
+	// What follows is touched with the shard held only.
+
+	dialled     *dialled // nil for an accepted connection
+	index       int      // in shard.conns
+	phase       phase
+	path        path
+	nominated   bool
+	addresses   []netip.AddrPort // mapped to this connection, oldest first
+	live        liveness
+	handshake   *handshake // while DTLS state is kept
+	early       [][]byte
+	in, out     *srtp.Context
+	lastSSRC    uint32
+	ssrcs       int // RTP sources heard
+	rtcpSources int
+	group       int    // of the outbox, if it is still in round groupSeen
+	groupSeen   uint32 // see outbox.round
+
+	counters counters
+}
+
+type phase uint8
+
+const (
+	phaseNew   phase = iota // keys are not set
+	phaseReady              // keys are set
+	phaseClosed
+)
+
+// counters are written by the shard's holder and read by anyone.
+type counters struct {
+	packetsSent, bytesSent         atomic.Uint64
+	packetsReceived, bytesReceived atomic.Uint64
+	packetsDropped, sendDropped    atomic.Uint64
+	heard                          atomic.Int64 // Unix nanoseconds
+	rtt                            atomic.Int64 // nanoseconds
+	path                           atomic.Pointer[path]
+	state                          atomic.Uint32
+	ready                          atomic.Bool
+}
 
 // LocalUfrag returns the user name fragment to put into the SDP answer.
-func (c *Conn) LocalUfrag() string { return "" }
+func (c *Conn) LocalUfrag() string { return c.local.Ufrag }
 
 // LocalPwd returns the password to put into the SDP answer.
-func (c *Conn) LocalPwd() string { return "" }
+func (c *Conn) LocalPwd() string { return c.local.Pwd }
 
 // Shard returns the shard that the connection lives on, fixed once the first
 // authenticated check arrived; before that nil. It is never nil in a Handler.
-func (c *Conn) Shard() *Shard { return nil }
-
-// SendRTP encrypts the packet and queues it until the shard is released. The
-// shard must be held. The packet may be reused at once.
-func (c *Conn) SendRTP(packet []byte) error { return ErrNotReady }
-
-// SendRTCP encrypts the compound packet and queues it until the shard is
-// released. The shard must be held. The packet may be reused at once.
-func (c *Conn) SendRTCP(packet []byte) error { return ErrNotReady }
+func (c *Conn) Shard() *Shard { return c.shard.Load() }
 
 // Close closes the connection; any goroutine may call it, a Handler too, and
 // more than once. Handler.Closed follows, at once or when the shard is next
 // released, and is the end of the connection.
-func (c *Conn) Close() {}
+func (c *Conn) Close() {
+	if !c.closing.CompareAndSwap(false, true) {
+		return
+	}
+	c.port.adopt(c)
+	if s := c.shard.Load(); s != nil {
+		s.leave(c)
+	}
+}
 
 // Done is closed when the connection has ended and none of its goroutines
 // (for a dialled connection, its shard's and socket's too) is left.
-func (c *Conn) Done() <-chan struct{} { return nil }
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// shut ends the connection. The shard is held.
+func (c *Conn) shut(err error, now time.Time) {
+	if c.phase == phaseClosed {
+		return
+	}
+	c.closing.Store(true)
+	c.phase = phaseClosed
+	c.early = nil
+	c.Shard().remove(c)
+	c.port.forget(c)
+	if h := c.handshake; h != nil {
+		h.cancel()
+	} else if c.dialled == nil {
+		c.ended.Do(func() { close(c.done) })
+	}
+	if c.dialled != nil {
+		c.dialled.end(c)
+	}
+	c.handler.Closed(c, err)
+}
 
 // Stats tells what a connection has carried.
 type Stats struct {
@@ -63,4 +156,53 @@ type Stats struct {
 }
 
 // Stats returns the connection's counters; any goroutine may call it.
-func (c *Conn) Stats() Stats { return Stats{} }
+func (c *Conn) Stats() Stats {
+	n := &c.counters
+	s := Stats{
+		PacketsSent: n.packetsSent.Load(), BytesSent: n.bytesSent.Load(),
+		PacketsReceived: n.packetsReceived.Load(), BytesReceived: n.bytesReceived.Load(),
+		PacketsDropped: n.packetsDropped.Load(), SendDropped: n.sendDropped.Load(),
+		RTT:       time.Duration(n.rtt.Load()),
+		Transport: protocol.UDP,
+		State:     PathState(n.state.Load()),
+		Ready:     n.ready.Load(),
+	}
+	if t := n.heard.Load(); t != 0 {
+		s.LastHeard = time.Unix(0, t)
+	}
+	if p := n.path.Load(); p != nil {
+		s.Remote, s.Local = p.remote, p.local
+	}
+	return s
+}
+
+// heard notes an authentic packet.
+func (c *Conn) heard(now time.Time) {
+	c.counters.heard.Store(now.UnixNano())
+	if c.live.hear(now) {
+		c.pathState(now)
+	}
+}
+
+// pathState tells the handler what the path's state has become.
+func (c *Conn) pathState(now time.Time) {
+	c.counters.state.Store(uint32(c.live.state))
+	c.handler.Path(c, c.live.state, now)
+}
+
+// sweep lets time pass, four times a second. The shard is held.
+func (c *Conn) sweep(now time.Time) {
+	if c.phase == phaseNew && now.Sub(c.born) > readyWithin {
+		c.shut(ErrTimeout, now)
+		return
+	}
+	if c.phase == phaseReady && c.live.advance(now) {
+		c.pathState(now)
+	}
+}
+
+// move sends to another path from now on.
+func (c *Conn) move(to path) {
+	c.path = to
+	c.counters.path.Store(&to)
+}

@@ -1,20 +1,27 @@
 package peer
 
 import (
-	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
+// maxHandshakes is how many handshakes a port runs at a time.
+const maxHandshakes = 256
+
 // PortConfig says how a router's media port is opened.
 type PortConfig struct {
-	// Listen is the address to bind; the zero address binds all addresses of
-	// both families.
+	// Listen is the address to bind; without an IP address it binds all
+	// addresses of both families.
 	Listen netip.AddrPort
-	// Shards is the number of sockets, at most one per core makes sense;
-	// 0 means GOMAXPROCS.
+	// Shards is the number of sockets; more than one per core makes no
+	// sense. 0 means GOMAXPROCS. Systems whose sockets cannot share a port
+	// get one.
 	Shards int
 	// ListenPacket opens a shard's socket, for virtual networks. If nil,
 	// kernel sockets that share the port are opened.
@@ -33,23 +40,164 @@ type PortConfig struct {
 
 // A Port is a router's media port: one UDP socket per shard, connections told
 // apart by the user name fragments of their checks.
-type Port struct{}
+type Port struct {
+	cfg         PortConfig
+	certificate *Certificate
+	log         *slog.Logger
+	shards      []*Shard
+	closing     chan struct{} // closed when the shards are to end
+	slots       chan struct{} // one per running handshake
+	handshakes  sync.WaitGroup
+	loops       sync.WaitGroup
+
+	mu      sync.RWMutex // may be taken with a shard held, never the reverse
+	closed  bool
+	byUfrag map[string]*Conn
+	byAddr  map[netip.AddrPort]*Conn
+	pending map[*Conn]struct{} // not on a shard yet
+
+	counters portCounters
+}
+
+type portCounters struct {
+	unknown, badChecks, refused, sendDropped atomic.Uint64
+}
 
 // Listen opens a media port.
-func Listen(cfg PortConfig) (*Port, error) { return nil, errors.New("peer: listen") }
+func Listen(cfg PortConfig) (*Port, error) {
+	if cfg.Shards <= 0 {
+		cfg.Shards = runtime.GOMAXPROCS(0)
+	}
+	if cfg.ListenPacket == nil && !sharedPort {
+		cfg.Shards = 1
+	}
+	p, err := newPort(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.open(); err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	for _, s := range p.shards {
+		p.loops.Go(s.loop)
+	}
+	return p, nil
+}
+
+func newPort(cfg PortConfig) (*Port, error) {
+	p := &Port{
+		cfg: cfg, certificate: cfg.Certificate, log: cfg.Log,
+		closing: make(chan struct{}),
+		slots:   make(chan struct{}, maxHandshakes),
+		byUfrag: make(map[string]*Conn),
+		byAddr:  make(map[netip.AddrPort]*Conn),
+		pending: make(map[*Conn]struct{}),
+	}
+	if p.log == nil {
+		p.log = slog.Default()
+	}
+	if p.certificate == nil {
+		var err error
+		if p.certificate, err = NewCertificate(); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// open opens a socket per shard, on the first one's port.
+func (p *Port) open() error {
+	listen := p.cfg.Listen
+	for i := range p.cfg.Shards {
+		sock, granted, err := p.openShard(i, listen)
+		if err != nil {
+			return err
+		}
+		p.shards = append(p.shards, newShard(p, i, sock))
+		if i > 0 || p.cfg.ListenPacket != nil {
+			continue
+		}
+		listen = netip.AddrPortFrom(listen.Addr(), sock.addr().Port())
+		if granted < wantedBuffers {
+			p.log.Warn("the system limits the media socket's receive buffer: bursts may lose packets; on Linux raise net.core.rmem_max",
+				"granted_bytes", granted, "wanted_bytes", wantedBuffers)
+		}
+	}
+	return nil
+}
+
+func (p *Port) openShard(i int, listen netip.AddrPort) (socket, int, error) {
+	if p.cfg.ListenPacket == nil {
+		return openSocket(listen, batchSize)
+	}
+	conn, err := p.cfg.ListenPacket(i)
+	if err != nil {
+		return nil, 0, fmt.Errorf("peer: open media socket: %w", err)
+	}
+	return newPacketSocket(conn), 0, nil
+}
 
 // Close closes all connections and sockets and waits for all goroutines.
-func (p *Port) Close() error { return nil }
+func (p *Port) Close() error {
+	p.shutdown(ErrClosed)
+	return nil
+}
+
+// shutdown ends everything: first the connections, so that they can still
+// send their close_notify, then the sockets.
+func (p *Port) shutdown(reason error) {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	for _, s := range p.shards {
+		s.mu.Lock()
+		now := time.Now()
+		for len(s.conns) > 0 {
+			s.conns[len(s.conns)-1].shut(reason, now)
+		}
+		if s.index == 0 {
+			p.mu.Lock()
+			pending := p.pending
+			p.pending = nil
+			p.mu.Unlock()
+			for c := range pending {
+				c.shard.CompareAndSwap(nil, s)
+				c.shut(reason, now)
+			}
+		}
+		s.release()
+	}
+	p.handshakes.Wait()
+	p.mu.Lock()
+	select {
+	case <-p.closing:
+	default:
+		close(p.closing)
+	}
+	p.mu.Unlock()
+	for _, s := range p.shards {
+		if ref := s.sock.Swap(nil); ref != nil {
+			_ = ref.close()
+		}
+	}
+	p.loops.Wait()
+}
 
 // Shards returns the port's shards, by index.
-func (p *Port) Shards() []*Shard { return nil }
+func (p *Port) Shards() []*Shard { return p.shards }
 
 // Addr returns the address that the port is bound to.
-func (p *Port) Addr() netip.AddrPort { return netip.AddrPort{} }
+func (p *Port) Addr() netip.AddrPort {
+	if sock := p.shards[0].socket(); sock != nil {
+		return sock.addr()
+	}
+	return netip.AddrPort{}
+}
 
 // Fingerprint returns the certificate's fingerprint as in SDP (RFC 8122),
 // "sha-256 AB:CD:…".
-func (p *Port) Fingerprint() string { return "" }
+func (p *Port) Fingerprint() string { return p.certificate.Fingerprint() }
 
 // AcceptConfig describes an expected peer.
 type AcceptConfig struct {
@@ -69,16 +217,65 @@ type AcceptConfig struct {
 
 // Accept registers an expected peer under fresh local credentials. A
 // connection that is not ready within 30 s is closed with ErrTimeout.
-func (p *Port) Accept(cfg AcceptConfig) (*Conn, error) { return nil, errors.New("peer: accept") }
+func (p *Port) Accept(cfg AcceptConfig) (*Conn, error) {
+	c, err := p.newConn(NewCredentials(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	for p.byUfrag[c.local.Ufrag] != nil { // 48 random bits
+		c.setLocal(NewCredentials())
+	}
+	p.byUfrag[c.local.Ufrag] = c
+	p.pending[c] = struct{}{}
+	return c, nil
+}
+
+func (p *Port) newConn(local Credentials, cfg AcceptConfig) (*Conn, error) {
+	if err := cfg.Remote.valid(); err != nil {
+		return nil, err
+	}
+	fp, err := parseFingerprint(cfg.RemoteFingerprint)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		port: p, remote: cfg.Remote, remotePwd: []byte(cfg.Remote.Pwd),
+		fingerprint: fp, active: cfg.Active, tos: uint8(cfg.TOS), handler: cfg.Handler,
+		born: time.Now(), done: make(chan struct{}), index: -1,
+	}
+	c.setLocal(local)
+	return c, nil
+}
+
+func (c *Conn) setLocal(local Credentials) {
+	c.local = local
+	c.localPwd = []byte(local.Pwd)
+	c.checkName = []byte(local.Ufrag + ":" + c.remote.Ufrag)
+}
 
 // PortStats counts what a port did with packets that no connection took.
 type PortStats struct {
 	UnknownAddress    uint64 // not STUN, from an address without a connection
-	BadCheck          uint64 // STUN that is malformed, for nobody or wrongly authenticated
+	BadChecks         uint64 // STUN that is malformed, for nobody or wrongly authenticated
 	HandshakesRefused uint64 // handshakes beyond the limit, left to the peer's retransmission
 	SendDropped       uint64 // packets that the kernel would not take
 	Connections       int    // registered connections
 }
 
 // Stats returns the port's counters.
-func (p *Port) Stats() PortStats { return PortStats{} }
+func (p *Port) Stats() PortStats {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return PortStats{
+		UnknownAddress:    p.counters.unknown.Load(),
+		BadChecks:         p.counters.badChecks.Load(),
+		HandshakesRefused: p.counters.refused.Load(),
+		SendDropped:       p.counters.sendDropped.Load(),
+		Connections:       len(p.byUfrag),
+	}
+}

@@ -1,13 +1,247 @@
 package peer
 
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+)
+
+const (
+	tickInterval  = 25 * time.Millisecond
+	sweepInterval = 250 * time.Millisecond
+	// maxReadErrors is how many reads in a row may fail before the shard
+	// waits for its next tick. Some systems report on reads what happened
+	// to earlier writes.
+	maxReadErrors = 64
+)
+
 // A Shard is a socket and the connections that live on it. One holder at a
 // time may touch them: the shard's own goroutine while it delivers, or
 // whoever is inside Run.
-type Shard struct{}
+type Shard struct {
+	port  *Port
+	index int
+	sock  atomic.Pointer[socketRef]
+
+	mu       sync.Mutex // what it guards is below
+	conns    []*Conn
+	out      outbox
+	onFailed func(g *group, packets int, err error)
+	swept    time.Time
+
+	// Scratch space, so that packets cost no allocation.
+	header     rtp.Header
+	rtcpHeader rtcp.Header
+	binding    binding
+	writer     bindingWriter
+
+	leavingMu sync.Mutex // guards leaving
+	leaving   []*Conn    // Close was called, Handler.Closed was not
+
+	foreign []foreign // of the shard's own goroutine
+}
+
+// socketRef makes a socket fit for an atomic pointer.
+type socketRef struct{ socket }
+
+// foreign is a datagram that another shard must take.
+type foreign struct {
+	owner *Shard
+	d     *datagram
+}
+
+func newShard(p *Port, index int, sock socket) *Shard {
+	s := &Shard{port: p, index: index, out: newOutbox()}
+	s.sock.Store(&socketRef{sock})
+	s.out.segments = sock.segments()
+	s.onFailed = s.failed
+	return s
+}
 
 // Run takes the shard, calls f, sends what f queued, and releases the shard.
 // It is not reentrant: neither f nor a Handler may call it for any shard.
-func (s *Shard) Run(f func()) {}
+func (s *Shard) Run(f func()) {
+	s.mu.Lock()
+	defer s.release()
+	f()
+}
 
 // Index returns the shard's place in Port.Shards; 0 for a dialled connection.
-func (s *Shard) Index() int { return 0 }
+func (s *Shard) Index() int { return s.index }
+
+// release reaps closed connections, sends what is queued and lets go.
+func (s *Shard) release() {
+	s.reap()
+	s.flush()
+	s.mu.Unlock()
+}
+
+// leave notes that a connection wants to be closed, and closes it at once
+// unless someone holds the shard, who then does it.
+func (s *Shard) leave(c *Conn) {
+	s.leavingMu.Lock()
+	s.leaving = append(s.leaving, c)
+	s.leavingMu.Unlock()
+	if s.mu.TryLock() {
+		s.release()
+	}
+}
+
+// reap shuts the connections that want to be closed; it loops because
+// Handler.Closed may close others.
+func (s *Shard) reap() {
+	for {
+		s.leavingMu.Lock()
+		list := s.leaving
+		s.leaving = nil
+		s.leavingMu.Unlock()
+		if len(list) == 0 {
+			return
+		}
+		now := time.Now()
+		for _, c := range list {
+			c.shut(nil, now)
+		}
+	}
+}
+
+// insert puts a connection on the shard, which is held.
+func (s *Shard) insert(c *Conn) {
+	c.index = len(s.conns)
+	s.conns = append(s.conns, c)
+}
+
+// remove takes a connection off the shard, unless it was closed before it
+// got there.
+func (s *Shard) remove(c *Conn) {
+	if c.index < 0 {
+		return
+	}
+	last := len(s.conns) - 1
+	s.conns[c.index] = s.conns[last]
+	s.conns[c.index].index = c.index
+	s.conns[last] = nil
+	s.conns = s.conns[:last]
+}
+
+// socket returns the shard's socket; nil once it is to end.
+func (s *Shard) socket() socket {
+	if ref := s.sock.Load(); ref != nil {
+		return ref.socket
+	}
+	return nil
+}
+
+// loop is the shard's goroutine: it reads, delivers and ticks until the
+// socket is taken away. Reading ends at each tick, so that one goroutine does
+// all and AfterBatch is never called twice at a time.
+func (s *Shard) loop() {
+	next := time.Now().Add(tickInterval)
+	errorsInRow := 0
+	for sock := s.socket(); sock != nil; sock = s.socket() {
+		_ = sock.setReadDeadline(next)
+		var err error
+		for err == nil && time.Now().Before(next) {
+			var in []datagram
+			if in, err = sock.read(); err == nil {
+				errorsInRow = 0
+				s.batch(in)
+			}
+		}
+		if err != nil && !isTimeout(err) {
+			if errorsInRow++; errorsInRow > maxReadErrors {
+				s.pause(time.Until(next))
+			}
+		}
+		if now := time.Now(); !now.Before(next) {
+			s.tick(now)
+			if next = next.Add(tickInterval); next.Before(now) {
+				next = now.Add(tickInterval) // we were late; do not catch up
+			}
+		}
+		s.afterBatch()
+	}
+}
+
+// pause waits, unless the port closes.
+func (s *Shard) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.port.closing:
+	}
+}
+
+// wake makes the shard's goroutine come round soon.
+func (s *Shard) wake() {
+	if sock := s.socket(); sock != nil {
+		_ = sock.setReadDeadline(time.Now())
+	}
+}
+
+// batch delivers what was read together.
+func (s *Shard) batch(in []datagram) {
+	now := time.Now()
+	s.mu.Lock()
+	for i := range in {
+		if owner := s.deliver(&in[i], now); owner != nil {
+			s.foreign = append(s.foreign, foreign{owner, &in[i]})
+		}
+	}
+	s.release()
+	if len(s.foreign) > 0 {
+		s.handOver(now)
+	}
+	s.afterBatch()
+}
+
+// handOver takes each owner's shard in turn, never two at a time, and
+// delivers there what came on this shard's socket: a remote whose address
+// changed may hash to another socket of the port.
+func (s *Shard) handOver(now time.Time) {
+	for i := 0; i < len(s.foreign); {
+		owner := s.foreign[i].owner
+		owner.mu.Lock()
+		for ; i < len(s.foreign) && s.foreign[i].owner == owner; i++ {
+			owner.deliver(s.foreign[i].d, now)
+		}
+		owner.release()
+		owner.wake() // for its AfterBatch
+	}
+	clear(s.foreign)
+	s.foreign = s.foreign[:0]
+}
+
+func (s *Shard) afterBatch() {
+	if f := s.port.cfg.AfterBatch; f != nil {
+		f(s)
+	}
+}
+
+// tick lets time pass on the shard.
+func (s *Shard) tick(now time.Time) {
+	s.mu.Lock()
+	defer s.release()
+	if s.port.cfg.Tick != nil {
+		s.port.cfg.Tick(s, now)
+	}
+	if now.Sub(s.swept) >= sweepInterval {
+		s.swept = now
+		for i := len(s.conns) - 1; i >= 0; i-- { // sweep may remove the one it is called for
+			s.conns[i].sweep(now)
+		}
+		if s.index == 0 {
+			s.port.expire(s, now)
+		}
+	}
+	for _, c := range s.conns {
+		if c.dialled == nil {
+			break // all connections of a shard are of one role
+		}
+		c.dialled.tick(c, now)
+	}
+}

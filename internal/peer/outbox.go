@@ -1,0 +1,103 @@
+package peer
+
+import (
+	"net/netip"
+)
+
+const (
+	slotSize    = 1536  // of a queued datagram
+	maxQueued   = 512   // datagrams between two flushes
+	maxSegments = 32    // datagrams of one generic segmentation offload
+	maxSegment  = 1400  // larger datagrams may exceed a path's MTU, which offload does not fragment
+	maxGSOBytes = 60000 // of one offload; IP's limit is 65535 with headers
+)
+
+// A path is the remote transport address of a connection, and the local
+// address to send from, invalid if the kernel is to choose it.
+type path struct {
+	remote netip.AddrPort
+	local  netip.Addr
+}
+
+// An outbox holds the datagrams that a shard has queued since it was last
+// flushed. Datagrams to one destination whose sizes allow it form a group,
+// which the kernel takes as one (UDP_SEGMENT): all of equal size but the
+// last, which may be shorter.
+type outbox struct {
+	slots    []slot // lazily grown to maxQueued, then reused
+	n        int    // slots in use
+	groups   []group
+	round    uint32 // counts flushes; tells stale Conn.group indices
+	segments int    // datagrams per group, 1 without offload
+}
+
+type slot struct {
+	buf  []byte // of slotSize
+	n    int    // bytes in use
+	next int    // next slot of the group, -1 at its end
+}
+
+type group struct {
+	conn        *Conn
+	to          path
+	tos         uint8
+	first, last int // slots
+	count       int
+	size        int // of each datagram but the last
+	bytes       int
+	open        bool // takes more
+}
+
+func newOutbox() outbox { return outbox{round: 1, segments: 1} }
+
+func (o *outbox) full() bool { return o.n == maxQueued }
+
+// buffer returns the buffer of the next datagram, which add then queues. The
+// outbox must not be full.
+func (o *outbox) buffer() []byte {
+	if o.n == len(o.slots) {
+		o.slots = append(o.slots, slot{buf: make([]byte, slotSize)})
+	}
+	return o.slots[o.n].buf
+}
+
+// add queues the first n bytes of the buffer.
+func (o *outbox) add(c *Conn, to path, n int) {
+	i := o.n
+	o.n++
+	s := &o.slots[i]
+	s.n, s.next = n, -1
+	if o.join(c, to, i, n) {
+		return
+	}
+	c.group, c.groupSeen = len(o.groups), o.round
+	o.groups = append(o.groups, group{
+		conn: c, to: to, tos: c.tos, first: i, last: i,
+		count: 1, size: n, bytes: n,
+		open: o.segments > 1 && n <= maxSegment,
+	})
+}
+
+// join puts slot i into the connection's last group, if that takes it.
+func (o *outbox) join(c *Conn, to path, i, n int) bool {
+	if c.groupSeen != o.round {
+		return false
+	}
+	g := &o.groups[c.group]
+	if !g.open || g.to != to || n > g.size || g.bytes+n > maxGSOBytes {
+		return false
+	}
+	o.slots[g.last].next = i
+	g.last = i
+	g.count++
+	g.bytes += n
+	g.open = n == g.size && g.count < o.segments
+	return true
+}
+
+// reset empties the outbox after its datagrams were sent.
+func (o *outbox) reset() {
+	o.n = 0
+	o.groups = o.groups[:0]
+	o.round++
+}

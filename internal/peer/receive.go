@@ -1,0 +1,218 @@
+package peer
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// maxSources is the number of synchronisation sources of a connection that
+// are decrypted, so that an authenticated remote cannot fill our memory.
+const maxSources = 256
+
+// deliver hands on a datagram that came on the shard's socket, or belongs to
+// one of its connections. The shard is held. It returns the shard that must
+// take the datagram instead, if its connection lives there.
+func (s *Shard) deliver(d *datagram, now time.Time) (owner *Shard) {
+	kind := classify(d.data)
+	if kind == kindSTUN {
+		return s.stun(d, now)
+	}
+	c := s.port.connAt(d.remote)
+	if c == nil || kind == kindUnknown {
+		s.port.counters.unknown.Add(1)
+		return nil
+	}
+	if owner := c.shard.Load(); owner != s {
+		return owner
+	}
+	if c.closing.Load() {
+		return nil
+	}
+	if kind == kindDTLS {
+		c.dtls(path{d.remote, d.local}, d.data, now)
+	} else {
+		c.media(d.data, now)
+	}
+	return nil
+}
+
+// media takes an SRTP or SRTCP packet.
+func (c *Conn) media(p []byte, now time.Time) {
+	if c.phase != phaseReady {
+		if c.handshake != nil && len(c.early) < maxEarly {
+			c.early = append(c.early, slices.Clone(p))
+		} else {
+			c.counters.packetsDropped.Add(1)
+		}
+		return
+	}
+	if c.closing.Load() {
+		return
+	}
+	size := len(p)
+	var plain []byte
+	rtp := classify(p) == kindRTP
+	if rtp {
+		plain = c.openRTP(p)
+	} else {
+		plain = c.openRTCP(p)
+	}
+	if plain == nil {
+		c.counters.packetsDropped.Add(1)
+		return
+	}
+	c.counters.packetsReceived.Add(1)
+	c.counters.bytesReceived.Add(uint64(size))
+	c.heard(now)
+	if rtp {
+		c.handler.RTP(c, plain, now)
+	} else {
+		c.handler.RTCP(c, plain, now)
+	}
+}
+
+// openRTP decrypts in place; nil means that the packet is not authentic, was
+// seen before, or is of one source too many.
+func (c *Conn) openRTP(p []byte) []byte {
+	ssrc := binary.BigEndian.Uint32(p[8:])
+	fresh := false
+	if ssrc != c.lastSSRC || c.ssrcs == 0 {
+		_, known := c.in.ROC(ssrc)
+		if fresh = !known; fresh && c.ssrcs >= maxSources {
+			return nil
+		}
+	}
+	plain, err := c.in.DecryptRTP(p, p, &c.Shard().header)
+	if err != nil {
+		return nil
+	}
+	if fresh {
+		c.ssrcs++
+	}
+	c.lastSSRC = ssrc
+	return plain
+}
+
+func (c *Conn) openRTCP(p []byte) []byte {
+	ssrc := binary.BigEndian.Uint32(p[4:])
+	_, known := c.in.Index(ssrc)
+	if !known && c.rtcpSources >= maxSources {
+		return nil
+	}
+	plain, err := c.in.DecryptRTCP(p, p, &c.Shard().rtcpHeader)
+	if err != nil || len(plain) < rtcpHeaderSize {
+		return nil
+	}
+	if !known {
+		c.rtcpSources++
+	}
+	return plain
+}
+
+// dtls takes a DTLS record of a known address.
+func (c *Conn) dtls(from path, p []byte, now time.Time) {
+	if c.phase == phaseClosed {
+		return
+	}
+	if !c.nominated && from != c.path {
+		// Nothing is nominated yet, and the remote speaks from here.
+		c.move(from)
+	}
+	if c.handshake == nil {
+		if c.phase != phaseNew || c.active || !isClientHello(p) || !c.startHandshake() {
+			return
+		}
+	}
+	c.handshake.put(slices.Clone(p))
+}
+
+// stun takes a STUN message. Its sender is unknown until its integrity is
+// checked, so nothing is kept and nothing is answered before.
+func (s *Shard) stun(d *datagram, now time.Time) (owner *Shard) {
+	if !s.binding.decode(d.data) {
+		s.port.counters.badChecks.Add(1)
+		return nil
+	}
+	var c *Conn
+	if s.binding.class == stun.ClassRequest {
+		c = s.port.connOf(s.binding.localUfrag())
+	} else {
+		c = s.port.connAt(d.remote)
+	}
+	if c != nil {
+		if owner := c.shard.Load(); owner != nil && owner != s {
+			return owner
+		}
+	}
+	if c == nil || !c.takeBinding(s, d, now) {
+		s.port.counters.badChecks.Add(1)
+	}
+	return nil
+}
+
+// takeBinding takes the decoded message if it is authentic.
+func (c *Conn) takeBinding(s *Shard, d *datagram, now time.Time) bool {
+	b := &s.binding
+	if c.closing.Load() {
+		return false
+	}
+	if b.class != stun.ClassRequest {
+		return c.dialled != nil && b.authentic(c.remotePwd) && c.dialled.response(c, b, d, now)
+	}
+	if string(b.username) != string(c.checkName) || !b.authentic(c.localPwd) {
+		return false
+	}
+	if c.shard.Load() == nil && !s.port.claim(c, s) {
+		return false
+	}
+	c.checked(s, d, now)
+	return true
+}
+
+// checked answers an authentic check and learns from it.
+func (c *Conn) checked(s *Shard, d *datagram, now time.Time) {
+	from := path{d.remote, d.local}
+	if s.binding.controlled && c.dialled == nil {
+		s.answer(c, from, s.writer.roleConflict(s.buffer(), s.binding.id, c.localPwd))
+		return
+	}
+	s.answer(c, from, s.writer.success(s.buffer(), s.binding.id, d.remote, c.localPwd))
+	c.learn(d.remote)
+	c.live.check(now)
+	c.heard(now)
+	if c.dialled != nil {
+		return
+	}
+	if s.binding.useCandidate {
+		c.nominated = true
+	}
+	if from != c.path && (s.binding.useCandidate || !c.path.remote.IsValid()) {
+		c.move(from)
+	}
+	if c.active && c.phase == phaseNew && c.handshake == nil {
+		c.startHandshake()
+	}
+}
+
+// learn lets an address deliver to the connection.
+func (c *Conn) learn(a netip.AddrPort) {
+	if slices.Contains(c.addresses, a) && c.port.connAt(a) == c {
+		return
+	}
+	if len(c.addresses) == maxAddresses {
+		i := 0
+		if c.addresses[i] == c.path.remote {
+			i++
+		}
+		c.port.unmap(c, c.addresses[i])
+		c.addresses = slices.Delete(c.addresses, i, i+1)
+	}
+	c.port.mapTo(c, a)
+	if !slices.Contains(c.addresses, a) {
+		c.addresses = append(c.addresses, a)
+	}
+}

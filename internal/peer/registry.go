@@ -1,0 +1,89 @@
+package peer
+
+import (
+	"net/netip"
+	"time"
+)
+
+// connOf finds the connection of a local user name fragment.
+func (p *Port) connOf(ufrag []byte) *Conn {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.byUfrag[string(ufrag)]
+}
+
+// connAt finds the connection that an address may deliver to.
+func (p *Port) connAt(a netip.AddrPort) *Conn {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.byAddr[a]
+}
+
+// claim fixes a connection to the shard, which is held; false if it has been
+// fixed or closed meanwhile.
+func (p *Port) claim(c *Conn, s *Shard) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || !c.shard.CompareAndSwap(nil, s) {
+		return false
+	}
+	delete(p.pending, c)
+	s.insert(c)
+	return true
+}
+
+// adopt gives a connection that was never claimed to the first shard, for its
+// end.
+func (p *Port) adopt(c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.shard.CompareAndSwap(nil, p.shards[0]) {
+		delete(p.pending, c)
+	}
+}
+
+// expire closes the connections that no check has arrived for. The shard,
+// which is the first one, is held.
+func (p *Port) expire(s *Shard, now time.Time) {
+	var expired []*Conn
+	p.mu.Lock()
+	for c := range p.pending {
+		if now.Sub(c.born) > readyWithin && c.shard.CompareAndSwap(nil, s) {
+			delete(p.pending, c)
+			expired = append(expired, c)
+		}
+	}
+	p.mu.Unlock()
+	for _, c := range expired {
+		c.shut(ErrTimeout, now)
+	}
+}
+
+// mapTo lets an address deliver to a connection. The latest authentic check
+// from an address wins it: a client may close a connection and open the next
+// from the same port.
+func (p *Port) mapTo(c *Conn, a netip.AddrPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.byAddr[a] = c
+}
+
+func (p *Port) unmap(c *Conn, a netip.AddrPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byAddr[a] == c {
+		delete(p.byAddr, a)
+	}
+}
+
+// forget removes a closed connection. Its shard is held.
+func (p *Port) forget(c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.byUfrag, c.local.Ufrag)
+	for _, a := range c.addresses {
+		if p.byAddr[a] == c {
+			delete(p.byAddr, a)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package peer
+
+import (
+	"fmt"
+	"time"
+)
+
+// SendRTP encrypts the packet and queues it until the shard is released. The
+// shard must be held. The packet may be reused at once.
+func (c *Conn) SendRTP(packet []byte) error {
+	if c.phase != phaseReady {
+		return c.unready()
+	}
+	if len(packet) > MaxPacket || classify(packet) != kindRTP {
+		return ErrPacket
+	}
+	s := c.Shard()
+	sealed, err := c.out.EncryptRTP(s.buffer()[:0], packet, &s.header)
+	if err != nil {
+		return fmt.Errorf("peer: encrypt RTP: %w", err)
+	}
+	c.sendMedia(s, len(sealed))
+	return nil
+}
+
+// SendRTCP encrypts the compound packet and queues it until the shard is
+// released. The shard must be held. The packet may be reused at once.
+func (c *Conn) SendRTCP(packet []byte) error {
+	if c.phase != phaseReady {
+		return c.unready()
+	}
+	if len(packet) > MaxPacket || classify(packet) != kindRTCP {
+		return ErrPacket
+	}
+	s := c.Shard()
+	sealed, err := c.out.EncryptRTCP(s.buffer()[:0], packet, &s.rtcpHeader)
+	if err != nil {
+		return fmt.Errorf("peer: encrypt RTCP: %w", err)
+	}
+	c.sendMedia(s, len(sealed))
+	return nil
+}
+
+func (c *Conn) unready() error {
+	if c.phase == phaseClosed {
+		return ErrClosed
+	}
+	return ErrNotReady
+}
+
+// sendMedia queues what was encrypted into the shard's next buffer. This and
+// sendPlain are where another transport than the shard's socket would branch
+// off.
+func (c *Conn) sendMedia(s *Shard, n int) {
+	c.counters.packetsSent.Add(1)
+	c.counters.bytesSent.Add(uint64(n))
+	s.out.add(c, c.path, n)
+}
+
+// sendPlain queues a DTLS record: on the connection's path, or, as long as a
+// dialled connection has none, to each of its candidates. So the first flight
+// travels with the first checks and costs no round trip of its own; the
+// router knows the copies by their record number and ignores all but the
+// first. Before the keys are set, that is all that may be sent unauthenticated.
+func (c *Conn) sendPlain(p []byte) {
+	s := c.Shard()
+	if len(p) > slotSize {
+		return
+	}
+	if c.path.remote.IsValid() {
+		s.out.add(c, c.path, copy(s.buffer(), p))
+		return
+	}
+	if c.dialled == nil {
+		return
+	}
+	for _, candidate := range c.dialled.candidates {
+		s.out.add(c, path{remote: candidate}, copy(s.buffer(), p))
+	}
+}
+
+// failed counts what the kernel would not take.
+func (s *Shard) failed(g *group, packets int, err error) {
+	s.port.counters.sendDropped.Add(uint64(packets))
+	g.conn.counters.sendDropped.Add(uint64(packets))
+	if d := g.conn.dialled; d != nil && g.to == g.conn.path {
+		d.sendFailed(err)
+	}
+}
+
+// flush sends what is queued. The shard is held.
+func (s *Shard) flush() {
+	if s.out.n == 0 {
+		return
+	}
+	if sock := s.socket(); sock != nil {
+		sock.write(&s.out, s.onFailed)
+		s.out.segments = sock.segments()
+	}
+	s.out.reset()
+}
+
+// buffer returns the buffer of the next datagram, making room if necessary.
+func (s *Shard) buffer() []byte {
+	if s.out.full() {
+		s.flush()
+	}
+	return s.out.buffer()
+}
+
+// answer queues the n bytes that were written into the shard's next buffer as
+// a reply on the path that a request came by.
+func (s *Shard) answer(c *Conn, to path, n int) {
+	if n > 0 {
+		s.out.add(c, to, n)
+	}
+}
+
+// ready sets the keys. The shard is held.
+func (c *Conn) ready(k keys, now time.Time) {
+	if c.phase != phaseNew {
+		return
+	}
+	c.phase = phaseReady
+	c.in, c.out = k.in, k.out
+	c.live.hear(now)
+	c.counters.heard.Store(now.UnixNano())
+	c.counters.ready.Store(true)
+	early := c.early
+	c.early = nil
+	c.handler.Ready(c, now)
+	for _, p := range early {
+		c.media(p, now)
+	}
+}
