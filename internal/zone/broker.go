@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	admitTimeout = 2 * time.Second // for one router's answer
+	admitTimeout = 2 * time.Second // for one router's answer (Server.admitTimeout)
 	brokerBudget = 5 * time.Second // for all of them
 )
 
@@ -44,11 +44,11 @@ func (s *Server) broker(ctx context.Context, meeting string, req protocol.AdmitR
 			s.settled(meeting, a.mmr, placedAt, nil)
 			return a, nil
 		}
-		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
-			err = protocol.NewProblem(protocol.ProblemInternal, "the client has gone") // not the router's fault
+		if errors.Is(ctx.Err(), context.Canceled) { // the client has gone: not the router's fault
+			err = protocol.Wrap(protocol.ProblemInternal, ctx.Err())
 		}
 		s.settled(meeting, a.mmr, placedAt, err)
-		if final(err) {
+		if final(err) || errors.Is(err, context.Canceled) {
 			return admission{}, err
 		}
 		full = full && isCode(err, protocol.ProblemZoneFull)
@@ -75,7 +75,7 @@ func (s *Server) choose(meeting string, tried []string) (admission, time.Time, b
 
 // admit asks one router.
 func (s *Server) admit(ctx context.Context, mmr string, req protocol.AdmitRequest) (protocol.AdmitAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.admitTimeout)
 	defer cancel()
 	a, err := bus.Request[protocol.AdmitAnswer](ctx, s.deps.Bus, protocol.SubjectAdmit(s.config.Zone, mmr), req)
 	if err == nil && a.Session == "" {

@@ -72,7 +72,7 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 	s.metrics.joined(err)
 	if err != nil {
 		p := protocol.ProblemOf(err)
-		if p.Code == protocol.ProblemInternal {
+		if p.Code == protocol.ProblemInternal && r.Context().Err() == nil {
 			s.deps.Log.Error("zone: join failed", "err", err)
 		}
 		if p.Status == 0 { // a router's word that has no place in HTTP
@@ -106,7 +106,7 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 	}
 	start := time.Now()
 	a, err := s.broker(r.Context(), claims.Meeting, protocol.AdmitRequest{
-		Token: raw, Offers: req.Offers, Client: req.Client, Address: addr.String(),
+		Token: raw, Offers: req.Offers, Client: req.Client, Address: text(addr),
 	})
 	s.metrics.broker.Observe(time.Since(start).Seconds())
 	if err != nil {
@@ -154,6 +154,14 @@ func readJoin(body io.Reader) (protocol.JoinRequest, error) {
 func clientOf(r *http.Request) netip.Addr {
 	ap, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for what is no IP socket
 	return ap.Addr().Unmap()
+}
+
+// text is an address in words, "" for none.
+func text(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
+	}
+	return addr.String()
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -1,6 +1,8 @@
 package zone
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +21,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		joins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "causeway_zone_joins_total",
-			Help: "Join requests by outcome: ok, or the code of the problem answered.",
+			Help: "Join requests by outcome: ok, client_gone, or the code of the problem answered.",
 		}, []string{"outcome"}),
 		broker: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "causeway_zone_broker_seconds",
@@ -44,14 +46,20 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 
 // joined counts a join request.
 func (m *metrics) joined(err error) {
-	outcome := "ok"
-	if err != nil {
-		outcome = "other" // a newer router's code must not make a new series
-		if code := protocol.ProblemOf(err).Code; protocol.Problems[code].Words != nil {
-			outcome = string(code)
-		}
+	m.joins.WithLabelValues(outcome(err)).Inc()
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
 	}
-	m.joins.WithLabelValues(outcome).Inc()
+	if errors.Is(err, context.Canceled) {
+		return "client_gone"
+	}
+	if code := protocol.ProblemOf(err).Code; protocol.Problems[code].Words != nil {
+		return string(code)
+	}
+	return "other" // a newer router's code must not make a new series
 }
 
 // zone shows the routers by health.

@@ -38,6 +38,8 @@ type Server struct {
 	metrics  *metrics
 	stopping atomic.Bool
 
+	admitTimeout time.Duration // shorter in tests
+
 	mu    sync.Mutex
 	state *state
 	told  protocol.ZoneStatus // status last told to the hub
@@ -64,6 +66,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	s := &Server{
 		config: cfg, id: cfg.controllerID(), deps: d, metrics: m, state: newState(),
 		keys: token.NewVerifier(), limits: newLimiter(cfg.JoinsPerMinute, cfg.JoinBurst),
+		admitTimeout: admitTimeout,
 	}
 	s.deps.Log = d.Log.With("zone", cfg.Zone, "controller", s.id)
 	return s, nil
