@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,14 +42,18 @@ const (
 	headerTimeout = "Causeway-Timeout" // how long the asker waits, as Go writes durations
 )
 
-// requestTimeout bounds requests whose context has no deadline.
-const requestTimeout = 5 * time.Second
+// requestTimeout bounds requests; contexts may end earlier.
+const requestTimeout = 10 * time.Second
 
 // A Conn is a connection to the bus. It is safe for concurrent use.
 type Conn struct {
 	nc     *nats.Conn
 	log    *slog.Logger
 	closed chan struct{} // closed when nats.go has ended
+
+	mu    sync.Mutex
+	alive context.Context // ends when the connection that stands now breaks
+	end   context.CancelFunc
 }
 
 // Close ends the connection and waits for its goroutines. Subscriptions end
@@ -60,6 +65,28 @@ func (c *Conn) Close() {
 
 // Connected reports whether the connection stands now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// broke tells the requests in flight that no answer will come.
+func (c *Conn) broke() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end()
+	c.alive, c.end = context.WithCancel(context.Background())
+}
+
+// untilBroken ends with ctx, and with the cause ErrNoResponder when the
+// connection that stands now breaks.
+func (c *Conn) untilBroken(ctx context.Context) (context.Context, context.CancelFunc) {
+	c.mu.Lock()
+	alive := c.alive
+	c.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(alive, func() { cancel(ErrNoResponder) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
 
 // Publish sends v as JSON to whoever subscribes to the subject. It fails
 // while disconnected; owners of facts repeat themselves, so they may ignore
@@ -84,18 +111,17 @@ func Request[A, Q any](ctx context.Context, c *Conn, subject string, q Q) (A, er
 	if err != nil {
 		return answer, fmt.Errorf("request %s: %w", subject, err)
 	}
-	if _, bounded := ctx.Deadline(); !bounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	ctx, stop := c.untilBroken(ctx)
+	defer stop()
 	msg := nats.NewMsg(subject)
 	msg.Data = data
 	deadline, _ := ctx.Deadline()
 	msg.Header.Set(headerTimeout, time.Until(deadline).Round(time.Millisecond).String())
 	reply, err := c.nc.RequestMsgWithContext(ctx, msg)
 	if err != nil {
-		return answer, fmt.Errorf("request %s: %w", subject, requestError(err))
+		return answer, fmt.Errorf("request %s: %w", subject, requestError(ctx, err))
 	}
 	if reply.Header.Get(headerProblem) != "" {
 		var p protocol.Problem
@@ -111,7 +137,10 @@ func Request[A, Q any](ctx context.Context, c *Conn, subject string, q Q) (A, er
 }
 
 // requestError tells failures to reach anybody from other failures.
-func requestError(err error) error {
+func requestError(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, ErrNoResponder) {
+		return cause
+	}
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
 		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrDisconnected) {
 		return fmt.Errorf("%w: %w", ErrNoResponder, err)

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ func Dial(cfg DialConfig) (*Conn, error) {
 // connect adds what all connections have in common.
 func connect(name, secret string, log *slog.Logger, options ...nats.Option) (*Conn, error) {
 	c := &Conn{log: log.With("bus", name), closed: make(chan struct{})}
+	c.alive, c.end = context.WithCancel(context.Background())
 	options = append(options,
 		nats.Name(name),
 		nats.UserInfo(user, secret),
@@ -67,6 +69,7 @@ func connect(name, secret string, log *slog.Logger, options ...nats.Option) (*Co
 		nats.ConnectHandler(func(*nats.Conn) { c.log.Debug("bus: connected") }),
 		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info("bus: connected again") }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.broke()
 			if err != nil {
 				c.log.Warn("bus: disconnected", "err", err)
 			}

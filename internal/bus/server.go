@@ -185,6 +185,10 @@ func joinCluster(o *server.Options, name, listen string, routes []string, tls *t
 	c.PoolSize = -1 // one connection keeps all subjects in order
 	c.PingInterval, c.MaxPingsOut = pingInterval, pingsOut
 	c.Compression.Mode = server.CompressionOff
+	if o.DontListen {
+		// nats-server begins its cluster only once it listens for clients.
+		o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
+	}
 	for _, r := range routes {
 		o.Routes = append(o.Routes, address(r, secret))
 	}
@@ -224,17 +228,25 @@ func start(o *server.Options, secret string, log *slog.Logger) (*Server, error) 
 	out := &serverLog{log: s.log.With("bus", o.ServerName), fatal: make(chan string, 1)}
 	ns.SetLoggerV2(out, s.log.Enabled(context.Background(), slog.LevelDebug), false, false)
 	ns.Start()
-	ready := make(chan bool, 1)
-	go func() { ready <- ns.ReadyForConnections(startTimeout) }()
-	select {
-	case ok := <-ready:
-		if ok {
-			return s, nil
-		}
-		err = errors.New("not ready in time")
-	case text := <-out.fatal:
-		err = errors.New(text)
+	if err := waitReady(ns, out.fatal); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("start bus: %w", err)
 	}
-	s.Stop()
-	return nil, fmt.Errorf("start bus: %w", err)
+	return s, nil
+}
+
+// waitReady waits until the server listens, or has said why it cannot.
+func waitReady(ns *server.Server, fatal <-chan string) error {
+	const step = 26 * time.Millisecond // below 25 ms nats-server spins
+	for range startTimeout / step {
+		select {
+		case text := <-fatal:
+			return errors.New(text)
+		default:
+		}
+		if ns.ReadyForConnections(step) {
+			return nil
+		}
+	}
+	return errors.New("not ready in time")
 }
