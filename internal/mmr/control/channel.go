@@ -31,7 +31,7 @@ func newChannel() *Channel {
 }
 
 // NewDetached makes a channel that no client reads; Drain takes what is
-// queued. Tests of meetings use it.
+// queued.
 func NewDetached() *Channel { return newChannel() }
 
 // Send queues a message.
@@ -138,27 +138,39 @@ func (ch *Channel) kick() {
 	}
 }
 
-// take returns what is to be written now, and whether it is the last.
-func (ch *Channel) take() (out [][]byte, last bool) {
+// take returns the next message to write; nil if there is none, and then
+// whether there will be none any more.
+func (ch *Channel) take() (data []byte, last bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	out = ch.queue
-	ch.queue, ch.bytes = nil, 0
-	if ch.speakers != nil {
-		out = append(out, ch.speakers)
-		ch.speakers = nil
-	}
-	if len(ch.sync.Slots) > 0 {
-		if data, err := protocol.EncodeControl(ch.sync); err == nil {
-			out = append(out, data)
-		}
+	switch {
+	case len(ch.queue) > 0:
+		data = ch.queue[0]
+		ch.queue = ch.queue[1:]
+		ch.bytes -= len(data)
+	case ch.speakers != nil:
+		data, ch.speakers = ch.speakers, nil
+	case len(ch.sync.Slots) > 0:
+		data, _ = protocol.EncodeControl(ch.sync) // a plain struct: cannot fail
 		ch.sync = protocol.Sync{}
+	default:
+		ch.queue = nil // let go of what was written
+		return nil, ch.ended
 	}
-	return out, ch.ended
+	return data, false
 }
 
-// Drain takes what is queued and reports whether the channel was ended.
-func (ch *Channel) Drain() (messages [][]byte, ended bool) { return ch.take() }
+// Drain takes what is queued and reports whether the channel was ended. It
+// stands in for the client in tests of meetings.
+func (ch *Channel) Drain() (messages [][]byte, ended bool) {
+	for {
+		data, last := ch.take()
+		if data == nil {
+			return messages, last
+		}
+		messages = append(messages, data)
+	}
+}
 
 // write writes what is queued until the channel is ended or ctx ends.
 func (ch *Channel) write(ctx context.Context, ws *websocket.Conn) {
@@ -169,15 +181,18 @@ func (ch *Channel) write(ctx context.Context, ws *websocket.Conn) {
 			_ = ws.Close(websocket.StatusGoingAway, "the router stops")
 			return
 		}
-		out, last := ch.take()
-		for _, data := range out {
+		for {
+			data, last := ch.take()
+			if last {
+				_ = ws.Close(ch.code, ch.reason)
+				return
+			}
+			if data == nil {
+				break
+			}
 			if writeOne(ws, data) != nil {
 				return
 			}
-		}
-		if last {
-			_ = ws.Close(ch.code, ch.reason)
-			return
 		}
 	}
 }
