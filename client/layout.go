@@ -1,0 +1,50 @@
+package client
+
+import (
+	"slices"
+
+	"causeway/protocol"
+)
+
+// arrange works out what to ask for when the program leaves it to us: as many
+// cameras as there are slots, whoever speaks first, then who came first. A
+// camera that is shown keeps its slot, so that pictures do not jump about. It
+// is pure; had is what was asked for before.
+func arrange(slots int, height int, self string, people []protocol.Participant, speakers []protocol.Speaker, had []protocol.SlotWant) []protocol.SlotWant {
+	var order []string
+	shows := func(id string) bool {
+		return id != self && slices.ContainsFunc(people, func(p protocol.Participant) bool {
+			return p.ID == id && !p.VideoMuted
+		})
+	}
+	consider := func(id string) {
+		if len(order) < slots && shows(id) && !slices.Contains(order, id) {
+			order = append(order, id)
+		}
+	}
+	for _, s := range speakers {
+		consider(s.Participant)
+	}
+	for _, w := range had {
+		consider(w.Participant)
+	}
+	for _, p := range people {
+		consider(p.ID)
+	}
+	wants := []protocol.SlotWant{}
+	taken := map[protocol.SlotID]bool{}
+	for _, w := range had {
+		if i := slices.Index(order, w.Participant); i >= 0 {
+			order = slices.Delete(order, i, i+1)
+			taken[w.Slot] = true
+			wants = append(wants, protocol.SlotWant{Slot: w.Slot, Participant: w.Participant, MaxHeight: height})
+		}
+	}
+	for i := range slots {
+		if id := slotID(protocol.Video, i); !taken[id] && len(order) > 0 {
+			wants = append(wants, protocol.SlotWant{Slot: id, Participant: order[0], MaxHeight: height})
+			order = order[1:]
+		}
+	}
+	return wants
+}

@@ -1,0 +1,79 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"runtime"
+
+	"causeway/client/connect"
+	"causeway/protocol"
+)
+
+// Options say how to take part in a meeting.
+type Options struct {
+	// Name is what others see; it must not be empty.
+	Name string
+	// Feed is what to publish; nil publishes nothing. The meeting closes it.
+	Feed Feed
+	// Receive is given every frame that is received, in order per source,
+	// by one goroutine. While it works, frames wait in a bounded queue; those
+	// that find it full are dropped. Nil receives sound only, to keep the
+	// path alive, and throws it away.
+	Receive func(Frame)
+	// VideoSlots is how many cameras to see at a time; 0 is
+	// DefaultVideoSlots, or none without Receive.
+	VideoSlots int
+	// MaxHeight bounds the lines of a camera's picture; 0 is 1080.
+	MaxHeight int
+	// Roots are the certificate authorities to trust; nil trusts those of
+	// the system.
+	Roots *x509.CertPool
+	// DialContext opens TCP connections; nil dials directly.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Version names the program to servers.
+	Version string
+	// Log takes what an operator should know; nil discards it.
+	Log *slog.Logger
+}
+
+// DefaultVideoSlots is how many cameras are seen unless told otherwise.
+const DefaultVideoSlots = 9
+
+func (o *Options) complete() error {
+	if o.Name == "" || len(o.Name) > 64 {
+		return protocol.NewProblem(protocol.ProblemBadRequest, "a name of 1 to 64 characters is needed")
+	}
+	if o.Receive != nil && o.VideoSlots == 0 {
+		o.VideoSlots = DefaultVideoSlots
+	}
+	o.VideoSlots = min(max(o.VideoSlots, 0), protocol.MaxVideoSlots)
+	if o.MaxHeight <= 0 {
+		o.MaxHeight = 1080
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+func (o *Options) network() *connect.Network {
+	return connect.NewNetwork(connect.Options{
+		DialContext: o.DialContext,
+		TLS:         &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+		UserAgent:   "causeway/" + o.version(),
+	})
+}
+
+func (o *Options) version() string {
+	if o.Version == "" {
+		return "dev"
+	}
+	return o.Version
+}
+
+func (o *Options) info() protocol.ClientInfo {
+	return protocol.ClientInfo{Kind: "native", Version: o.version(), OS: runtime.GOOS}
+}

@@ -1,0 +1,127 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"causeway/protocol"
+)
+
+const (
+	burst    = 8                      // packets of a picture sent at once
+	breather = 2 * time.Millisecond   // then the network gets this long
+	tooLate  = 500 * time.Millisecond // behind by more than this, the feed's clock is set anew
+)
+
+// A publisher sends a feed in real time. It survives the connections it sends
+// on: after a resumption it is given new ones.
+type publisher struct {
+	feed   Feed
+	tracks []Track
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	routes []route // as tracks
+	muted  map[protocol.Source]bool
+}
+
+// A route is where a track goes at present; the zero value is nowhere.
+type route struct {
+	link   *link
+	stream *outgoing
+}
+
+func newPublisher(feed Feed, log *slog.Logger) *publisher {
+	tracks := feed.Tracks()
+	return &publisher{feed: feed, tracks: tracks, log: log, routes: make([]route, len(tracks)), muted: map[protocol.Source]bool{}}
+}
+
+// connect gives the tracks of a plan their connection.
+func (p *publisher) connect(l *link, tracks []int, streams []*outgoing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, t := range tracks {
+		p.routes[t] = route{l, streams[i]}
+	}
+}
+
+// mute stops or resumes sending a source. Its time goes on.
+func (p *publisher) mute(source protocol.Source, muted bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.muted[source] = muted
+}
+
+// run sends until the feed or ctx ends. Its error is nil at the feed's end.
+func (p *publisher) run(ctx context.Context) error {
+	defer p.feed.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var start time.Time // what is captured at 0 on the feed's clock
+	for {
+		s, err := p.feed.Next()
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if s.Track < 0 || s.Track >= len(p.tracks) {
+			continue
+		}
+		now := time.Now()
+		if start.IsZero() || now.Sub(start.Add(s.At)) > tooLate {
+			start = now.Add(-s.At) // the machine slept, or a live source paused
+		}
+		timer.Reset(start.Add(s.At).Sub(now))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+		p.send(ctx, s, start.Add(s.At))
+	}
+}
+
+// send packetizes a sample and sends it in bursts.
+func (p *publisher) send(ctx context.Context, s Sample, captured time.Time) {
+	p.mu.Lock()
+	r, source := p.routes[s.Track], p.tracks[s.Track].Source
+	off := p.muted[source]
+	p.mu.Unlock()
+	if r.link == nil || off || len(s.Data) == 0 {
+		return
+	}
+	packets := r.stream.packetize(s, isSound(source))
+	for len(packets) > 0 {
+		n := min(burst, len(packets))
+		r.link.run(func() {
+			if r.link.live == nil {
+				return
+			}
+			r.stream.lastRTP, r.stream.lastAt = r.stream.rtpTime(s.At), captured
+			for _, packet := range packets[:n] {
+				r.link.send(r.stream, packet, captured)
+			}
+		})
+		if packets = packets[n:]; len(packets) > 0 && !pause(ctx, breather) {
+			return
+		}
+	}
+}
+
+// pause waits; false: ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
