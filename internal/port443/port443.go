@@ -1,0 +1,210 @@
+// Package port443 tells the users of one TLS port apart.
+//
+// Every server offers everything on one TCP port, because 443 is the port
+// that networks let through. After the TLS handshake the protocol that ALPN
+// agreed on (RFC 7301) says what the connection is: HTTP/1.1, HTTP/2 or
+// nothing is HTTP, WebSocket included; other names go to the stream of that
+// name. Commands call Serve; it owns a goroutine per connection that is in
+// its handshake or a stream, and those of one http.Server, and waits for all
+// of them.
+//
+// Limits: a handshake may take handshakeTimeout, a request's header
+// headerTimeout; at most Config.MaxPending handshakes go on at a time, and
+// one more ends the oldest, so that connections that say nothing cannot keep
+// others out.
+package port443
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	handshakeTimeout = 10 * time.Second
+	headerTimeout    = 10 * time.Second
+	idleTimeout      = 2 * time.Minute
+	maxHeader        = 64 << 10
+	// grace is how long requests may go on when the port is closed.
+	grace = 5 * time.Second
+	// DefaultMaxPending bounds handshakes unless configured otherwise.
+	DefaultMaxPending = 1024
+)
+
+// Config says who gets the connections of a port.
+type Config struct {
+	TLS  *tls.Config  // certificates; NextProtos is set by Serve
+	HTTP http.Handler // gets HTTP/1.1 and HTTP/2
+	// Streams get connections by ALPN protocol name. A stream owns its
+	// connection until it returns, which it does soon after ctx has ended.
+	Streams map[string]func(ctx context.Context, c net.Conn)
+	// MaxPending bounds the handshakes that go on at a time.
+	MaxPending int
+	Log        *slog.Logger
+}
+
+// Serve accepts connections from ln until ctx ends; then it closes ln, lets
+// running requests come to an end for a while, and returns when nothing is
+// left. It returns an error when ln fails.
+func Serve(ctx context.Context, ln net.Listener, cfg Config) error {
+	p := newPort(ln.Addr(), cfg)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+
+	var served sync.WaitGroup
+	served.Go(func() {
+		_ = p.server.Serve(p.http) // ends when p.http is closed
+	})
+	unlisten := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	err := p.accept(ctx, ln)
+	stop()
+	if unlisten() {
+		_ = ln.Close()
+	}
+	p.pending.closeAll()
+	p.connections.Wait()
+	p.shutdown()
+	served.Wait()
+	return err
+}
+
+type port struct {
+	tls         *tls.Config
+	streams     map[string]func(context.Context, net.Conn)
+	server      *http.Server
+	http        *handoff
+	pending     pending
+	fresh       fresh
+	connections sync.WaitGroup
+	log         *slog.Logger
+}
+
+func newPort(addr net.Addr, cfg Config) *port {
+	p := &port{
+		tls:     cfg.TLS.Clone(),
+		streams: cfg.Streams,
+		http:    newHandoff(addr),
+		pending: pending{limit: cfg.MaxPending},
+		log:     cfg.Log,
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.pending.limit <= 0 {
+		p.pending.limit = DefaultMaxPending
+	}
+	p.tls.NextProtos = []string{"h2", "http/1.1"}
+	for name := range cfg.Streams {
+		p.tls.NextProtos = append(p.tls.NextProtos, name)
+	}
+	slices.Sort(p.tls.NextProtos[2:])
+	p.server = &http.Server{
+		Handler:           cfg.HTTP,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnState:         p.fresh.state,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	return p
+}
+
+// accept accepts connections until ctx ends or ln fails for good.
+func (p *port) accept(ctx context.Context, ln net.Listener) error {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	wait := shortest
+	for {
+		c, err := ln.Accept()
+		switch {
+		case err == nil:
+			wait = shortest
+			p.connections.Go(func() { p.connection(ctx, c) })
+		case ctx.Err() != nil:
+			return nil
+		case passing(err):
+			p.log.Warn("port443: accept", "err", err, "again_in", wait)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(wait):
+			}
+			wait = min(2*wait, longest)
+		default:
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		}
+	}
+}
+
+// passingErrors are errors of accept that pass by themselves: a client gone
+// already, or too many open files.
+var passingErrors = []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
+
+func passing(err error) bool {
+	return slices.ContainsFunc(passingErrors, func(e error) bool { return errors.Is(err, e) })
+}
+
+// connection shakes hands and passes the connection on.
+func (p *port) connection(ctx context.Context, raw net.Conn) {
+	c := tls.Server(raw, p.tls)
+	p.pending.add(raw)
+	handshake, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	err := c.HandshakeContext(handshake)
+	cancel()
+	p.pending.remove(raw)
+	if err != nil {
+		p.refuse(raw, err)
+		return
+	}
+	name := c.ConnectionState().NegotiatedProtocol
+	if stream, ok := p.streams[name]; ok {
+		defer func() { _ = c.Close() }()
+		stream(ctx, c)
+		return
+	}
+	if !p.http.pass(ctx, c) {
+		_ = c.Close()
+	}
+}
+
+// refuse ends a connection whose handshake failed. Who speaks plain HTTP is
+// told to use https.
+func (p *port) refuse(raw net.Conn, err error) {
+	var header tls.RecordHeaderError
+	if errors.As(err, &header) && header.Conn != nil && looksLikeHTTP(header.RecordHeader) {
+		_ = raw.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = raw.Write([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" +
+			"This port speaks HTTPS. Begin the address with https:// instead of http://.\n"))
+	}
+	p.log.Debug("port443: handshake failed", "remote", raw.RemoteAddr(), "err", err)
+	_ = raw.Close()
+}
+
+func looksLikeHTTP(b [5]byte) bool {
+	for _, method := range []string{"GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH", "CONNE"} {
+		if string(b[:]) == method {
+			return true
+		}
+	}
+	return false
+}
+
+// shutdown ends the HTTP side: connections without a request at once,
+// requests after grace.
+func (p *port) shutdown() {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	_ = p.http.Close()
+	p.fresh.closeAll()
+	if err := p.server.Shutdown(ctx); err != nil {
+		p.log.Warn("port443: requests cut off", "err", err)
+		_ = p.server.Close()
+	}
+}
