@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -43,7 +44,8 @@ func (s *Survey) join(ctx context.Context, token string, req protocol.JoinReques
 		r, ok := s.next(ctx, tried)
 		if !ok {
 			if refused == nil {
-				refused = problem(protocol.ProblemZonesUnreachable, context.Cause(ctx), "the zones")
+				err := cmp.Or(ctx.Err(), context.DeadlineExceeded)
+				refused = problem(protocol.ProblemZonesUnreachable, err, "the zones")
 			}
 			return protocol.JoinAnswer{}, refused
 		}

@@ -31,7 +31,7 @@ type Survey struct {
 // ProbeZones is phase 2: it probes all controllers of all zones at once and
 // returns as soon as the best zone is known. previous is the zone that the
 // participant comes from, "" if none. The caller closes the survey after
-// Join. Problems: zones_unreachable, certificate_untrusted.
+// Join. Problems: zones_unreachable, certificate_untrusted, no_zone.
 func ProbeZones(ctx context.Context, n *Network, zones []protocol.Zone, previous string, rec *Recorder) (*Survey, error) {
 	start := time.Now()
 	rec.Begin(protocol.PhaseZone, start)
@@ -182,8 +182,11 @@ func (s *Survey) unreachable() error {
 		trusted = trusted || !untrusted(err)
 		all = append(all, &failure{words: explain(err, r.Controller.URL), err: err})
 	}
+	if len(all) == 0 {
+		return protocol.NewProblem(protocol.ProblemNoZone, "the package listed no zone")
+	}
 	code := protocol.ProblemZonesUnreachable
-	if len(all) > 0 && !trusted {
+	if !trusted {
 		code = protocol.ProblemCertificate
 	}
 	return protocol.Wrap(code, errors.Join(all...))
