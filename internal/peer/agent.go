@@ -30,6 +30,7 @@ type agent struct {
 	interval   time.Duration
 	lastRound  time.Time
 	answered   bool // since lastRound
+	doubtful   bool // a busy flow stalled, and the check that followed is unanswered
 	restarted  time.Time
 	srtt       time.Duration
 	probes     [maxProbes]probe
@@ -53,6 +54,7 @@ func newAgent(candidates int, now time.Time) *agent {
 // address. The candidate in use stays so until one has answered.
 func (a *agent) restart(now time.Time) {
 	a.probing, a.next, a.interval, a.restarted = true, now, firstProbe, now
+	a.doubtful = false
 }
 
 // due returns the candidates to check now: none, one or all of them. heard
@@ -62,7 +64,7 @@ func (a *agent) due(now, heard time.Time, busy bool) (from, to int) {
 	if now.Before(a.next) && !stalled {
 		return 0, 0
 	}
-	a.lastRound, a.answered = now, false
+	a.lastRound, a.answered, a.doubtful = now, false, stalled || a.doubtful
 	if a.probing {
 		a.next = now.Add(a.interval)
 		a.interval = min(a.interval*2, lastProbe)
@@ -70,6 +72,12 @@ func (a *agent) due(now, heard time.Time, busy bool) (from, to int) {
 	}
 	a.next = now.Add(a.retry())
 	return a.selected, a.selected + 1
+}
+
+// lost tells whether a flow that stalled did not even answer a check, so that
+// the path has probably gone.
+func (a *agent) lost(now time.Time) bool {
+	return a.doubtful && !a.probing && now.Sub(a.lastRound) >= a.retry()
 }
 
 // retry is how long an answer is waited for before the check is repeated.
@@ -101,7 +109,7 @@ func (a *agent) answer(id transaction, now time.Time) (target int, chosen, ok bo
 	if target == a.selected {
 		a.measured(now.Sub(sent))
 		if !a.answered {
-			a.answered = true
+			a.answered, a.doubtful = true, false
 			a.next = a.lastRound.Add(consentInterval)
 		}
 	}

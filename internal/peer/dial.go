@@ -141,7 +141,7 @@ func (d *dialled) tick(c *Conn, now time.Time) {
 	}
 	d.flow.count(c.counters.packetsReceived.Load(), now)
 	silent := c.phase == phaseReady && c.live.state != PathActive
-	if (silent || d.broken) && !now.Before(d.rebindAt) {
+	if (silent || d.broken || d.agent.lost(now)) && !now.Before(d.rebindAt) {
 		d.rebind(c, now)
 	}
 	from, to := d.agent.due(now, c.live.heard, d.flow.busy())
@@ -178,6 +178,9 @@ func (d *dialled) response(c *Conn, b *binding, from *datagram, now time.Time) b
 		if len(d.candidates) > 1 {
 			// Each candidate's check nominated it; this one is the last word.
 			d.check(c, target, now)
+		}
+		if c.handshake != nil {
+			c.handshake.repeatFirst()
 		}
 	}
 	c.counters.rtt.Store(int64(d.agent.srtt))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ type handshake struct {
 	end    sync.Once
 	quiet  atomic.Bool // nothing is to be sent any more
 	pacer  pacer
+	first  []byte // the first datagram sent, until anything is received; guarded by the shard
 }
 
 // startHandshake starts the handshake's goroutine; false if too many run, or
@@ -192,6 +194,7 @@ func (h *handshake) verify(certificates [][]byte, _ [][]*x509.Certificate) error
 
 // put queues a datagram for the handshake.
 func (h *handshake) put(p []byte) {
+	h.first = nil
 	select {
 	case h.in <- p:
 	default:
@@ -212,9 +215,25 @@ func (h *handshake) ReadFrom(b []byte) (int, net.Addr, error) {
 // WriteTo implements net.PacketConn. It takes the shard.
 func (h *handshake) WriteTo(p []byte, _ net.Addr) (int, error) {
 	if !h.quiet.Load() && h.pacer.allow(time.Now()) {
-		h.conn.Shard().Run(func() { h.conn.sendPlain(p) })
+		h.conn.Shard().Run(func() {
+			if h.conn.active && h.pacer.bursts == 1 {
+				h.first = slices.Clone(p)
+			}
+			h.conn.sendPlain(p)
+		})
 	}
 	return len(p), nil
+}
+
+// repeatFirst sends the first flight again, now that the path is known to
+// work, if nothing has come back: the flight may have been lost, or have
+// overtaken the check that was to admit it. If not, the remote ignores the
+// record, as its number is the same. The shard is held.
+func (h *handshake) repeatFirst() {
+	if h.first != nil {
+		h.conn.sendPlain(h.first)
+		h.first = nil
+	}
 }
 
 // Close implements net.PacketConn.
@@ -262,6 +281,7 @@ type pacer struct {
 	heard    atomic.Bool
 	last     time.Time // of the flight's latest transmission
 	interval time.Duration
+	bursts   int // transmissions so far
 }
 
 // allow tells whether a datagram of the current flight may be sent.
@@ -277,5 +297,6 @@ func (p *pacer) allow(now time.Time) bool {
 		p.interval = min(2*p.interval, lastFlightInterval)
 	}
 	p.last = now
+	p.bursts++
 	return true
 }
