@@ -75,7 +75,8 @@ func apiConfig(version string) huma.Config {
 	c.AllowAdditionalPropertiesByDefault = true // protocol: readers ignore unknown fields
 	c.Info.Description = "Meetings: make them, look them up, end them, and see how people got in. " +
 		"Everything that goes wrong is an application/problem+json document with a stable code, a cause and a remedy."
-	c.Formats = map[string]huma.Format{"application/json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}}
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	c.Formats = map[string]huma.Format{"application/json": format, "json": format} // "json" is for application/problem+json
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"apiKey":    {Type: "http", Scheme: "bearer", Description: "An API key of this system."},
 		"joinToken": {Type: "http", Scheme: "bearer", Description: "The join token of a lookup's answer."},

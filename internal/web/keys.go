@@ -80,7 +80,7 @@ func (s *Server) ValidAPIKey(ctx context.Context, key string) (bool, error) {
 
 // newKey makes and keeps a key.
 func (s *Server) newKey(ctx context.Context, name string) (store.APIKey, string, error) {
-	k, key := store.APIKey{ID: newID(), Name: name, CreatedAt: time.Now().UTC()}, newSecret(keyPrefix)
+	k, key := store.APIKey{ID: newID(), Name: name, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}, newSecret(keyPrefix)
 	return k, key, s.store.CreateAPIKey(ctx, k, key)
 }
 

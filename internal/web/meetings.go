@@ -38,8 +38,9 @@ type (
 	createInput   struct{ Body protocol.CreateMeeting }
 	meetingOutput struct{ Body protocol.Meeting }
 	updateInput   struct {
-		owned
-		Body protocol.UpdateMeeting
+		Number     string `path:"number" maxLength:"64" doc:"The meeting's number; spaces and hyphens do not matter"`
+		Invitation string `header:"Causeway-Invitation" maxLength:"128" doc:"Instead of an API key: the secret of the meeting's host link (its host parameter)"`
+		Body       protocol.UpdateMeeting
 	}
 	pageInput struct {
 		After string `query:"after" maxLength:"256" doc:"The next of the page before"`
@@ -78,7 +79,7 @@ func (s *Server) registerMeetings(api huma.API) {
 }
 
 func (s *Server) createMeeting(ctx context.Context, in *createInput) (*meetingOutput, error) {
-	v, now := visitOf(ctx), time.Now()
+	v, now := visitOf(ctx), time.Now().UTC().Truncate(time.Microsecond) // as it is kept
 	owner, err := s.creator(ctx, v, now)
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func (s *Server) getMeeting(ctx context.Context, in *owned) (*meetingOutput, err
 }
 
 func (s *Server) updateMeeting(ctx context.Context, in *updateInput) (*meetingOutput, error) {
-	m, err := s.ownedMeeting(ctx, in.owned)
+	m, err := s.ownedMeeting(ctx, owned{in.Number, in.Invitation})
 	if err != nil {
 		return nil, err
 	}

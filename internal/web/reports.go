@@ -29,7 +29,8 @@ type ReportList struct {
 type (
 	reportInput  struct{ Body protocol.Report }
 	reportsInput struct {
-		pageInput
+		After   string `query:"after" maxLength:"256" doc:"The next of the page before"`
+		Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most"`
 		Meeting string `query:"meeting" maxLength:"64" doc:"Only those of the meeting with this number"`
 	}
 	reportsOutput struct{ Body ReportList }
