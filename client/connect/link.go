@@ -39,6 +39,9 @@ func parseLink(s string) (Link, error) {
 	if err != nil {
 		return Link{}, fmt.Errorf("not an address: %w", err)
 	}
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return Link{}, fmt.Errorf("it does not begin with https://")
+	}
 	if err := checkBase(u); err != nil {
 		return Link{}, err
 	}
@@ -54,7 +57,7 @@ func parseLink(s string) (Link, error) {
 		return Link{}, fmt.Errorf("not an address: %w", err)
 	}
 	l := Link{
-		Base: u.Scheme + "://" + u.Host, Number: number,
+		Base: (&url.URL{Scheme: u.Scheme, Host: u.Host}).String(), Number: number,
 		Passcode: query.Get("pwd"), Invitation: query.Get("host"),
 	}
 	if len(l.Passcode) > 64 || len(l.Invitation) > 128 {

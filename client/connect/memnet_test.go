@@ -31,6 +31,8 @@ type internet struct {
 	ca    *x509.Certificate
 	caKey *ecdsa.PrivateKey
 	pool  *x509.CertPool
+	ctx   context.Context // until the test ends
+	stop  context.CancelFunc
 
 	mu    sync.Mutex
 	hosts map[string]*host // by host:port
@@ -53,6 +55,7 @@ type host struct {
 func newInternet(t testing.TB) *internet {
 	t.Helper()
 	n := &internet{t: t, hosts: map[string]*host{}, pool: x509.NewCertPool()}
+	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.ca, n.caKey = n.authority()
 	n.pool.AddCert(n.ca)
 	t.Cleanup(n.close)
@@ -145,6 +148,7 @@ func (n *internet) add(address string, o *host) *host {
 }
 
 func (n *internet) close() {
+	n.stop()
 	n.mu.Lock()
 	for _, o := range n.hosts {
 		if o.server != nil {
