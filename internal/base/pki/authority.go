@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,18 +25,17 @@ const (
 	backdate      = time.Hour // for clocks that are behind
 )
 
-// Files in the folder of an Authority.
+// Files in the folder of an Authority, besides the servers' certificates.
 const (
 	caCertName = "ca.pem"
 	caKeyName  = "ca.key"
-	leafName   = "server.pem"
-	leafKey    = "server.key"
 )
 
 // An Authority is a certificate authority and the server certificate that it
 // issued. It is safe for concurrent use.
 type Authority struct {
 	dir   string
+	leafs string // path of the server's files, without .pem and .key
 	names []string
 	cert  *x509.Certificate
 	key   *ecdsa.PrivateKey
@@ -50,13 +50,19 @@ type Authority struct {
 // certificate for names, which are host names and IP addresses. A stored
 // certificate is used again unless the names have changed or it ends soon.
 func Open(dir string, names []string) (*Authority, error) {
+	return OpenFor(dir, "server", names)
+}
+
+// OpenFor is Open for one of several servers that share an authority: each
+// keeps its certificate in files named for it. They may start at once.
+func OpenFor(dir, server string, names []string) (*Authority, error) {
 	if len(names) == 0 {
 		return nil, errors.New("open certificate authority: no names to certify")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open certificate authority: %w", err)
 	}
-	a := &Authority{dir: dir, names: canonical(names), pool: x509.NewCertPool()}
+	a := &Authority{dir: dir, leafs: filepath.Join(dir, server), names: canonical(names), pool: x509.NewCertPool()}
 	if err := a.openCA(time.Now()); err != nil {
 		return nil, fmt.Errorf("open certificate authority: %w", err)
 	}
@@ -72,6 +78,11 @@ func Open(dir string, names []string) (*Authority, error) {
 
 func canonical(names []string) []string {
 	names = slices.Clone(names)
+	for i, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			names[i] = ip.String()
+		}
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -112,6 +123,7 @@ func (a *Authority) openCA(now time.Time) error {
 		return err
 	}
 	a.cert, err = readCert(a.CAFile())
+	expired := err == nil
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -141,15 +153,16 @@ func (a *Authority) openCA(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("certify authority: %w", err)
 	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		return fmt.Errorf("certify authority: %w", err)
+	if err := writePEM(a.CAFile(), "CERTIFICATE", der, 0o644, expired); err != nil {
+		return err
 	}
-	return writePEM(a.CAFile(), "CERTIFICATE", der, 0o644)
+	a.cert, err = readCert(a.CAFile()) // another server may have been first
+	return err
 }
 
 // loadLeaf takes up the stored certificate and reports whether it still serves.
 func (a *Authority) loadLeaf(now time.Time) bool {
-	pair, err := tls.LoadX509KeyPair(filepath.Join(a.dir, leafName), filepath.Join(a.dir, leafKey))
+	pair, err := tls.LoadX509KeyPair(a.leafs+".pem", a.leafs+".key")
 	if err != nil {
 		return false
 	}
@@ -191,10 +204,10 @@ func (a *Authority) issue(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("sign certificate: %w", err)
 	}
-	if err := writeKey(filepath.Join(a.dir, leafKey), key); err != nil {
+	if err := writeKey(a.leafs+".key", key, true); err != nil {
 		return err
 	}
-	if err := writePEM(filepath.Join(a.dir, leafName), "CERTIFICATE", der, 0o644); err != nil {
+	if err := writePEM(a.leafs+".pem", "CERTIFICATE", der, 0o644, true); err != nil {
 		return err
 	}
 	a.leaf = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}

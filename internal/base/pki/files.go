@@ -49,11 +49,14 @@ func newSerial() (*big.Int, error) {
 func readKey(path string) (*ecdsa.PrivateKey, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return nil, fmt.Errorf("make key: %w", err)
+		key, failed := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if failed != nil {
+			return nil, fmt.Errorf("make key: %w", failed)
 		}
-		return key, writeKey(path, key)
+		if err := writeKey(path, key, false); err != nil {
+			return nil, err
+		}
+		data, err = os.ReadFile(path) // another server may have been first
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
@@ -89,30 +92,43 @@ func readCert(path string) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-func writeKey(path string, key *ecdsa.PrivateKey) error {
+func writeKey(path string, key *ecdsa.PrivateKey, replace bool) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return fmt.Errorf("encode key: %w", err)
 	}
-	return writePEM(path, "PRIVATE KEY", der, 0o600)
+	return writePEM(path, "PRIVATE KEY", der, 0o600, replace)
 }
 
-// writePEM replaces a file as a whole: a crash leaves the old or the new one.
-func writePEM(path, kind string, der []byte, mode fs.FileMode) error {
+// writePEM writes a file as a whole: a crash leaves the old or the new one. A
+// file that is there already is replaced, or left as it is.
+func writePEM(path, kind string, der []byte, mode fs.FileMode, replace bool) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already if it was renamed
 	err = errors.Join(
 		pem.Encode(f, &pem.Block{Type: kind, Bytes: der}),
 		f.Chmod(mode), f.Sync(), f.Close(),
 	)
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = place(f.Name(), path, replace)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// place gives a finished file its name. Without replace the first of several
+// that do so at once wins, where the file system knows links.
+func place(temp, path string, replace bool) error {
+	if !replace {
+		err := os.Link(temp, path)
+		if err == nil || errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+	}
+	return os.Rename(temp, path)
 }
