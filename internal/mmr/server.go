@@ -3,10 +3,20 @@ package mmr
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"causeway/internal/bus"
+	"causeway/internal/media/offer"
+	"causeway/internal/mmr/control"
+	"causeway/internal/mmr/forward"
+	"causeway/internal/mmr/meeting"
+	"causeway/internal/peer"
+	"causeway/internal/token"
 	"causeway/protocol"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,39 +26,218 @@ import (
 type Deps struct {
 	Bus     *bus.Conn
 	Log     *slog.Logger
-	Metrics prometheus.Registerer
+	Metrics prometheus.Registerer // nil: none
+	Version string
 }
 
 // A Server is a multimedia router.
 type Server struct {
-	cfg  Config
-	deps Deps
+	cfg       Config
+	deps      Deps
+	version   string
+	log       *slog.Logger
+	verifier  *token.Verifier
+	router    *forward.Router
+	port      *peer.Port
+	load      *meter
+	registry  *registry
+	announcer *announcer
+	endings   *endings
+	metrics   *metrics
+	control   control.Server
+
+	mediaCandidates atomic.Pointer[[]offer.Candidate]
+
+	// Control channels belong to Run: stopping ends them, channels waits.
+	mu       sync.Mutex
+	stopping context.Context // nil while the router does not run
+	channels sync.WaitGroup
 }
 
-// New makes a router and opens its media port.
+// New makes a router and opens its media port. Run must be called, or Close.
 func New(cfg Config, d Deps) (*Server, error) {
-	return &Server{cfg: cfg, deps: d}, nil
+	if issues := cfg.Check(); len(issues) > 0 {
+		return nil, fmt.Errorf("router: %s %s; %s", issues[0].Field, issues[0].Problem, issues[0].Remedy)
+	}
+	if d.Log == nil {
+		d.Log = slog.Default()
+	}
+	s := &Server{cfg: cfg, deps: d, version: d.Version, log: d.Log.With("mmr", cfg.ID), verifier: token.NewVerifier()}
+	var err error
+	if s.load, err = newMeter(cfg.Limits); err != nil {
+		return nil, err
+	}
+	s.registry = newRegistry(s.newMeeting)
+	s.announcer = newAnnouncer(s)
+	s.endings = newEndings(d.Bus, s.log)
+	if err := s.openPort(); err != nil {
+		return nil, err
+	}
+	s.metrics = newMetrics(d.Metrics, s.router, s.registry)
+	s.control = control.Server{Hello: s.hello, NowMS: func() float64 { return s.router.Milliseconds(time.Now()) }, Log: s.log}
+	return s, nil
+}
+
+// openPort opens the media port and makes the packet path on its shards.
+func (s *Server) openPort() error {
+	listen, err := parseListen(s.cfg.MediaListen)
+	if err != nil {
+		return err
+	}
+	s.router = forward.New(time.Now())
+	s.port, err = peer.Listen(peer.PortConfig{
+		Listen: listen,
+		Shards: s.cfg.Shards,
+		Tick:   func(sh *peer.Shard, now time.Time) { s.router.Tick(sh.Index(), now) },
+		// After its own packets a shard hands over those for others.
+		AfterBatch: func(*peer.Shard) { s.router.Flush() },
+		Log:        s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the media port %s: %w", s.cfg.MediaListen, err)
+	}
+	shards := make([]forward.Shard, 0, len(s.port.Shards()))
+	for _, sh := range s.port.Shards() {
+		shards = append(shards, sh)
+	}
+	s.router.Start(shards)
+	if err := s.findCandidates(); err != nil {
+		_ = s.port.Close()
+		return err
+	}
+	return nil
+}
+
+// findCandidates works out under which addresses clients reach the port.
+func (s *Server) findCandidates() error {
+	found, err := mediaCandidates(s.cfg.PublicAddresses, s.port.Addr())
+	if err != nil {
+		return err
+	}
+	s.mediaCandidates.Store(&found)
+	return nil
+}
+
+func (s *Server) candidates() []offer.Candidate { return *s.mediaCandidates.Load() }
+
+// newMeeting makes a meeting that tells the router what the router tells
+// others.
+func (s *Server) newMeeting(info protocol.MeetingInfo) *meeting.Meeting {
+	return meeting.New(meeting.Config{
+		Info:   info,
+		Router: s.router,
+		Log:    s.log.With("meeting", info.ID),
+		Gone:   s.registry.dropSession,
+		Count: func(n int) {
+			s.registry.setCount(info.ID, n)
+			signal(s.announcer.legs)
+		},
+		Ended: func(byHost string) { s.ended(info.ID, byHost) },
+	})
+}
+
+// ended makes a meeting's end known: here at once, to its other legs, and to
+// web if it was a host on this router who ended it.
+func (s *Server) ended(id, byHost string) {
+	now := time.Now()
+	s.registry.end(id, now)
+	if byHost == "" {
+		return
+	}
+	_ = bus.Publish(s.deps.Bus, protocol.SubjectMeetingCommand(id), protocol.MeetingCommand{End: true, By: byHost})
+	s.endings.add(protocol.MeetingEnded{Meeting: id, By: byHost, At: now.UTC()})
 }
 
 // Handler serves the control channel at protocol.PathControl.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+protocol.PathControl, http.NotFound)
+	mux.HandleFunc("GET "+protocol.PathControl, s.serveControl)
 	return mux
 }
 
+func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	stopping := s.stopping
+	if stopping == nil || stopping.Err() != nil {
+		s.mu.Unlock()
+		protocol.WriteProblem(w, protocol.NewProblem(protocol.ProblemMMRUnavailable, "the router is not running"))
+		return
+	}
+	s.channels.Add(1)
+	s.mu.Unlock()
+	defer s.channels.Done()
+	s.metrics.channels.Inc()
+	defer s.metrics.channels.Dec()
+	s.control.Serve(stopping, w, r)
+}
+
+// hello leads a control channel to its session.
+func (s *Server) hello(ctx context.Context, ch *control.Channel, hello protocol.Hello) (control.Session, error) {
+	e, err := s.attach(hello)
+	if err != nil {
+		return nil, err
+	}
+	session, err := e.meeting.Attach(ctx, hello.Session, ch)
+	if errors.Is(err, meeting.ErrOver) {
+		return nil, protocol.NewProblem(protocol.ProblemSessionUnknown, "the meeting is over")
+	}
+	return session, err
+}
+
 // Run admits participants and hosts meetings until ctx ends; it returns when
-// all its goroutines have ended.
+// all its goroutines have ended and the media port is closed.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.registry.start(ctx)
+	s.mu.Lock()
+	s.stopping = ctx
+	s.mu.Unlock()
+	var running sync.WaitGroup
+	var follow error
+	running.Go(func() {
+		defer cancel()
+		follow = token.Follow(ctx, s.deps.Bus, s.verifier)
+	})
+	running.Go(func() { s.endings.run(ctx) })
+	running.Go(func() { s.announcer.run(ctx) })
+	subs, err := s.subscribe(ctx)
+	if err != nil {
+		cancel()
+	}
 	<-ctx.Done()
+	for _, sub := range subs {
+		sub.Stop()
+	}
+	s.registry.stop()
+	s.channels.Wait()
+	running.Wait()
+	if err != nil {
+		return fmt.Errorf("router: subscribe: %w", err)
+	}
+	if follow != nil && !errors.Is(follow, context.Canceled) {
+		return fmt.Errorf("router: follow the keys: %w", follow)
+	}
 	return nil
 }
+
+// Close closes the media port. Run calls it; who never runs the router must.
+func (s *Server) Close() error { return s.port.Close() }
 
 // Ready returns nil when the router can take participants: its media port is
 // open, the bus is connected and the keys of join tokens are known.
 func (s *Server) Ready() error {
-	if !s.deps.Bus.Connected() {
+	s.mu.Lock()
+	running := s.stopping != nil && s.stopping.Err() == nil
+	s.mu.Unlock()
+	switch {
+	case !running:
+		return errors.New("the router is not running")
+	case !s.deps.Bus.Connected():
 		return errors.New("the bus is not connected")
+	case !s.verifier.Knows():
+		return errors.New("the keys of join tokens are not known yet")
 	}
 	return nil
 }

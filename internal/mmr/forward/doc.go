@@ -1,0 +1,25 @@
+// Package forward is the packet path of the router: from a publisher's
+// decrypted RTP packet to the slots of everyone who takes it.
+//
+//	Link    one media connection: it publishes Sources and fills Slots
+//	Source  what a participant publishes (microphone, camera, …), in up to
+//	        three simulcast layers, each an RTP stream (track)
+//	Slot    one stream that a participant receives; sources are switched
+//	        into it by rewriting headers, so nothing is renegotiated
+//
+// Shards. Each link lives on one shard of package peer, and its tracks and
+// slots with it: whoever holds the shard may touch them, nobody else. Takers
+// of a source are kept per shard (fan). A packet is handed to the takers on
+// its own shard at once; for other shards that have takers it is copied once
+// into a reference-counted buffer and put into their inboxes, which
+// Router.AfterBatch empties under the other shards. What crosses shards
+// otherwise is atomic or, for the cache of recent packets, under a lock of
+// its own that is never held while anything else is done.
+//
+// Control (package meeting) calls Assign and Sync from its own goroutine;
+// they take each shard once.
+//
+// The package owns no goroutine and reads no clock but the times it is
+// given. Forwarding a packet allocates nothing. Inboxes are bounded
+// (maxInbox); what does not fit is dropped and counted.
+package forward

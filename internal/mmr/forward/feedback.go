@@ -1,0 +1,98 @@
+package forward
+
+import (
+	"time"
+
+	"github.com/pion/rtcp"
+)
+
+// RTCP takes a decrypted compound packet of the remote. The shard is held.
+func (l *Link) RTCP(raw []byte, now time.Time) {
+	if l.shard == nil || l.closed {
+		return
+	}
+	packets, err := rtcp.Unmarshal(raw)
+	if err != nil {
+		l.shard.count(ignored, 1)
+		return
+	}
+	for _, p := range packets {
+		switch p := p.(type) {
+		case *rtcp.SenderReport:
+			if t := l.trackBySSRC(p.SSRC); t != nil {
+				t.senderReport(p.NTPTime, p.RTPTime, now)
+			}
+			l.receptions(p.Reports, now)
+		case *rtcp.ReceiverReport:
+			l.receptions(p.Reports, now)
+		case *rtcp.TransportLayerNack:
+			if s := l.slotBySSRC(p.MediaSSRC); s != nil {
+				s.repair(l.shard, p.Nacks, now)
+			}
+		case *rtcp.PictureLossIndication:
+			if s := l.slotBySSRC(p.MediaSSRC); s != nil {
+				s.wantKey(now)
+			}
+		case *rtcp.FullIntraRequest:
+			for _, e := range p.FIR {
+				if s := l.slotBySSRC(e.SSRC); s != nil {
+					s.wantKey(now)
+				}
+			}
+		}
+	}
+}
+
+// receptions takes what the remote says of our slots; all that is used is
+// the round trip.
+func (l *Link) receptions(reports []rtcp.ReceptionReport, now time.Time) {
+	for _, r := range reports {
+		if s := l.slotBySSRC(r.SSRC); s != nil {
+			if rtt, ok := roundTrip(r, l.router.ntp(now)); ok {
+				l.rtt = rtt
+			}
+		}
+	}
+}
+
+// roundTrip is RFC 3550 section 6.4.1: arrival − LSR − DLSR, in 1/65536 s.
+func roundTrip(r rtcp.ReceptionReport, ntp uint64) (time.Duration, bool) {
+	if r.LastSenderReport == 0 {
+		return 0, false
+	}
+	units := int32(uint32(ntp>>16) - r.LastSenderReport - r.Delay)
+	if units < 0 || units > 10<<16 {
+		return 0, false
+	}
+	return time.Duration(units) * time.Second / 65536, true
+}
+
+func (l *Link) slotBySSRC(ssrc uint32) *Slot {
+	for _, s := range l.slots {
+		if s.ssrc == ssrc {
+			return s
+		}
+	}
+	return nil
+}
+
+func (l *Link) trackBySSRC(ssrc uint32) *track {
+	for _, t := range l.tracks {
+		if t.ssrc == ssrc {
+			return t
+		}
+	}
+	return nil
+}
+
+// send marshals RTCP packets and sends them as one. The shard is held.
+func (l *Link) send(packets []rtcp.Packet) {
+	if len(packets) == 0 {
+		return
+	}
+	raw, err := rtcp.Marshal(packets)
+	if err != nil {
+		return // we made it: cannot happen
+	}
+	_ = l.wire.SendRTCP(raw) // not up any more: nobody to tell
+}

@@ -1,0 +1,284 @@
+package forward
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"causeway/internal/media/header"
+	"causeway/internal/media/offer"
+	"causeway/internal/media/rtx"
+	"causeway/protocol"
+
+	"github.com/pion/interceptor/pkg/twcc"
+)
+
+// maxStreams bounds the synchronisation sources of one link.
+const maxStreams = 16
+
+// LinkState says how well a link's remote is heard of.
+type LinkState int32
+
+// The states of a link.
+const (
+	LinkWaiting LinkState = iota // never was up
+	LinkActive
+	LinkSilent // nothing heard for over 2 s
+	LinkLost   // nothing heard for over 10 s, or closed
+)
+
+// LinkConfig describes a link.
+type LinkConfig struct {
+	Kind    protocol.MediaKind
+	Publish []Publish
+	Slots   []SlotConfig
+	// Notify is called, possibly with a shard held, when something happens
+	// that control should look at; it must not block.
+	Notify func()
+}
+
+// Publish ties a source to the line of the offer on which it arrives.
+type Publish struct {
+	Source *Source
+	Line   offer.Line    // of the offer
+	Codecs []offer.Codec // of the answer
+}
+
+// Link is one media connection.
+type Link struct {
+	router  *Router
+	kind    protocol.MediaKind
+	notify  func()
+	slots   []*Slot
+	publish []publishing
+	ssrc    uint32     // sender of our RTCP
+	types   [128]ptype // by payload type
+	state   atomic.Int32
+	started atomic.Bool // a slot sends from a new source
+
+	// Everything below belongs to the shard's holder.
+	shard   *shard
+	wire    Wire
+	closed  bool
+	streams []stream
+	tracks  []*track
+	recent  int // index into streams, of the latest packet
+	twcc    *twcc.Recorder
+	pending bool // twcc has something to tell
+	rtt     time.Duration
+	next    struct{ reports, twcc time.Time }
+}
+
+// publishing is a source and how to tell its packets.
+type publishing struct {
+	source                                *Source
+	rids                                  []string
+	ssrcs                                 []uint32
+	rtxOf                                 map[uint32]uint32
+	midID, ridID, rridID, levelID, twccID uint8
+}
+
+// ptype says what a payload type carries.
+type ptype struct {
+	publish int8 // index into Link.publish plus one, 0 for unknown
+	rtx     bool
+	primary uint8 // the payload type that rtx repairs
+}
+
+// stream is one synchronisation source that arrives.
+type stream struct {
+	ssrc  uint32
+	track *track
+	rtx   bool
+}
+
+// NewLink makes a link. Until Ready it forwards nothing.
+func (r *Router) NewLink(cfg LinkConfig) *Link {
+	l := &Link{router: r, kind: cfg.Kind, notify: cfg.Notify, ssrc: rand.Uint32() | 1}
+	for i, p := range cfg.Publish {
+		l.publish = append(l.publish, publishing{
+			source: p.Source, rids: p.Line.RIDs[:min(len(p.Line.RIDs), maxLayers)],
+			ssrcs: p.Line.SSRCs, rtxOf: p.Line.RTXOf,
+			midID:   p.Line.ExtensionID(offer.URIMID),
+			ridID:   p.Line.ExtensionID(offer.URIRID),
+			rridID:  p.Line.ExtensionID(offer.URIRepairedRID),
+			levelID: p.Line.ExtensionID(offer.URIAudioLevel),
+			twccID:  p.Line.ExtensionID(offer.URITransportCC),
+		})
+		for _, c := range p.Codecs {
+			l.types[c.PayloadType&0x7F] = ptype{publish: int8(i + 1)}
+			if c.RTX != 0 {
+				l.types[c.RTX&0x7F] = ptype{publish: int8(i + 1), rtx: true, primary: c.PayloadType}
+			}
+		}
+	}
+	for _, c := range cfg.Slots {
+		l.slots = append(l.slots, newSlot(l, c))
+	}
+	return l
+}
+
+// Slots returns the link's slots in their order.
+func (l *Link) Slots() []*Slot { return l.slots }
+
+// State tells how well the remote is heard of. Any goroutine may ask.
+func (l *Link) State() LinkState { return LinkState(l.state.Load()) }
+
+// SetState notes what was heard of the remote. The shard is held.
+func (l *Link) SetState(s LinkState) {
+	if !l.closed && l.shard != nil {
+		l.state.Store(int32(s))
+		l.notify()
+	}
+}
+
+// TakeStarted reports, once, that a slot of the link sends from a new source.
+func (l *Link) TakeStarted() bool { return l.started.Load() && l.started.Swap(false) }
+
+// Ready says that the link may send on wire, and lives on the shard with the
+// given index, which is held.
+func (l *Link) Ready(index int, wire Wire, now time.Time) {
+	if l.closed || l.shard != nil {
+		return
+	}
+	s := l.router.all()[index]
+	l.shard, l.wire = s, wire
+	s.links = append(s.links, l)
+	// Spread the reports of many links over time.
+	l.next.reports = now.Add(time.Duration(l.ssrc%1000) * time.Millisecond)
+	for _, slot := range l.slots {
+		slot.shard.Store(s)
+	}
+	l.SetState(LinkActive)
+}
+
+// Closed ends the link. The shard is held, if there ever was one.
+func (l *Link) Closed() {
+	if l.closed {
+		return
+	}
+	for _, slot := range l.slots {
+		slot.shard.Store(nil)
+	}
+	if s := l.shard; s != nil {
+		for _, slot := range l.slots {
+			slot.assign(nil, 0, s, time.Time{})
+		}
+		if i := slices.Index(s.links, l); i >= 0 {
+			s.links = slices.Delete(s.links, i, i+1)
+		}
+		l.state.Store(int32(LinkLost))
+	}
+	l.closed = true
+	l.notify()
+}
+
+// RTP takes a decrypted packet of the remote. The shard is held; the packet
+// may be changed.
+func (l *Link) RTP(raw []byte, now time.Time) {
+	s := l.shard
+	if s == nil || l.closed {
+		return
+	}
+	s.count(packetsIn, 1)
+	p := &s.packet
+	var ok bool
+	if p.Header, ok = header.Parse(raw); !ok {
+		s.count(ignored, 1)
+		return
+	}
+	p.raw = raw
+	l.arrived(p, now)
+	st := l.find(p)
+	if st == nil {
+		s.count(ignored, 1)
+		return
+	}
+	p.track = st.track
+	if st.rtx {
+		if p.raw, ok = rtx.Unwrap(raw, l.types[p.PayloadType].primary, st.track.ssrc); !ok {
+			return // padding, to probe for bandwidth
+		}
+		p.Header, _ = header.Parse(p.raw)
+	}
+	st.track.receive(s, p, st.rtx, now)
+}
+
+// find returns the stream that a packet belongs to, nil if there is none.
+func (l *Link) find(p *packet) *stream {
+	if l.recent < len(l.streams) && l.streams[l.recent].ssrc == p.SSRC {
+		return &l.streams[l.recent]
+	}
+	for i := range l.streams {
+		if l.streams[i].ssrc == p.SSRC {
+			l.recent = i
+			return &l.streams[i]
+		}
+	}
+	return l.resolve(p)
+}
+
+// resolve learns what a new synchronisation source carries: from its payload
+// type and, for simulcast, the stream id (RFC 8852) in its header extension.
+func (l *Link) resolve(p *packet) *stream {
+	t := l.types[p.PayloadType]
+	if t.publish == 0 {
+		return nil
+	}
+	pub := &l.publish[t.publish-1]
+	layer, ok := pub.layerOf(p, t.rtx)
+	if !ok {
+		return nil
+	}
+	if t.rtx {
+		tr := l.trackOf(pub.source, layer)
+		if tr == nil {
+			return nil
+		}
+		return l.keep(stream{ssrc: p.SSRC, track: tr, rtx: true})
+	}
+	if old := l.trackOf(pub.source, layer); old != nil { // the publisher began anew
+		l.tracks = slices.DeleteFunc(l.tracks, func(t *track) bool { return t == old })
+		l.streams = slices.DeleteFunc(l.streams, func(s stream) bool { return s.track == old })
+	}
+	tr := newTrack(l, pub, layer, p.SSRC)
+	l.tracks = append(l.tracks, tr)
+	pub.source.layers[layer].Store(tr)
+	return l.keep(stream{ssrc: p.SSRC, track: tr})
+}
+
+func (pub *publishing) layerOf(p *packet, rtx bool) (int, bool) {
+	if len(pub.rids) == 0 {
+		return 0, true
+	}
+	rid := p.Extension(p.raw, pub.ridID)
+	if rtx {
+		rid = p.Extension(p.raw, pub.rridID)
+	}
+	for i, r := range pub.rids {
+		if string(rid) == r {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (l *Link) trackOf(source *Source, layer int) *track {
+	for _, t := range l.tracks {
+		if t.source == source && t.layer == layer {
+			return t
+		}
+	}
+	return nil
+}
+
+// keep remembers a stream, forgetting the oldest if there are too many.
+func (l *Link) keep(st stream) *stream {
+	if len(l.streams) >= maxStreams {
+		l.streams = slices.Delete(l.streams, 0, 1)
+	}
+	l.streams = append(l.streams, st)
+	l.recent = len(l.streams) - 1
+	return &l.streams[l.recent]
+}

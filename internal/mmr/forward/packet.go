@@ -1,0 +1,14 @@
+package forward
+
+import "causeway/internal/media/header"
+
+// maxPacket bounds an RTP packet; peer's datagrams are no longer.
+const maxPacket = 2048
+
+// packet is an RTP packet on its way from a publisher to its takers.
+type packet struct {
+	header.Header
+	raw   []byte
+	track *track
+	key   bool // begins a key frame: takers may start here
+}

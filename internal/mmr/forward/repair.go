@@ -1,0 +1,98 @@
+package forward
+
+import (
+	"time"
+
+	"causeway/internal/media/header"
+	"causeway/internal/media/rtx"
+
+	"github.com/pion/rtcp"
+)
+
+const (
+	// repairMemory is how many repaired packets a slot remembers, so that
+	// requests which cross with the repair are not answered twice.
+	repairMemory = 64
+	// minRepairEvery bounds how soon a packet is repaired again.
+	minRepairEvery = 10 * time.Millisecond
+	// maxRepairsPerRequest bounds what one NACK packet may cause.
+	maxRepairsPerRequest = 128
+)
+
+// repair is a packet that was sent again.
+type repair struct {
+	seq uint16
+	at  time.Time
+}
+
+// repair sends packets again that the receiver has missed (RFC 4585 section
+// 6.2.1). The shard is held.
+func (s *Slot) repair(sh *shard, pairs []rtcp.NackPair, now time.Time) {
+	if s.sent == nil {
+		return
+	}
+	n := 0
+	for _, pair := range pairs {
+		mask := uint32(pair.LostPackets)<<1 | 1
+		for i := uint16(0); mask != 0; i, mask = i+1, mask>>1 {
+			if mask&1 == 0 {
+				continue
+			}
+			if n++; n > maxRepairsPerRequest {
+				return
+			}
+			s.repairOne(sh, pair.PacketID+i, now)
+		}
+	}
+}
+
+func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
+	o := s.sent
+	// Half a round trip: a request sent after the repair was lost comes a
+	// whole one later.
+	again := max(minRepairEvery, s.link.rtt/2)
+	r := &o.repairs[seq%repairMemory]
+	if r.seq == seq && now.Sub(r.at) < again {
+		return
+	}
+	token, source, ok := o.stream.Lookup(seq)
+	track := o.carried[int(token)%len(o.carried)]
+	if !ok || track == nil || o.token-token >= maxCarried {
+		sh.count(repairsMissed, 1)
+		return
+	}
+	n, ok := track.fetch(source, sh.scratch[:])
+	if !ok {
+		sh.count(repairsMissed, 1)
+		return
+	}
+	out, ok := o.stream.Restore(sh.scratch[:n], seq)
+	if !ok {
+		sh.count(repairsMissed, 1)
+		return
+	}
+	if pt := s.rtxType(out); pt != 0 {
+		if out, ok = rtx.Wrap(out, pt, s.rtx, o.rtxSeq); !ok {
+			return
+		}
+		o.rtxSeq++
+	}
+	*r = repair{seq: seq, at: now}
+	sh.count(repairs, 1)
+	s.transmit(sh, out)
+}
+
+// rtxType is the payload type that repairs a packet, 0 if retransmissions
+// have no stream of their own: then the packet itself is sent again.
+func (s *Slot) rtxType(packet []byte) uint8 {
+	h, ok := header.Parse(packet)
+	if !ok || s.rtx == 0 {
+		return 0
+	}
+	for i := range s.codecs {
+		if s.codecs[i].PayloadType == h.PayloadType {
+			return s.codecs[i].RTX
+		}
+	}
+	return 0
+}

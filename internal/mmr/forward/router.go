@@ -1,0 +1,157 @@
+package forward
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A Shard is a world of links that one holder at a time may touch:
+// *peer.Shard, or a fake.
+type Shard interface {
+	// Run takes the shard, calls f, sends what f queued, releases the shard.
+	Run(f func())
+}
+
+// A Wire is what a link sends on: *peer.Conn, or a fake. The link's shard
+// must be held.
+type Wire interface {
+	SendRTP(packet []byte) error
+	SendRTCP(packet []byte) error
+}
+
+// Router is the packet path of one router.
+type Router struct {
+	epoch   time.Time // with monotonic clock reading
+	epochMS float64   // the epoch on the router's clock: Unix time
+	shards  atomic.Pointer[[]*shard]
+	free    buffers
+	drops   atomic.Uint64
+}
+
+// shard is what the packet path keeps for one shard.
+type shard struct {
+	router  *Router
+	index   int
+	runner  Shard
+	links   []*Link // that are up
+	in      inbox
+	drain   func() // empties in; kept so that Flush allocates nothing
+	scratch [maxPacket]byte
+	packet  packet // of the packet being handled; kept here since it would escape
+
+	traffic [8]atomic.Uint64 // by counter
+}
+
+// New makes the packet path. Its clock starts at now. Start must follow.
+func New(now time.Time) *Router {
+	return &Router{epoch: now, epochMS: float64(now.UnixMicro()) / 1000}
+}
+
+// Start gives the router its shards; before that, Tick and Flush do nothing.
+func (r *Router) Start(runners []Shard) {
+	shards := make([]*shard, len(runners))
+	for i, runner := range runners {
+		s := &shard{router: r, index: i, runner: runner}
+		s.drain = s.empty
+		shards[i] = s
+	}
+	r.shards.Store(&shards)
+}
+
+func (r *Router) all() []*shard {
+	if s := r.shards.Load(); s != nil {
+		return *s
+	}
+	return nil
+}
+
+// Milliseconds reads the router's clock: milliseconds of Unix time that only
+// ever go forward. All of a router's sender reports and Sync messages are on
+// this clock.
+func (r *Router) Milliseconds(now time.Time) float64 {
+	return r.epochMS + float64(now.Sub(r.epoch))/float64(time.Millisecond)
+}
+
+// Tick does what is due on a shard. It is to be called every 25 ms or so,
+// with the shard held.
+func (r *Router) Tick(index int, now time.Time) {
+	shards := r.all()
+	if index >= len(shards) {
+		return
+	}
+	s := shards[index]
+	for _, l := range s.links {
+		l.tick(s, now)
+	}
+}
+
+// Flush hands over what shards have for each other. It is to be called with
+// no shard held: after each batch of packets, and after each Assign.
+func (r *Router) Flush() {
+	// Handing over may lead to requests for key frames on the way back, and
+	// those to nothing more.
+	for range 2 {
+		for _, s := range r.all() {
+			if s.in.waiting.Load() > 0 {
+				s.runner.Run(s.drain)
+			}
+		}
+	}
+}
+
+// empty handles what waits for the shard, which is held.
+func (s *shard) empty() {
+	for _, it := range s.in.take() {
+		if it.keyOnly {
+			it.packet.track.requestKey(it.now)
+			continue
+		}
+		it.packet.raw = it.buf.data[:it.buf.n]
+		it.packet.track.source.fans[s.index].deliver(s, &it.packet, it.now)
+		s.router.free.release(it.buf)
+	}
+}
+
+// Traffic counts what the packet path has done.
+type Traffic struct {
+	PacketsIn, PacketsOut, BytesOut uint64
+	Repairs, RepairsMissed          uint64
+	Nacks, KeyRequests              uint64
+	Ignored                         uint64
+	HandoverDrops                   uint64
+}
+
+// counter names a counter of a shard.
+type counter int
+
+const (
+	packetsIn counter = iota
+	packetsOut
+	bytesOut
+	repairs
+	repairsMissed
+	nacks
+	keyRequests
+	ignored
+)
+
+// count adds to a counter. The shard is held, so nobody else writes.
+func (s *shard) count(c counter, n uint64) {
+	s.traffic[c].Store(s.traffic[c].Load() + n)
+}
+
+// Traffic returns the counters of all shards; any goroutine may call it.
+func (r *Router) Traffic() Traffic {
+	var t Traffic
+	for _, s := range r.all() {
+		for c, v := range []*uint64{
+			packetsIn: &t.PacketsIn, packetsOut: &t.PacketsOut, bytesOut: &t.BytesOut,
+			repairs: &t.Repairs, repairsMissed: &t.RepairsMissed,
+			nacks: &t.Nacks, keyRequests: &t.KeyRequests, ignored: &t.Ignored,
+		} {
+			*v += s.traffic[c].Load()
+		}
+	}
+	t.HandoverDrops = r.drops.Load()
+	return t
+}

@@ -1,0 +1,160 @@
+package forward
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"causeway/internal/media/offer"
+	"causeway/protocol"
+)
+
+// maxLayers is how many simulcast layers a source may have.
+const maxLayers = 3
+
+// SourceConfig describes a source.
+type SourceConfig struct {
+	Owner   string // participant id
+	Kind    protocol.Source
+	Codec   offer.Codec
+	Clock   *Clock   // of the participant
+	Loudest *Loudest // where a microphone competes; nil for other sources
+}
+
+// Source is one thing that a participant publishes. It starts out muted.
+type Source struct {
+	cfg    SourceConfig
+	router *Router
+	muted  atomic.Bool
+	gone   atomic.Bool
+	heard  atomic.Bool
+	layers [maxLayers]atomic.Pointer[track] // lowest first; nil until its first packet
+	fans   []fan                            // by shard
+}
+
+// fan holds the slots of one shard that take a source. Only the shard's
+// holder touches slots; want is read by the publisher's shard.
+type fan struct {
+	slots []*Slot
+	want  atomic.Uint32 // layers that the slots need, a bit each
+}
+
+// NewSource makes a source. Start must have been called.
+func (r *Router) NewSource(cfg SourceConfig) *Source {
+	s := &Source{cfg: cfg, router: r, fans: make([]fan, len(r.all()))}
+	s.muted.Store(true)
+	return s
+}
+
+// Owner is the participant who publishes the source.
+func (s *Source) Owner() string { return s.cfg.Owner }
+
+// Kind says what the source is.
+func (s *Source) Kind() protocol.Source { return s.cfg.Kind }
+
+// SetMuted stops the source from being forwarded, or lets it through. Any
+// goroutine may call it.
+func (s *Source) SetMuted(muted bool) {
+	if s.muted.Swap(muted) != muted && muted && s.cfg.Loudest != nil {
+		s.cfg.Loudest.remove(s)
+	}
+}
+
+// Muted reports whether the source is not forwarded.
+func (s *Source) Muted() bool { return s.muted.Load() || s.gone.Load() }
+
+// Heard reports whether a packet of the source has ever come.
+func (s *Source) Heard() bool { return s.heard.Load() }
+
+// Retire ends the source for good; its owner is gone.
+func (s *Source) Retire() {
+	s.gone.Store(true)
+	s.SetMuted(true)
+	if s.cfg.Loudest != nil {
+		s.cfg.Loudest.remove(s)
+	}
+}
+
+// publish hands a packet to all takers. The publisher's shard is held.
+func (s *Source) publish(sh *shard, p *packet, now time.Time) {
+	if !s.heard.Load() {
+		s.heard.Store(true)
+		p.track.link.notify()
+	}
+	if s.Muted() {
+		return
+	}
+	bit := uint32(1) << p.track.layer
+	others := int32(0)
+	for i := range s.fans {
+		if s.fans[i].want.Load()&bit == 0 {
+			continue
+		}
+		if i == sh.index {
+			s.fans[i].deliver(sh, p, now)
+		} else {
+			others++
+		}
+	}
+	if others > 0 {
+		s.handOver(sh, p, now, bit)
+	}
+}
+
+// handOver puts a copy of the packet into the inboxes of the other shards
+// that have takers.
+func (s *Source) handOver(sh *shard, p *packet, now time.Time, bit uint32) {
+	shards := s.router.all()
+	// One reference more than takers may be needed: what fans want may change
+	// between two looks at it. It is given back at the end.
+	buf := s.router.free.copyOf(p.raw, int32(len(shards)))
+	used := int32(0)
+	for i := range s.fans {
+		if i == sh.index || s.fans[i].want.Load()&bit == 0 {
+			continue
+		}
+		it := item{packet: *p, buf: buf, now: now}
+		it.packet.raw = nil
+		if !shards[i].in.put(it) {
+			s.router.drops.Add(1)
+			continue
+		}
+		used++
+	}
+	for range int32(len(shards)) - used {
+		s.router.free.release(buf)
+	}
+}
+
+// deliver hands a packet to the slots on one shard, which is held.
+func (f *fan) deliver(sh *shard, p *packet, now time.Time) {
+	for _, slot := range f.slots {
+		slot.take(sh, p, now)
+	}
+}
+
+// add makes a slot a taker. The slot's shard is held.
+func (f *fan) add(slot *Slot) {
+	f.slots = append(f.slots, slot)
+	f.refresh()
+}
+
+// remove ends that. The slot's shard is held.
+func (f *fan) remove(slot *Slot) {
+	if i := slices.Index(f.slots, slot); i >= 0 {
+		last := len(f.slots) - 1
+		f.slots[i] = f.slots[last]
+		f.slots[last] = nil
+		f.slots = f.slots[:last]
+	}
+	f.refresh()
+}
+
+// refresh works out which layers the slots need.
+func (f *fan) refresh() {
+	var want uint32
+	for _, slot := range f.slots {
+		want |= slot.wanted()
+	}
+	f.want.Store(want)
+}

@@ -1,0 +1,18 @@
+// Package meeting is one meeting on a router: who is in it, what is said, who
+// may do what, and which source goes into whose slot.
+//
+// One goroutine, Meeting.Run, owns all of that. Others send it typed
+// messages: admissions (Admit), control channels (Attach), what clients say
+// (through the control.Session that Attach returns) and commands (Command).
+// The packet path wakes it when something there has changed, and it looks
+// what. It never waits for a client: what it tells clients is queued, bounded,
+// by package control; and it never waits for packets: slots are filled with
+// forward.Router.Assign.
+//
+// The meeting's state changes while a message is handled; then settle works
+// out, in one place, what follows for slots, roster and speakers, and tells
+// only what changed.
+//
+// Limits: MaxChatKept messages are kept, queueLength messages wait for the
+// meeting (who sends more waits). The caller bounds participants.
+package meeting

@@ -1,0 +1,183 @@
+package meeting
+
+import (
+	"crypto/rand"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"causeway/internal/mmr/control"
+	"causeway/protocol"
+)
+
+// MaxChatKept is how many chat messages a newcomer is told.
+const MaxChatKept = 100
+
+// said is a message of a client.
+type said struct {
+	session string
+	ch      *control.Channel
+	msg     protocol.ControlMessage
+}
+
+func (s said) handle(m *Meeting, now time.Time) {
+	p := m.sessions[s.session]
+	if m.over || p == nil || p.channel != s.ch {
+		return // said before the channel was replaced or the participation ended
+	}
+	var refused *protocol.Problem
+	switch msg := s.msg.(type) {
+	case *protocol.SetState:
+		refused = m.setState(p, msg, now)
+	case *protocol.SendChat:
+		refused = m.say(p, msg, now)
+	case *protocol.Want:
+		refused = m.want(p, msg)
+	case *protocol.HostAction:
+		refused = m.host(p, msg)
+	case *protocol.Leave:
+		m.remove(p, protocol.FarewellLeft, "")
+	}
+	if refused != nil && p.channel != nil {
+		p.channel.Send(protocol.Refusal{Problem: *refused})
+	}
+}
+
+// setState changes what others see of a participant. A source without a
+// connection to carry it stays muted.
+func (m *Meeting) setState(p *person, s *protocol.SetState, now time.Time) *protocol.Problem {
+	if s.AudioMuted != nil {
+		p.audioSaid = true
+		p.AudioMuted = *s.AudioMuted || p.media.Sources[protocol.Mic] == nil
+	}
+	if s.VideoMuted != nil {
+		p.videoSaid = true
+		p.VideoMuted = *s.VideoMuted || p.media.Sources[protocol.Camera] == nil
+	}
+	if s.HandRaised != nil {
+		switch {
+		case !*s.HandRaised:
+			p.HandRaisedAt = time.Time{}
+		case p.HandRaisedAt.IsZero():
+			p.HandRaisedAt = now.UTC().Round(time.Millisecond)
+		}
+	}
+	var refused *protocol.Problem
+	if s.Sharing != nil {
+		refused = m.setSharing(p, *s.Sharing)
+	}
+	p.gate()
+	m.changed(p)
+	m.slotsDirty = true
+	return refused
+}
+
+func (m *Meeting) setSharing(p *person, sharing bool) *protocol.Problem {
+	if sharing && p.media.Sources[protocol.Screen] == nil {
+		return protocol.NewProblem(protocol.ProblemBadRequest, "sharing needs a content connection with a sending video line")
+	}
+	if sharing && !p.Sharing {
+		m.shares++
+		p.shareOrder = m.shares
+	}
+	p.Sharing = sharing
+	return nil
+}
+
+// say hands a chat message to everyone, its sender included.
+func (m *Meeting) say(p *person, s *protocol.SendChat, now time.Time) *protocol.Problem {
+	text := strings.TrimSpace(s.Text)
+	switch {
+	case text == "" || !utf8.ValidString(text):
+		return protocol.NewProblem(protocol.ProblemBadRequest, "chat: no text")
+	case len(text) > protocol.MaxChat:
+		return protocol.NewProblem(protocol.ProblemTooLarge, "chat: the text is too long")
+	}
+	c := protocol.Chat{ID: rand.Text()[:13], From: p.ID, Name: p.Name, Text: text, At: now.UTC().Round(time.Millisecond)}
+	m.chat = append(m.chat, c)
+	if len(m.chat) > MaxChatKept {
+		m.chat = slices.Delete(m.chat, 0, len(m.chat)-MaxChatKept)
+	}
+	m.tellRoster(now, true)
+	m.broadcast(c)
+	return nil
+}
+
+// want notes what a client wants to see. A participant who is not here, or
+// whose camera is off, appears as soon as there is something to see.
+func (m *Meeting) want(p *person, w *protocol.Want) *protocol.Problem {
+	var unknown *protocol.Problem
+	named := map[protocol.SlotID]protocol.SlotWant{}
+	for _, s := range w.Slots {
+		known := slices.ContainsFunc(p.slots, func(have place) bool {
+			return have.slot.ID() == s.Slot && have.slot.Kind() == protocol.Camera
+		})
+		if !known {
+			unknown = protocol.NewProblem(protocol.ProblemBadRequest, "want: there is no video slot "+clip(string(s.Slot)))
+			continue
+		}
+		named[s.Slot] = s
+	}
+	for i := range p.slots {
+		if s := &p.slots[i]; s.slot.Kind() == protocol.Camera {
+			s.want = named[s.slot.ID()]
+		}
+	}
+	m.slotsDirty = true
+	return unknown
+}
+
+// clip bounds a text that is told back to whoever sent it.
+func clip(s string) string { return s[:min(len(s), 16)] }
+
+// host carries out what only a host may do.
+func (m *Meeting) host(p *person, a *protocol.HostAction) *protocol.Problem {
+	if p.Role != protocol.Host {
+		return protocol.NewProblem(protocol.ProblemNotHost, "")
+	}
+	switch a.Action {
+	case protocol.HostEnd:
+		m.end(p.ID, p.ID)
+		return nil
+	case protocol.HostMuteAll:
+		for _, o := range m.order {
+			if o != p {
+				m.mute(o, p.ID)
+			}
+		}
+		return nil
+	}
+	o := m.people[a.Participant]
+	if o == nil || !o.visible {
+		return protocol.NewProblem(protocol.ProblemNotFound, "there is no such participant")
+	}
+	switch a.Action {
+	case protocol.HostMute:
+		m.mute(o, p.ID)
+	case protocol.HostLowerHand:
+		o.HandRaisedAt = time.Time{}
+		m.changed(o)
+	case protocol.HostRemove:
+		m.removed[o.ID] = true
+		m.remove(o, protocol.FarewellRemoved, p.ID)
+	default:
+		return protocol.NewProblem(protocol.ProblemBadRequest, "unknown host action "+clip(string(a.Action)))
+	}
+	return nil
+}
+
+// mute stops a participant's sound until it says that it is unmuted.
+func (m *Meeting) mute(o *person, by string) {
+	o.audioSaid = true
+	if o.AudioMuted {
+		return
+	}
+	o.AudioMuted = true
+	o.gate()
+	m.changed(o)
+	m.slotsDirty = true
+	if o.channel != nil && o.welcomed {
+		o.channel.Send(protocol.Muted{By: by})
+	}
+}

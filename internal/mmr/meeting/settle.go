@@ -1,0 +1,149 @@
+package meeting
+
+import (
+	"slices"
+	"time"
+
+	"causeway/protocol"
+)
+
+// settle works out what follows from what has been handled, tells it, and
+// sets the timer for what may not be told yet.
+func (m *Meeting) settle(now time.Time) {
+	if m.slotsDirty {
+		m.slotsDirty = false
+		m.assign(now)
+	}
+	m.welcome(now)
+	m.tellSlots(now)
+	next := m.tellRoster(now, false)
+	next = min(next, m.tellSpeakers(now))
+	m.sync(now)
+	m.countPeople(now)
+	m.settleTimer.Reset(next)
+}
+
+// never is a wait that the meeting's ticks end sooner.
+const never = time.Hour
+
+// welcome greets new channels with the whole picture.
+func (m *Meeting) welcome(now time.Time) {
+	for _, p := range m.order {
+		if p.channel == nil || p.welcomed {
+			continue
+		}
+		w := protocol.Welcome{
+			Meeting: m.cfg.Info, Participant: p.ID, Participants: m.visible(),
+			Chat: slices.Clone(m.chat), NowMS: m.cfg.Router.Milliseconds(now),
+		}
+		for i := range p.slots {
+			s := &p.slots[i]
+			s.told = s.state()
+			w.Slots = append(w.Slots, s.told)
+		}
+		p.channel.Send(w)
+		p.welcomed, p.syncDue = true, true
+		if len(m.speakers) > 0 {
+			p.channel.Send(protocol.Speakers{Speakers: m.speakers})
+		}
+	}
+}
+
+// visible lists the roster.
+func (m *Meeting) visible() []protocol.Participant {
+	all := []protocol.Participant{}
+	for _, p := range m.order {
+		if p.visible {
+			all = append(all, p.Participant)
+		}
+	}
+	return all
+}
+
+// broadcast sends a message to everyone who has been welcomed.
+func (m *Meeting) broadcast(msg protocol.ControlMessage) {
+	data, err := protocol.EncodeControl(msg)
+	if err != nil {
+		m.cfg.Log.Error("message cannot be encoded", "type", msg.ControlType(), "err", err)
+		return
+	}
+	for _, p := range m.order {
+		if p.channel != nil && p.welcomed {
+			p.channel.SendEncoded(data)
+		}
+	}
+}
+
+// tellRoster tells what changed on the roster, at most every rosterEvery
+// unless it must be now. It returns how long what waits must wait.
+func (m *Meeting) tellRoster(now time.Time, must bool) time.Duration {
+	if len(m.roster.Changed) == 0 && len(m.roster.Left) == 0 {
+		return never
+	}
+	if wait := rosterEvery - now.Sub(m.rosterAt); wait > 0 && !must {
+		return wait
+	}
+	m.broadcast(m.roster)
+	m.roster, m.rosterAt = protocol.Roster{}, now
+	return never
+}
+
+// tellSlots tells clients which of their slots carry something else now. The
+// roster goes first, so that nobody hears of a participant they do not know.
+func (m *Meeting) tellSlots(now time.Time) {
+	for _, p := range m.order {
+		if p.channel == nil || !p.welcomed {
+			continue
+		}
+		var news []protocol.SlotState
+		for i := range p.slots {
+			if s := &p.slots[i]; s.state() != s.told {
+				s.told = s.state()
+				news = append(news, s.told)
+			}
+		}
+		if len(news) > 0 {
+			m.tellRoster(now, true)
+			p.channel.Send(protocol.Slots{Slots: news})
+		}
+	}
+}
+
+// tellSpeakers tells who speaks when that has changed, at most every
+// speakersEvery. It returns when to look again.
+func (m *Meeting) tellSpeakers(now time.Time) time.Duration {
+	if wait := speakersEvery - now.Sub(m.speakersAt); wait > 0 {
+		return wait
+	}
+	speaking := m.loudest.Speakers(now)
+	same := slices.EqualFunc(speaking, m.speakers, func(a, b protocol.Speaker) bool { return a.Participant == b.Participant })
+	m.speakers = speaking
+	if !same {
+		m.speakersAt = now
+		m.tellRoster(now, true)
+		data, err := protocol.EncodeControl(protocol.Speakers{Speakers: speaking})
+		if err == nil {
+			for _, p := range m.order {
+				if p.channel != nil && p.welcomed {
+					p.channel.SendSpeakers(data)
+				}
+			}
+		}
+	}
+	if len(speaking) > 0 {
+		return speakersEvery
+	}
+	return never
+}
+
+// countPeople tells the router how many participants there are.
+func (m *Meeting) countPeople(now time.Time) {
+	if len(m.order) == m.count {
+		return
+	}
+	if len(m.order) == 0 {
+		m.emptyAt = now
+	}
+	m.count = len(m.order)
+	m.cfg.Count(m.count)
+}

@@ -1,0 +1,181 @@
+package meeting
+
+import (
+	"slices"
+	"time"
+
+	"causeway/internal/mmr/forward"
+	"causeway/protocol"
+)
+
+// assign works out what every slot carries and hands the differences to the
+// packet path and to the clients.
+func (m *Meeting) assign(now time.Time) {
+	selected := m.loudest.Selected()
+	sharers := m.sharers()
+	m.changes = m.changes[:0]
+	for _, p := range m.order {
+		p.listen(selected)
+		p.watch(m.people)
+		p.follow(sharers)
+		for i := range p.slots {
+			if a, ok := p.slots[i].settle(); ok {
+				m.changes = append(m.changes, a)
+			}
+		}
+	}
+	m.cfg.Router.Assign(m.changes, now)
+	clear(m.changes)
+}
+
+// settle returns what the packet path must be told of the place, if anything.
+func (s *place) settle() (forward.Assignment, bool) {
+	up := s.slot.Up()
+	if !up {
+		s.ready = false
+		return forward.Assignment{}, false
+	}
+	if s.ready && s.source == s.given && s.height == s.givenHeight {
+		return forward.Assignment{}, false
+	}
+	s.ready, s.given, s.givenHeight = true, s.source, s.height
+	return forward.Assignment{Slot: s.slot, Source: s.source, Height: s.height}, true
+}
+
+// state is what the client is told of the place.
+func (s *place) state() protocol.SlotState {
+	if s.source == nil {
+		return protocol.SlotState{Slot: s.slot.ID()}
+	}
+	return protocol.SlotState{Slot: s.slot.ID(), Participant: s.source.Owner(), Source: s.source.Kind()}
+}
+
+// listen puts the loudest others into the audio slots. Who is there already
+// stays in the same slot.
+func (p *person) listen(selected []*forward.Source) {
+	var places []*place
+	for i := range p.slots {
+		if p.slots[i].slot.Kind() == protocol.Mic {
+			places = append(places, &p.slots[i])
+		}
+	}
+	others := make([]*forward.Source, 0, len(places))
+	for _, s := range selected {
+		if s.Owner() != p.ID && len(others) < len(places) {
+			others = append(others, s)
+		}
+	}
+	for _, s := range places {
+		if !slices.Contains(others, s.source) {
+			s.source = nil
+		}
+	}
+	for _, o := range others {
+		if slices.ContainsFunc(places, func(s *place) bool { return s.source == o }) {
+			continue
+		}
+		i := slices.IndexFunc(places, func(s *place) bool { return s.source == nil })
+		places[i].source = o
+	}
+}
+
+// watch puts the cameras that the client wants to see into its video slots.
+func (p *person) watch(people map[string]*person) {
+	for i := range p.slots {
+		s := &p.slots[i]
+		if s.slot.Kind() != protocol.Camera {
+			continue
+		}
+		s.source, s.height = nil, s.want.MaxHeight
+		if who := people[s.want.Participant]; who != nil && who != p {
+			s.take(who.source(protocol.Camera))
+		}
+	}
+}
+
+// follow puts the current shares, latest first, into the content slots, each
+// picture and its sound in slots of the same number.
+func (p *person) follow(sharers []*person) {
+	sharers = slices.DeleteFunc(slices.Clone(sharers), func(o *person) bool { return o == p })
+	pictures, sounds := 0, 0
+	for i := range p.slots {
+		s := &p.slots[i]
+		switch s.slot.Kind() {
+		case protocol.Screen:
+			s.share(sharers, pictures, protocol.Screen)
+			pictures++
+		case protocol.ScreenAudio:
+			s.share(sharers, sounds, protocol.ScreenAudio)
+			sounds++
+		}
+	}
+}
+
+func (s *place) share(sharers []*person, n int, kind protocol.Source) {
+	s.source, s.height = nil, wholeScreen
+	if n < len(sharers) {
+		s.take(sharers[n].source(kind))
+	}
+}
+
+// wholeScreen asks for the best layer of a share.
+const wholeScreen = 1 << 14
+
+// take fills the place if its slot can carry the source.
+func (s *place) take(source *forward.Source) {
+	if source != nil && s.slot.Takes(source) {
+		s.source = source
+	}
+}
+
+// sharers returns who shares, the latest first.
+func (m *Meeting) sharers() []*person {
+	var sharers []*person
+	for _, p := range m.order {
+		if p.Sharing {
+			sharers = append(sharers, p)
+		}
+	}
+	slices.SortFunc(sharers, func(a, b *person) int { return b.shareOrder - a.shareOrder })
+	return sharers
+}
+
+// sync tells clients how the RTP time of their slots maps to the router's
+// clock: all once a second, those with new sources at once.
+func (m *Meeting) sync(now time.Time) {
+	all := !now.Before(m.nextSync)
+	if all {
+		m.nextSync = now.Add(syncEvery)
+	}
+	var slots []*forward.Slot
+	var owners []*person
+	for _, p := range m.order {
+		if p.channel == nil || !all && !p.syncDue {
+			continue
+		}
+		p.syncDue = false
+		for i := range p.slots {
+			if s := &p.slots[i]; s.source != nil && s.ready {
+				slots, owners = append(slots, s.slot), append(owners, p)
+			}
+		}
+	}
+	if len(slots) == 0 {
+		return
+	}
+	values := m.cfg.Router.Sync(slots, now)
+	nowMS := m.cfg.Router.Milliseconds(now)
+	for i := 0; i < len(slots); {
+		p, j := owners[i], i
+		var known []protocol.SlotSync
+		for ; j < len(slots) && owners[j] == p; j++ {
+			if values[j].ClockRate != 0 {
+				known = append(known, values[j])
+			}
+		}
+		if len(known) > 0 {
+			p.channel.SendSync(protocol.Sync{NowMS: nowMS, Slots: known})
+		}
+		i = j
+	}
+}

@@ -1,0 +1,53 @@
+package mmr
+
+import (
+	"causeway/internal/mmr/forward"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the router's own. What the packet path counts is read when the
+// metrics are asked for.
+type metrics struct {
+	admissions *prometheus.CounterVec
+	channels   prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry) *metrics {
+	m := &metrics{
+		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "causeway_mmr_admissions_total",
+			Help: "Participants that the router was asked to admit, by result: ok or the code of the problem.",
+		}, []string{"result"}),
+		channels: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "causeway_mmr_control_channels",
+			Help: "Control channels that are open now.",
+		}),
+	}
+	count := func(name, help string, value func(forward.Traffic) uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+			func() float64 { return float64(value(r.Traffic())) })
+	}
+	gauge := func(name, help string, value func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value()) })
+	}
+	if reg == nil {
+		return m
+	}
+	reg.MustRegister(
+		m.admissions, m.channels,
+		gauge("causeway_mmr_participants", "Participants on this router.", func() int { n, _ := known.participants("", ""); return n }),
+		gauge("causeway_mmr_meetings", "Meetings that this router carries.", func() int { return len(known.legs()) }),
+		count("causeway_mmr_rtp_packets_in_total", "RTP packets received from publishers.", func(t forward.Traffic) uint64 { return t.PacketsIn }),
+		count("causeway_mmr_rtp_packets_out_total", "RTP packets sent to takers, repairs included.", func(t forward.Traffic) uint64 { return t.PacketsOut }),
+		count("causeway_mmr_rtp_bytes_out_total", "Bytes of RTP sent to takers, repairs included.", func(t forward.Traffic) uint64 { return t.BytesOut }),
+		count("causeway_mmr_rtp_repairs_total", "Packets sent again because a taker asked for them.", func(t forward.Traffic) uint64 { return t.Repairs }),
+		count("causeway_mmr_rtp_repairs_missed_total", "Packets that a taker asked for but that were no longer there.", func(t forward.Traffic) uint64 { return t.RepairsMissed }),
+		count("causeway_mmr_rtp_nacks_total", "Packets that publishers were asked to send again.", func(t forward.Traffic) uint64 { return t.Nacks }),
+		count("causeway_mmr_key_frame_requests_total", "Key frames that publishers were asked for.", func(t forward.Traffic) uint64 { return t.KeyRequests }),
+		count("causeway_mmr_rtp_packets_ignored_total", "RTP packets of no known source, malformed or repeated.", func(t forward.Traffic) uint64 { return t.Ignored }),
+		count("causeway_mmr_handover_drops_total", "Packets dropped because another core's inbox was full.", func(t forward.Traffic) uint64 { return t.HandoverDrops }),
+	)
+	return m
+}

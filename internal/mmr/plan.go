@@ -1,0 +1,216 @@
+package mmr
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"causeway/internal/media/offer"
+	"causeway/internal/mmr/forward"
+	"causeway/internal/mmr/meeting"
+	"causeway/internal/peer"
+	"causeway/protocol"
+)
+
+// Slots that one participant may have, by the kind of source they take.
+var maxSlots = map[protocol.Source]int{
+	protocol.Mic: 8, protocol.Camera: protocol.MaxVideoSlots, protocol.Screen: 4, protocol.ScreenAudio: 4,
+}
+
+// plan is one media connection as it will be answered.
+type plan struct {
+	kind    protocol.MediaKind
+	offer   offer.Description
+	answer  offer.Description // without credentials and candidates
+	publish map[int]protocol.Source
+	slots   []plannedSlot
+}
+
+// plannedSlot is a slot on one line of the offer.
+type plannedSlot struct {
+	line   int
+	source protocol.Source // what kind of source it takes
+	offer.Slot
+}
+
+// sourceOf names what travels on a connection's lines, by their kind.
+func sourceOf(connection protocol.MediaKind, line offer.Kind) (protocol.Source, string, bool) {
+	switch {
+	case connection == protocol.Audio && line == offer.Audio:
+		return protocol.Mic, "a", true
+	case connection == protocol.Video && line == offer.Video:
+		return protocol.Camera, "v", true
+	case connection == protocol.Content && line == offer.Video:
+		return protocol.Screen, "c", true
+	case connection == protocol.Content && line == offer.Audio:
+		return protocol.ScreenAudio, "s", true
+	}
+	return "", "", false
+}
+
+// planAll reads the offers. Its errors are problem bad_offer.
+func planAll(offers protocol.Offers) ([]*plan, error) {
+	var plans []*plan
+	for _, kind := range protocol.MediaKinds {
+		sdp := offers.Of(kind)
+		if sdp == "" {
+			continue
+		}
+		p, err := newPlan(kind, sdp)
+		if err != nil {
+			return nil, protocol.Wrap(protocol.ProblemBadOffer, fmt.Errorf("%s connection: %w", kind, err))
+		}
+		plans = append(plans, p)
+	}
+	if len(plans) == 0 {
+		return nil, protocol.NewProblem(protocol.ProblemBadOffer, "no connection is offered")
+	}
+	return plans, nil
+}
+
+func newPlan(kind protocol.MediaKind, sdp string) (*plan, error) {
+	d, err := offer.Parse(sdp)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{kind: kind, offer: d, publish: map[int]protocol.Source{}}
+	slots := map[int]offer.Slot{}
+	used := usedSSRCs(&d)
+	for _, lineKind := range []offer.Kind{offer.Audio, offer.Video} {
+		source, prefix, ok := sourceOf(kind, lineKind)
+		publishing, receiving := d.Publishing(lineKind), d.Receiving(lineKind)
+		if !ok {
+			if publishing >= 0 || len(receiving) > 0 {
+				return nil, fmt.Errorf("it carries a line of kind %s", lineKind)
+			}
+			continue
+		}
+		if publishing >= 0 {
+			p.publish[publishing] = source
+		}
+		if len(receiving) > maxSlots[source] {
+			return nil, fmt.Errorf("%d receiving lines of kind %s, more than %d", len(receiving), lineKind, maxSlots[source])
+		}
+		for n, line := range receiving {
+			s := offer.Slot{ID: fmt.Sprintf("%s%d", prefix, n+1), SSRC: used.fresh()}
+			if lineKind == offer.Video {
+				s.RTX = used.fresh()
+			}
+			slots[line] = s
+			p.slots = append(p.slots, plannedSlot{line: line, source: source, Slot: s})
+		}
+	}
+	p.answer, err = offer.Answer(d, offer.AnswerParams{Slots: slots})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.check()
+}
+
+// check refuses what cannot work and narrows what would be ambiguous.
+func (p *plan) check() error {
+	if len(p.publish) == 0 && len(p.slots) == 0 {
+		return errors.New("no line sends or receives")
+	}
+	for line := range p.publish {
+		l := &p.answer.Lines[line]
+		if l.Rejected || len(l.Codecs) == 0 {
+			return fmt.Errorf("line %q has no codec that the router forwards", l.MID)
+		}
+		// One codec per source, so that everyone knows what a source is
+		// before its first packet; unless the line is a slot too.
+		if !l.Direction.Sends() {
+			l.Codecs = l.Codecs[:1]
+		}
+	}
+	for _, s := range p.slots {
+		if l := &p.answer.Lines[s.line]; l.Rejected || len(l.Codecs) == 0 {
+			return fmt.Errorf("line %q has no codec that the router forwards", l.MID)
+		}
+	}
+	return nil
+}
+
+// ssrcs are synchronisation sources that are taken.
+type ssrcs map[uint32]bool
+
+func usedSSRCs(d *offer.Description) ssrcs {
+	used := ssrcs{0: true}
+	for i := range d.Lines {
+		for _, s := range d.Lines[i].SSRCs {
+			used[s] = true
+			used[d.Lines[i].RTXOf[s]] = true
+		}
+	}
+	return used
+}
+
+// fresh returns a random one that is not taken yet.
+func (u ssrcs) fresh() uint32 {
+	for {
+		var b [4]byte
+		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+		if s := binary.BigEndian.Uint32(b[:]); !u[s] {
+			u[s] = true
+			return s
+		}
+	}
+}
+
+// connect makes the participant's part of the packet path and registers its
+// connections at the media port.
+func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan) (meeting.Media, protocol.Offers, error) {
+	clock := s.router.NewClock()
+	media := meeting.Media{Sources: map[protocol.Source]*forward.Source{}}
+	var conns []*peer.Conn
+	media.Close = func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+	var answers protocol.Offers
+	for _, p := range plans {
+		link := p.link(s.router, m, participant, clock, &media)
+		conn, err := s.port.Accept(peer.AcceptConfig{
+			Remote:            peer.Credentials{Ufrag: p.offer.Ufrag, Pwd: p.offer.Pwd},
+			RemoteFingerprint: p.offer.Fingerprint,
+			Active:            p.answer.Setup == offer.Active,
+			TOS:               p.kind.DSCP() << 2,
+			Handler:           handler{link},
+		})
+		if err != nil {
+			media.Close()
+			return meeting.Media{}, protocol.Offers{}, fmt.Errorf("open the %s connection: %w", p.kind, err)
+		}
+		conns = append(conns, conn)
+		answer := p.answer
+		answer.Ufrag, answer.Pwd, answer.Fingerprint = conn.LocalUfrag(), conn.LocalPwd(), s.port.Fingerprint()
+		answer.Candidates = s.candidates()
+		answers.Set(p.kind, answer.String())
+	}
+	return media, answers, nil
+}
+
+// link makes one connection's part of the packet path.
+func (p *plan) link(r *forward.Router, m *meeting.Meeting, participant string, clock *forward.Clock, media *meeting.Media) *forward.Link {
+	cfg := forward.LinkConfig{Kind: p.kind, Notify: m.Wake}
+	for i, source := range p.publish {
+		src := r.NewSource(forward.SourceConfig{
+			Owner: participant, Kind: source, Codec: p.answer.Lines[i].Codecs[0], Clock: clock, Loudest: m.LoudestOf(source),
+		})
+		media.Sources[source] = src
+		cfg.Publish = append(cfg.Publish, forward.Publish{Source: src, Line: p.offer.Lines[i], Codecs: p.answer.Lines[i].Codecs})
+	}
+	for _, s := range p.slots {
+		l := &p.answer.Lines[s.line]
+		cfg.Slots = append(cfg.Slots, forward.SlotConfig{
+			ID: protocol.SlotID(s.ID), Kind: s.source, SSRC: s.SSRC, RTX: l.RTXOf[s.SSRC],
+			Codecs: l.Codecs, AudioLevel: l.ExtensionID(offer.URIAudioLevel),
+		})
+	}
+	link := r.NewLink(cfg)
+	media.Links = append(media.Links, link)
+	media.Slots = append(media.Slots, link.Slots()...)
+	return link
+}
