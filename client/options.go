@@ -24,7 +24,7 @@ type Options struct {
 	// path alive, and throws it away.
 	Receive func(Frame)
 	// VideoSlots is how many cameras to see at a time; 0 is
-	// DefaultVideoSlots, or none without Receive.
+	// DefaultVideoSlots, or none without Receive; negative is none.
 	VideoSlots int
 	// MaxHeight bounds the lines of a camera's picture; 0 is 1080.
 	MaxHeight int

@@ -1,0 +1,448 @@
+package client
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"causeway/internal/media/offer"
+	"causeway/internal/peer"
+	"causeway/protocol"
+)
+
+// A fakeSystem is web, zone controller and router in one: its meeting has one
+// other participant, the echo, who publishes what the participant publishes.
+type fakeSystem struct {
+	t      *testing.T
+	server *httptest.Server
+	port   *peer.Port
+
+	mu       sync.Mutex
+	lookups  []protocol.LookupRequest
+	joins    []protocol.JoinRequest
+	sessions int
+	conns    []*fakeConn
+	channels []*websocket.Conn
+	said     []protocol.ControlMessage
+	refuse   map[string]*protocol.Problem // by path
+	lossy    bool
+	heard    chan struct{} // something was said or joined
+}
+
+const fakeNumber = "123456789"
+
+func newFakeSystem(t *testing.T) *fakeSystem {
+	f := &fakeSystem{t: t, refuse: map[string]*protocol.Problem{}, heard: make(chan struct{}, 1)}
+	var err error
+	f.port, err = peer.Listen(peer.PortConfig{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Shards: 1, Tick: f.tick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+protocol.PathMeetings+"/{number}/lookup", f.lookup)
+	mux.HandleFunc("GET "+protocol.PathProbe, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, protocol.ProbeAnswer{Zone: "z", Controller: "c", State: protocol.ZoneOpen})
+	})
+	mux.HandleFunc("POST "+protocol.PathJoin, f.join)
+	mux.HandleFunc("GET "+protocol.PathControl, f.control)
+	f.server = httptest.NewTLSServer(mux)
+	t.Cleanup(func() {
+		f.hangUp()
+		f.server.Close()
+		f.port.Close()
+	})
+	return f
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func (f *fakeSystem) roots() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(f.server.Certificate())
+	return p
+}
+
+func (f *fakeSystem) link() string { return f.server.URL + "/j/" + fakeNumber + "?pwd=tulip" }
+
+// refused answers with the problem set for a path, if any.
+func (f *fakeSystem) refused(w http.ResponseWriter, path string) bool {
+	f.mu.Lock()
+	p := f.refuse[path]
+	f.mu.Unlock()
+	if p != nil {
+		protocol.WriteProblem(w, p)
+	}
+	return p != nil
+}
+
+func (f *fakeSystem) setRefusal(path string, p *protocol.Problem) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse[path] = p
+}
+
+func (f *fakeSystem) lookup(w http.ResponseWriter, r *http.Request) {
+	var q protocol.LookupRequest
+	_ = json.NewDecoder(r.Body).Decode(&q)
+	f.mu.Lock()
+	f.lookups = append(f.lookups, q)
+	f.mu.Unlock()
+	if f.refused(w, "lookup") {
+		return
+	}
+	answer(w, protocol.Package{
+		Meeting:     protocol.MeetingInfo{ID: "m", Number: fakeNumber, Topic: "Tulips"},
+		Participant: protocol.Identity{ID: "me", Name: q.Name, Role: protocol.Guest}, Token: "ticket",
+		Zones: []protocol.Zone{{ID: "z", Name: "Zone", Controllers: []protocol.Controller{{ID: "c", URL: f.server.URL}}}},
+	})
+}
+
+func (f *fakeSystem) join(w http.ResponseWriter, r *http.Request) {
+	if f.refused(w, protocol.PathJoin) {
+		return
+	}
+	var q protocol.JoinRequest
+	_ = json.NewDecoder(r.Body).Decode(&q)
+	a := protocol.JoinAnswer{
+		Zone: "z", Controller: "c", MMR: "r1", Session: "s",
+		ControlURL: "wss" + strings.TrimPrefix(f.server.URL, "https") + protocol.PathControl,
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.joins = append(f.joins, q)
+	f.conns = nil
+	for _, kind := range protocol.MediaKinds {
+		if sdp := q.Offers.Of(kind); sdp != "" {
+			a.Answers.Set(kind, f.accept(kind, sdp))
+		}
+	}
+	answer(w, a)
+}
+
+// accept answers one offer.
+func (f *fakeSystem) accept(kind protocol.MediaKind, sdp string) string {
+	d, err := offer.Parse(sdp)
+	if err != nil {
+		f.t.Errorf("offer for %s: %v", kind, err)
+		return ""
+	}
+	c := &fakeConn{system: f, kind: kind, sent: map[uint16][]byte{}}
+	conn, err := f.port.Accept(peer.AcceptConfig{
+		Remote: peer.Credentials{Ufrag: d.Ufrag, Pwd: d.Pwd}, RemoteFingerprint: d.Fingerprint, Handler: c,
+	})
+	if err != nil {
+		f.t.Error(err)
+		return ""
+	}
+	f.conns = append(f.conns, c)
+	c.conn = conn
+	slots := map[int]offer.Slot{}
+	ssrc := uint32(1000)
+	for i, l := range d.Lines {
+		if l.Direction.Receives() {
+			slots[i] = offer.Slot{ID: "x", SSRC: ssrc, RTX: ssrc + 1}
+			if c.slot == 0 {
+				c.slot, c.rtxPT = ssrc, l.Codecs[0].RTX
+			}
+			ssrc += 2
+		}
+		for _, e := range l.Extensions {
+			if e.URI == offer.URIRID {
+				c.rid = e.ID
+			}
+		}
+	}
+	a, err := offer.Answer(d, offer.AnswerParams{
+		Ufrag: conn.LocalUfrag(), Pwd: conn.LocalPwd(), Fingerprint: f.port.Fingerprint(), Slots: slots,
+		Candidates: []offer.Candidate{{Protocol: "udp", Addr: f.port.Addr(), Priority: 1}},
+	})
+	if err != nil {
+		f.t.Error(err)
+	}
+	return a.String()
+}
+
+// A fakeConn echoes what is published into the connection's first slot.
+type fakeConn struct {
+	system *fakeSystem
+	kind   protocol.MediaKind
+	conn   *peer.Conn
+	slot   uint32
+	rid    uint8
+	rtxPT  uint8
+
+	// With the shard held.
+	ready    bool
+	packets  map[uint32]uint32 // received, by SSRC
+	highest  map[uint32]uint16
+	sent     map[uint16][]byte
+	count    int
+	repaired int
+	repairs  uint16
+	plis     int
+	wanted   uint16 // asked for once, to see it come again
+	again    int    // retransmissions that came
+	source   uint32 // SSRC of what is echoed
+	report   *rtcp.SenderReport
+	reported time.Time
+}
+
+func (c *fakeConn) Ready(*peer.Conn, time.Time) {
+	c.ready = true
+	c.packets, c.highest = map[uint32]uint32{}, map[uint32]uint16{}
+}
+func (c *fakeConn) Path(*peer.Conn, peer.PathState, time.Time) {}
+func (c *fakeConn) Closed(*peer.Conn, error)                   { c.ready = false }
+
+func (c *fakeConn) RTP(conn *peer.Conn, packet []byte, _ time.Time) {
+	var p rtp.Packet
+	if p.Unmarshal(packet) != nil {
+		return
+	}
+	if p.PayloadType == 97 { // RTX of VP8
+		c.again++
+		return
+	}
+	c.packets[p.SSRC]++
+	c.highest[p.SSRC] = p.SequenceNumber
+	if layer := string(p.GetExtension(c.rid)); c.kind == protocol.Video && layer == "q" {
+		return
+	}
+	c.source = p.SSRC
+	p.SSRC = c.slot
+	p.Extension, p.Extensions = false, nil
+	b, err := p.Marshal()
+	if err != nil {
+		return
+	}
+	c.sent[p.SequenceNumber] = b
+	if c.count++; c.count%12 == 5 && c.system.isLossy() {
+		return
+	}
+	_ = conn.SendRTP(b)
+}
+
+func (c *fakeConn) RTCP(conn *peer.Conn, packet []byte, _ time.Time) {
+	list, _ := rtcp.Unmarshal(packet)
+	for _, p := range list {
+		switch p := p.(type) {
+		case *rtcp.SenderReport:
+			if p.SSRC == c.source {
+				c.report = p
+			}
+		case *rtcp.PictureLossIndication:
+			c.plis++
+		case *rtcp.TransportLayerNack:
+			for _, pair := range p.Nacks {
+				for _, sequence := range pair.PacketList() {
+					c.resend(conn, sequence)
+				}
+			}
+		}
+	}
+}
+
+func (c *fakeConn) resend(conn *peer.Conn, sequence uint16) {
+	b := c.sent[sequence]
+	if b == nil {
+		return
+	}
+	c.repaired++
+	var p rtp.Packet
+	if p.Unmarshal(b) == nil && c.rtxPT != 0 {
+		p.SSRC, p.PayloadType = c.slot+1, c.rtxPT
+		p.Payload = append([]byte{byte(sequence >> 8), byte(sequence)}, p.Payload...)
+		p.SequenceNumber = c.repairs
+		c.repairs++
+		b, _ = p.Marshal()
+	}
+	_ = conn.SendRTP(b)
+}
+
+// tick sends receiver reports, and asks for a packet again now and then.
+func (f *fakeSystem) tick(_ *peer.Shard, now time.Time) {
+	f.mu.Lock()
+	conns := f.conns
+	f.mu.Unlock()
+	for _, c := range conns {
+		if !c.ready || now.Sub(c.reported) < 200*time.Millisecond {
+			continue
+		}
+		c.reported = now
+		var blocks []rtcp.ReceptionReport
+		list := []rtcp.Packet{}
+		for ssrc := range c.packets {
+			blocks = append(blocks, rtcp.ReceptionReport{SSRC: ssrc, LastSequenceNumber: uint32(c.highest[ssrc])})
+			list = append(list, &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers([]uint16{c.highest[ssrc]})},
+				&rtcp.PictureLossIndication{MediaSSRC: ssrc})
+		}
+		b, _ := rtcp.Marshal(append([]rtcp.Packet{&rtcp.ReceiverReport{Reports: blocks}}, list...))
+		_ = c.conn.SendRTCP(b)
+	}
+}
+
+func (f *fakeSystem) isLossy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lossy
+}
+
+// control is the control channel.
+func (f *fakeSystem) control(w http.ResponseWriter, r *http.Request) {
+	if f.refused(w, protocol.PathControl) {
+		return
+	}
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer ws.CloseNow()
+	f.mu.Lock()
+	f.channels = append(f.channels, ws)
+	f.mu.Unlock()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	for {
+		_, data, err := ws.Read(ctx)
+		if err != nil {
+			return
+		}
+		m, err := protocol.DecodeFromClient(data)
+		if err != nil {
+			f.t.Errorf("control: %v", err)
+			return
+		}
+		f.reply(ctx, ws, m)
+		f.mu.Lock()
+		f.said = append(f.said, m)
+		f.mu.Unlock()
+		select {
+		case f.heard <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (f *fakeSystem) reply(ctx context.Context, ws *websocket.Conn, m protocol.ControlMessage) {
+	switch m := m.(type) {
+	case *protocol.Hello:
+		slots := []protocol.SlotState{{Slot: "a1", Participant: "echo", Source: protocol.Mic}}
+		f.tell(ctx, ws, protocol.Welcome{
+			Meeting: protocol.MeetingInfo{ID: "m", Number: fakeNumber, Topic: "Tulips"}, Participant: "me", Slots: slots,
+			Participants: []protocol.Participant{{ID: "me", Name: "Ada"}, {ID: "echo", Name: "Echo"}}, NowMS: nowMS(),
+		})
+		go f.syncs(ctx, ws)
+	case *protocol.Want:
+		var slots []protocol.SlotState
+		for _, s := range m.Slots {
+			slots = append(slots, protocol.SlotState{Slot: s.Slot, Participant: s.Participant, Source: protocol.Camera})
+		}
+		f.tell(ctx, ws, protocol.Slots{Slots: slots})
+	case *protocol.Ping:
+		f.tell(ctx, ws, protocol.Pong{N: m.N, NowMS: nowMS()})
+	case *protocol.Leave:
+		f.tell(ctx, ws, protocol.Farewell{Reason: protocol.FarewellLeft})
+	}
+}
+
+func nowMS() float64 { return float64(time.Now().UnixMicro()) / 1000 }
+
+// syncs tells how the slots' times map to the clock: as the sender reports of
+// what they echo say.
+func (f *fakeSystem) syncs(ctx context.Context, ws *websocket.Conn) {
+	every := time.NewTicker(300 * time.Millisecond)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+		f.mu.Lock()
+		conns := f.conns
+		f.mu.Unlock()
+		m := protocol.Sync{NowMS: nowMS()}
+		f.port.Shards()[0].Run(func() {
+			for _, c := range conns {
+				if c.report == nil || c.kind == protocol.Content {
+					continue
+				}
+				slot, rate := protocol.SlotID("a1"), uint32(48000)
+				if c.kind == protocol.Video {
+					slot, rate = "v1", 90000
+				}
+				seconds, fraction := c.report.NTPTime>>32, c.report.NTPTime&0xFFFFFFFF
+				at := float64(seconds-2208988800)*1000 + float64(fraction)*1000/(1<<32)
+				m.Slots = append(m.Slots, protocol.SlotSync{Slot: slot, RTP: c.report.RTPTime, ClockRate: rate, AtMS: at})
+			}
+		})
+		f.tell(ctx, ws, m)
+	}
+}
+
+func (f *fakeSystem) tell(ctx context.Context, ws *websocket.Conn, m protocol.ControlMessage) {
+	b, err := protocol.EncodeControl(m)
+	if err != nil {
+		f.t.Error(err)
+	}
+	_ = ws.Write(ctx, websocket.MessageText, b)
+}
+
+// broadcast says something on the newest control channel.
+func (f *fakeSystem) broadcast(m protocol.ControlMessage) {
+	f.mu.Lock()
+	ws := f.channels[len(f.channels)-1]
+	f.mu.Unlock()
+	f.tell(context.Background(), ws, m)
+}
+
+// hangUp breaks all control channels.
+func (f *fakeSystem) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, ws := range f.channels {
+		_ = ws.CloseNow()
+	}
+}
+
+// crash drops all media connections.
+func (f *fakeSystem) crash() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.conns {
+		c.conn.Close()
+	}
+}
+
+// await waits until something that was said satisfies ok.
+func (f *fakeSystem) await(what string, ok func([]protocol.ControlMessage) bool) {
+	f.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		f.mu.Lock()
+		done := ok(f.said)
+		f.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-f.heard:
+		case <-deadline:
+			f.t.Fatalf("the client never said %s", what)
+		}
+	}
+}
