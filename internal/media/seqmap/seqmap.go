@@ -23,8 +23,8 @@ type Token uint32
 // numbers from out on, up to the next span's out.
 type span struct {
 	source Token
-	src    uint32 // extended beyond 16 bits, as the source's stream goes on
-	out    uint32
+	src    uint64 // extended, so that a span may be as long as a meeting
+	out    uint64
 }
 
 // Map is the map of one slot. The zero value is ready; call Switch first.
@@ -32,7 +32,7 @@ type Map struct {
 	spans   [maxRanges]span
 	n       int    // spans in use, oldest first
 	since   int    // first span of the current source
-	next    uint32 // next outgoing number
+	next    uint64 // next outgoing number, extended
 	newest  seqnum.Unwrapper[uint16]
 	started bool
 }
@@ -41,16 +41,19 @@ type Map struct {
 // first Switch, if at all.
 func (m *Map) Start(out uint16) {
 	if !m.started {
-		m.next = 1<<16 + uint32(out)
+		m.next = 1<<16 + uint64(out)
 	}
 }
 
 // Switch makes source the current one. Its packet seq is the next that goes
 // out; what it sent before is not mapped.
 func (m *Map) Switch(source Token, seq uint16) {
-	m.started = true
+	if !m.started {
+		m.started = true
+		m.next = max(m.next, 1<<16)
+	}
 	m.newest.Reset()
-	src := uint32(m.newest.Peek(seq))
+	src := m.newest.Peek(seq)
 	m.since = m.push(span{source: source, src: src, out: m.next})
 }
 
@@ -78,17 +81,17 @@ func (m *Map) Map(seq uint16) (uint16, bool) {
 	if !m.started {
 		return 0, false
 	}
-	src := uint32(m.extend(seq))
+	src := m.extend(seq)
 	for i := m.n - 1; i >= m.since; i-- {
 		s := &m.spans[i]
-		if int32(src-s.src) < 0 {
+		if src < s.src {
 			continue
 		}
 		out := s.out + src - s.src
-		if i+1 < m.n && int32(out-m.spans[i+1].out) >= 0 {
+		if i+1 < m.n && out >= m.spans[i+1].out {
 			return 0, false // dropped
 		}
-		if int32(out-m.next) >= 0 {
+		if out >= m.next {
 			m.next = out + 1
 			m.newest.Unwrap(seq)
 		}
@@ -104,7 +107,7 @@ func (m *Map) extend(seq uint16) uint64 {
 	}
 	// Nothing mapped since the switch: relative to its first packet.
 	first := m.spans[m.n-1].src
-	return uint64(first) + uint64(int64(seqnum.Diff(seq, uint16(first))))
+	return uint64(int64(first) + int64(seqnum.Diff(seq, uint16(first))))
 }
 
 // Drop leaves the current source's packet seq out, so that the ones after it
@@ -115,7 +118,7 @@ func (m *Map) Drop(seq uint16) bool {
 		return false
 	}
 	s := &m.spans[m.n-1]
-	src := uint32(m.extend(seq))
+	src := m.extend(seq)
 	if s.out+src-s.src != m.next {
 		return false
 	}
@@ -127,18 +130,28 @@ func (m *Map) Drop(seq uint16) bool {
 
 // Reverse returns which packet went out with an outgoing number.
 func (m *Map) Reverse(out uint16) (source Token, seq uint16, ok bool) {
-	last := m.next - 1
-	o := last + uint32(seqnum.Diff(out, uint16(last)))
-	if !m.started || int32(o-last) > 0 {
+	o, ok := m.Extend(out)
+	if !ok {
 		return 0, 0, false
 	}
 	for i := m.n - 1; i >= 0; i-- {
-		if s := &m.spans[i]; int32(o-s.out) >= 0 {
+		if s := &m.spans[i]; o >= s.out {
 			return s.source, uint16(s.src + o - s.out), true
 		}
 	}
 	return 0, 0, false
 }
 
-// Next returns the outgoing number that follows the newest.
-func (m *Map) Next() uint16 { return uint16(m.next) }
+// Extend extends a number that went out within the last half cycle to 64
+// bits; false if none such did.
+func (m *Map) Extend(out uint16) (uint64, bool) {
+	if !m.started {
+		return 0, false
+	}
+	last := m.next - 1
+	o := uint64(int64(last) + int64(seqnum.Diff(out, uint16(last))))
+	return o, o <= last
+}
+
+// Next returns the outgoing number that follows the newest, extended.
+func (m *Map) Next() uint64 { return m.next }

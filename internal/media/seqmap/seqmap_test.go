@@ -55,7 +55,7 @@ func TestOneSource(t *testing.T) {
 		for i := range uint16(40) {
 			mapped(t, &m, 7, src+i, out+i)
 		}
-		if m.Next() != out+40 {
+		if uint16(m.Next()) != out+40 {
 			t.Fatalf("next %d", m.Next())
 		}
 		mapped(t, &m, 7, src+3, out+3)   // late
