@@ -353,7 +353,7 @@ func putSockaddr(sa *unix.RawSockaddrInet6, to netip.AddrPort, v6 bool) uint32 {
 		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
 		v4.Family = unix.AF_INET
 		if !to.Addr().Is4() {
-			v4.Family = unix.AF_UNSPEC // refused by the kernel: EAFNOSUPPORT
+			v4.Family = unix.AF_INET6 // refused by the kernel: EAFNOSUPPORT
 			return unix.SizeofSockaddrInet4
 		}
 		v4.Addr = to.Addr().As4()

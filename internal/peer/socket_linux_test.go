@@ -1,0 +1,196 @@
+package peer
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tosOf reads a datagram and the traffic class octet it carried.
+func tosOf(t *testing.T, c *net.UDPConn) (payload []byte, tos int, from netip.AddrPort) {
+	t.Helper()
+	b, oob := make([]byte, 64<<10), make([]byte, 256)
+	n, oobn, _, addr, err := c.ReadMsgUDPAddrPort(b, oob)
+	must(t, err)
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	must(t, err)
+	for _, m := range messages {
+		switch {
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TOS:
+			tos = int(m.Data[0])
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_TCLASS:
+			tos = int(m.Data[0])
+		}
+	}
+	return b[:n], tos, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+}
+
+// Datagrams leave with the right octets, from the address that the remote
+// spoke to, whole and in order, with offload and without, in both families,
+// from sockets of one family and of both.
+func TestKernelSocket(t *testing.T) {
+	for _, test := range []struct{ listen, from, to string }{
+		{"127.0.0.1:0", "127.0.0.1", "127.0.0.1"},
+		{":0", "127.0.0.5", "127.0.0.1"},
+		{":0", "::1", "::1"},
+		{"[::1]:0", "::1", "::1"},
+		{"0.0.0.0:0", "127.0.0.7", "127.0.0.1"},
+	} {
+		for _, offload := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s to %s, offload %v", test.listen, test.to, offload), func(t *testing.T) {
+				listen, _ := netip.ParseAddrPort(test.listen)
+				s, _, err := openSocket(listen, batchSize)
+				must(t, err)
+				defer func() { must(t, s.close()) }()
+				k := s.(*kernelSocket)
+				k.gso = k.gso && offload
+				checkSocket(t, k, netip.MustParseAddr(test.from), netip.MustParseAddr(test.to))
+			})
+		}
+	}
+}
+
+func checkSocket(t *testing.T, k *kernelSocket, local, remote netip.Addr) {
+	t.Helper()
+	receiver, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, 0)))
+	must(t, err)
+	defer func() { must(t, receiver.Close()) }()
+	raw, err := receiver.SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
+	}))
+	o := newOutbox()
+	o.segments = k.segments()
+	c := &Conn{tos: 34 << 2}
+	to := path{remote: addrPort(receiver.LocalAddr()), local: local}
+	sizes := []int{1000, 1000, 1000, 400, 1000, 1, 1500}
+	for i, n := range sizes {
+		copy(o.buffer(), bytes.Repeat([]byte{byte(i + 1)}, n))
+		o.add(c, to, n)
+	}
+	k.write(&o, func(_ *group, n int, err error) { t.Errorf("%d datagrams failed: %v", n, err) })
+	for i, n := range sizes {
+		payload, tos, from := tosOf(t, receiver)
+		if len(payload) != n || payload[0] != byte(i+1) || payload[n-1] != byte(i+1) {
+			t.Errorf("datagram %d has %d bytes of %d, beginning with %d", i, len(payload), n, payload[0])
+		}
+		if tos != 34<<2 {
+			t.Errorf("datagram %d has type of service %#x", i, tos)
+		}
+		if from.Addr() != local {
+			t.Errorf("datagram %d is from %v", i, from)
+		}
+	}
+	// And back: who sent it, and to which of our addresses.
+	_, err = receiver.WriteToUDPAddrPort([]byte("hello"), netip.AddrPortFrom(local, k.addr().Port()))
+	must(t, err)
+	in, err := k.read()
+	must(t, err)
+	if len(in) != 1 || string(in[0].data) != "hello" || in[0].remote != to.remote || in[0].local != local {
+		t.Errorf("read %+v", in)
+	}
+}
+
+func TestKernelSocketDropsLongDatagrams(t *testing.T) {
+	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize)
+	must(t, err)
+	defer func() { must(t, s.close()) }()
+	from := packetConn(t)
+	to := net.UDPAddrFromAddrPort(s.addr())
+	for _, n := range []int{maxDatagram + 1, maxDatagram, 0} {
+		_, err := from.WriteTo(make([]byte, n), to)
+		must(t, err)
+	}
+	must(t, s.setReadDeadline(time.Now().Add(10*time.Second)))
+	var sizes []int
+	for len(sizes) < 2 {
+		in, err := s.read()
+		must(t, err)
+		for _, d := range in {
+			sizes = append(sizes, len(d.data))
+		}
+	}
+	if sizes[0] != maxDatagram || sizes[1] != 0 {
+		t.Errorf("read datagrams of %v bytes", sizes)
+	}
+	must(t, s.setReadDeadline(time.Now()))
+	if _, err := s.read(); !isTimeout(err) {
+		t.Errorf("after the deadline: %v", err)
+	}
+}
+
+// A datagram that cannot be sent does not keep others from being sent.
+func TestKernelSocketSkipsFailures(t *testing.T) {
+	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize)
+	must(t, err)
+	defer func() { must(t, s.close()) }()
+	receiver := packetConn(t)
+	good := path{remote: addrPort(receiver.LocalAddr())}
+	bad := path{remote: netip.MustParseAddrPort("[2001:db8::1]:9")} // not for an IPv4 socket
+	o := newOutbox()
+	o.segments = s.segments()
+	for i := range 200 {
+		c, to := &Conn{}, good
+		if i%3 == 1 {
+			to = bad
+		}
+		o.buffer()[0] = byte(i)
+		o.add(c, to, 1)
+	}
+	failures := 0
+	s.write(&o, func(g *group, n int, err error) {
+		failures += n
+		if g.to != bad || !isErrno(err) {
+			t.Errorf("to %v: %v", g.to, err)
+		}
+	})
+	if failures != 67 {
+		t.Errorf("%d failures", failures)
+	}
+	for i := range 200 {
+		if i%3 != 1 {
+			payload, _, _ := tosOf(t, receiver)
+			if payload[0] != byte(i) {
+				t.Fatalf("got datagram %d, want %d", payload[0], i)
+			}
+		}
+	}
+}
+
+func isErrno(err error) bool {
+	_, ok := err.(syscall.Errno)
+	return ok
+}
+
+// A client's address changes so often that its packets reach every socket of
+// the port; the connection stays on its shard and goes on.
+func TestAddressChangeAcrossShards(t *testing.T) {
+	p := listenLoopback(t, 4, nil)
+	c, atServer, atClient := connectReady(t, p)
+	home := c.server.Shard()
+	for i := range 20 {
+		before := c.server.Stats().Remote
+		c.client.Shard().Run(func() { c.client.dialled.rebind(c.client, time.Now()) })
+		// The new socket's first check moves the connection; until then its
+		// packets come from an unknown address.
+		for c.server.Stats().Remote == before {
+			runtime.Gosched()
+		}
+		send(t, c.client, rtpPacket(uint16(i), 7, 10))
+		atServer.until(func() bool { return len(atServer.rtp) == i+1 })
+		send(t, c.server, rtpPacket(uint16(i), 7, 10))
+		atClient.until(func() bool { return len(atClient.rtp) == i+1 })
+	}
+	if c.server.Shard() != home {
+		t.Error("the connection has left its shard")
+	}
+}
