@@ -1,6 +1,6 @@
-// Phase 2's choice: a pure function of what was measured. Round trip first;
-// load and the operator's weight count as milliseconds on top; and whoever
-// comes back keeps the old zone unless another wins clearly.
+// Phase 2's choice: a pure function of what was measured, by the same rules
+// and numbers as the native client's (client/connect/choose.go). Scores are
+// in milliseconds of round trip.
 import type { Controller, ProbeAnswer, Zone } from "../protocol/messages.ts";
 
 /** What is known of one controller. */
@@ -14,25 +14,34 @@ export interface ProbeRecord {
   tlsMS: number;
   /** The latest answer; absent until there is one. */
   answer?: ProbeAnswer;
-  /** Why it failed for certain, in words. */
+  /** Why it does not answer, or no longer, in words. */
   error?: string;
+  /** Nothing more is to come. */
+  done?: boolean;
 }
 
-/** Milliseconds that a full zone counts more than an idle one; the penalty grows with the square of the load. */
-export const loadPenaltyMS = 60;
+/** The measures of the choice. */
+export const measures = {
+  loadFrom: 0.5, // load up to which a zone costs nothing
+  loadPenalty: 100, // what a full zone costs
+  shutPenalty: 1e5, // a zone that says it takes nobody is a last resort
+  keepMS: 10, // the old zone is kept unless a new one is better by this,
+  keepShare: 2 / 3, // and its score is at most this share of the old one's
+  wantSamples: 3, // round trips of each zone in the running
+  clearMS: 10, // a zone this much,
+  clearShare: 1.5, // and this many times slower than the winner is out of it
+  firstAnswer: 4, // round trips to a first answer at most: TCP, TLS, request
+  firstLeewayMS: 60,
+  budgetMS: 5500,
+};
 
-/** What another zone must win by, in ms and as a share, before a participant who comes back changes zones. */
-export const switching = { ms: 10, share: 1 / 3 };
-
-/** The middle of some numbers; 0 of none. */
+/** The median; of an even number the lower one; 0 of none. */
 export function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+  return sorted[(sorted.length - 1) >> 1] ?? 0;
 }
 
-/** The mean distance of one round trip to the next. */
+/** The mean difference between one round trip and the next. */
 export function jitter(rtts: readonly number[]): number {
   if (rtts.length < 2) return 0;
   let sum = 0;
@@ -40,44 +49,86 @@ export function jitter(rtts: readonly number[]): number {
   return sum / (rtts.length - 1);
 }
 
-/** Whether a controller takes new participants. */
-export function usable(record: ProbeRecord): boolean {
-  return record.error === undefined && record.rtts.length > 0 && record.answer?.state === "open";
+/** What a controller's zone is worth to this client; less is better. */
+export function score(r: ProbeRecord): number {
+  return median(r.rtts) + jitter(r.rtts) + penalty(r);
 }
 
-/** The cost of a controller in ms: lower is better. */
-export function cost(record: ProbeRecord): number {
-  const load = Math.min(1, Math.max(0, record.answer?.load ?? record.zone.load));
-  const weight = record.answer?.weight ?? record.zone.weight ?? 0;
-  return median(record.rtts) + weight + loadPenaltyMS * load * load;
+/** The part of a score that does not depend on the network; before an answer, as web knows it. */
+function penalty(r: ProbeRecord): number {
+  const { state, load, weight } = r.answer ?? { state: "open", load: r.zone.load, weight: r.zone.weight };
+  const over = (Math.min(load, 1) - measures.loadFrom) / (1 - measures.loadFrom);
+  return (weight ?? 0) + (over > 0 ? measures.loadPenalty * over * over : 0) + (state === "open" ? 0 : measures.shutPenalty);
 }
+
+const answered = (r: ProbeRecord): boolean => r.rtts.length > 0;
+
+/** The score that takes the place of an old one. */
+const mustBeat = (old: number): number => Math.min(old - measures.keepMS, old * measures.keepShare);
 
 /**
- * Orders the usable controllers, best first; the rest of the list is where a
- * join goes on when the first refuses. previous is the zone of an earlier join.
+ * Orders the controllers that have answered, best first: the winner, the
+ * others of its zone, the next best zone, and so on. previous is the zone that
+ * the participant comes from: it is kept unless another is better by 10 ms and
+ * by a third, so that nobody is moved for nothing.
  */
 export function choose(records: readonly ProbeRecord[], previous = ""): ProbeRecord[] {
-  const order = new Map(records.map((r, i) => [r, i]));
-  const ranked = records.filter(usable).sort((a, b) => cost(a) - cost(b) || (order.get(a) ?? 0) - (order.get(b) ?? 0));
-  const best = ranked[0];
-  const old = ranked.find((r) => r.zone.id === previous);
-  if (!best || !old || best.zone.id === previous) return ranked;
-  const gain = cost(old) - cost(best);
-  if (gain >= switching.ms && gain >= cost(old) * switching.share) return ranked;
-  return [...ranked.filter((r) => r.zone.id === previous), ...ranked.filter((r) => r.zone.id !== previous)];
+  const order = records.filter(answered);
+  const best = new Map<string, number>();
+  for (const r of order) best.set(r.zone.id, Math.min(best.get(r.zone.id) ?? Number.POSITIVE_INFINITY, score(r)));
+  const old = best.get(previous);
+  const kept = old !== undefined && ![...best.values()].some((s) => s <= mustBeat(old));
+  const rank = (r: ProbeRecord): number =>
+    kept && r.zone.id === previous ? Number.NEGATIVE_INFINITY : (best.get(r.zone.id) ?? 0);
+  return order.sort((a, b) => {
+    if (a.zone.id === b.zone.id) return score(a) - score(b) || compare(a.controller.id, b.controller.id);
+    return rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : compare(a.zone.id, b.zone.id);
+  });
 }
 
-/**
- * Says how long to go on waiting, in ms since the probes began, for those that
- * have not answered: a silent one has already taken as long as it has, so once
- * that alone costs more than the best known, it cannot win. 0 when all are in.
- */
-export function deadline(records: readonly ProbeRecord[], previous = ""): number {
-  const silent = records.filter((r) => r.error === undefined && r.rtts.length === 0);
-  const best = choose(records, previous)[0];
-  if (!best) return silent.length === 0 ? 0 : Number.POSITIVE_INFINITY;
-  // A first answer takes TCP, TLS and a request: three round trips, at least one on a connection that is kept.
-  const rounds = 3;
-  const most = Math.max(0, ...silent.map((r) => cost(best) - (r.zone.weight ?? 0)));
-  return silent.length === 0 ? 0 : most * rounds;
+/** Whether the choice can be made, elapsed ms after probing began: no other zone could still turn out better. */
+export function decided(records: readonly ProbeRecord[], previous: string, elapsed: number): boolean {
+  const [winner, ...others] = choose(records, previous);
+  if (!winner) return false;
+  let contested = false;
+  for (const r of others) {
+    if (r.zone.id === winner.zone.id || r.done || hopeless(r, winner, previous)) continue;
+    contested = true;
+    if (r.rtts.length < measures.wantSamples) return false;
+  }
+  if (contested && !winner.done && winner.rtts.length < measures.wantSamples) return false;
+  return elapsed >= patience(records, previous);
+}
+
+/** Whether r answered so much slower than the winner that more samples would not change the choice. */
+function hopeless(r: ProbeRecord, winner: ProbeRecord, previous: string): boolean {
+  if (r.zone.id === previous) return false;
+  const optimistic = Math.min(...r.rtts) + penalty(r);
+  return optimistic > score(winner) * measures.clearShare + measures.clearMS;
+}
+
+/** How long after the beginning, in ms, a silent zone could still give a first answer that makes it the better one. */
+export function patience(records: readonly ProbeRecord[], previous: string): number {
+  const order = choose(records, previous);
+  const winner = order[0];
+  if (!winner) return measures.budgetMS;
+  const heard = new Set(order.map((r) => r.zone.id));
+  let longest = 0;
+  for (const r of records) {
+    if (r.done || heard.has(r.zone.id)) continue;
+    const mine = score(winner);
+    const comesFrom = r.zone.id === previous; // wins even when it is somewhat slower
+    const beat = comesFrom
+      ? Math.max(mine + measures.keepMS, mine / measures.keepShare)
+      : winner.zone.id === previous
+        ? mustBeat(mine)
+        : mine;
+    const rtt = beat - penalty(r);
+    if (rtt > 0) longest = Math.max(longest, rtt * measures.firstAnswer + measures.firstLeewayMS);
+  }
+  return Math.min(longest, measures.budgetMS);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -61,13 +61,102 @@ export function pageSize(width: number, height: number, slots: number): number {
   return Math.max(2, Math.min(slots, 25, room));
 }
 
-/** Cuts a list into pages; the page number is kept in range. */
-export function page<T>(
-  items: readonly T[],
-  size: number,
-  wanted: number,
-): { items: T[]; page: number; pages: number } {
-  const pages = Math.max(1, Math.ceil(items.length / size));
+/** A place on the stage, in CSS pixels from its top left corner. */
+export interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** What is on the stage. */
+export interface StageInput {
+  width: number;
+  height: number;
+  gap: number;
+  /** Tiles besides the large one. */
+  count: number;
+  /** Whether something is shown large: a screen, or who speaks. */
+  large: boolean;
+  /** Video slots: the most pictures of others at a time. */
+  slots: number;
+  page: number;
+}
+
+/** Where everything goes. Tiles that are not on this page have no box. */
+export interface Arrangement {
+  large: Box | null;
+  /** Index of the first tile that has a box. */
+  first: number;
+  boxes: Box[];
+  page: number;
+  pages: number;
+}
+
+/** The strip beside or below what is large. */
+const strip = { wide: 208, narrow: 104 };
+
+/** Places everything on the stage. */
+export function arrange(input: StageInput): Arrangement {
+  if (!input.large) return gallery(input);
+  if (input.count === 0) {
+    return { large: { x: 0, y: 0, width: input.width, height: input.height }, first: 0, boxes: [], page: 0, pages: 1 };
+  }
+  return input.width >= input.height ? beside(input) : below(input);
+}
+
+function gallery({ width, height, gap, count, slots, page: wanted }: StageInput): Arrangement {
+  const size = pageSize(width, height, slots);
+  const pages = Math.max(1, Math.ceil(count / size));
   const at = Math.max(0, Math.min(pages - 1, wanted));
-  return { items: items.slice(at * size, (at + 1) * size), page: at, pages };
+  const here = Math.min(size, count - at * size);
+  const grid = fit(here, width, height, gap, shapeFor(width, height));
+  const top = (height - grid.rows * grid.height - gap * (grid.rows - 1)) / 2;
+  const boxes: Box[] = [];
+  for (let i = 0; i < here; i++) {
+    const row = Math.floor(i / grid.columns);
+    const inRow = Math.min(grid.columns, here - row * grid.columns); // the last row is centred
+    const left = (width - inRow * grid.width - gap * (inRow - 1)) / 2;
+    boxes.push({
+      x: Math.round(left + (i - row * grid.columns) * (grid.width + gap)),
+      y: Math.round(top + row * (grid.height + gap)),
+      width: grid.width,
+      height: grid.height,
+    });
+  }
+  return { large: null, first: at * size, boxes, page: at, pages };
+}
+
+/** A column of tiles to the right. */
+function beside({ width, height, gap, count, slots, page: wanted }: StageInput): Arrangement {
+  const w = Math.min(strip.wide, Math.floor(width * 0.24));
+  const h = Math.floor((w * 9) / 16);
+  const size = Math.max(1, Math.min(slots - 1, Math.floor((height + gap) / (h + gap))));
+  const cut = turn(count, size, wanted);
+  const top = Math.max(0, (height - cut.here * h - gap * (cut.here - 1)) / 2);
+  const x = width - w;
+  const boxes = places(cut.here, (i) => ({ x, y: Math.round(top + i * (h + gap)), width: w, height: h }));
+  return { large: { x: 0, y: 0, width: x - gap, height }, boxes, ...cut };
+}
+
+/** A row of tiles underneath. */
+function below({ width, height, gap, count, slots, page: wanted }: StageInput): Arrangement {
+  const h = Math.min(strip.narrow, Math.floor(height * 0.22));
+  const w = Math.floor((h * 4) / 3);
+  const size = Math.max(1, Math.min(slots - 1, Math.floor((width + gap) / (w + gap))));
+  const cut = turn(count, size, wanted);
+  const left = Math.max(0, (width - cut.here * w - gap * (cut.here - 1)) / 2);
+  const y = height - h;
+  const boxes = places(cut.here, (i) => ({ x: Math.round(left + i * (w + gap)), y, width: w, height: h }));
+  return { large: { x: 0, y: 0, width, height: y - gap }, boxes, ...cut };
+}
+
+function turn(count: number, size: number, wanted: number) {
+  const pages = Math.max(1, Math.ceil(count / size));
+  const page = Math.max(0, Math.min(pages - 1, wanted));
+  return { first: page * size, here: Math.min(size, count - page * size), page, pages };
+}
+
+function places(count: number, box: (i: number) => Box): Box[] {
+  return Array.from({ length: count }, (_, i) => box(i));
 }

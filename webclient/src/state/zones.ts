@@ -1,44 +1,39 @@
 // Phase 2: probes every controller of every zone at once, and keeps the
 // connections warm until the join takes the best.
 import { every } from "../media/value.ts";
-import type { Attempt, Package, ProbeAnswer } from "../protocol/messages.ts";
+import type { Attempt, Package, Problem } from "../protocol/messages.ts";
 import { ProblemError, problem } from "../protocol/problems.ts";
-import { choose, deadline, jitter, median, type ProbeRecord } from "./choose.ts";
-import { ProbeError, timedProbe } from "./probe.ts";
+import { choose, decided, jitter, measures, median, type ProbeRecord, patience } from "./choose.ts";
+import { type ProbeSample, timedProbe } from "./probe.ts";
 
 /** How many requests measure a controller. */
 const rounds = 5;
-
-/** The whole phase's budget in ms. */
-export const budgetMS = 5500;
 
 /** How often waiting connections are used, so that they stay open, in ms. */
 const warmMS = 12_000;
 
 /** Sends one probe and says what it measured. */
-export type Probe = (
-  url: string,
-  signal: AbortSignal,
-) => Promise<{ rttMS: number; dnsMS: number; connectMS: number; tlsMS: number; answer: ProbeAnswer }>;
+export type Probe = (url: string, signal: AbortSignal) => Promise<ProbeSample>;
 
 /** A running measurement of a package's zones. It ends when its signal aborts. */
 export class Survey {
   readonly records: ProbeRecord[];
-  /** Resolves with the ranked controllers as soon as waiting longer could not change the best; rejects with zones_unreachable. */
+  /**
+   * Resolves with the ranked controllers as soon as waiting longer could not
+   * change the best; rejects with the problem when there is none.
+   */
   readonly ready: Promise<ProbeRecord[]>;
 
   readonly #previous: string;
   readonly #probe: Probe;
   readonly #started = performance.now();
-  #settle: () => void = () => {};
+  #progress: () => void = () => {};
 
   constructor(zones: Package["zones"], previous: string, signal: AbortSignal, probe: Probe = timedProbe) {
     this.#previous = previous;
     this.#probe = probe;
     this.records = zones.flatMap((zone) =>
-      zone.controllers.map(
-        (controller): ProbeRecord => ({ zone, controller, rtts: [], dnsMS: 0, connectMS: 0, tlsMS: 0 }),
-      ),
+      zone.controllers.map((controller) => ({ zone, controller, rtts: [], dnsMS: 0, connectMS: 0, tlsMS: 0 })),
     );
     this.ready = this.#wait(signal);
     this.ready.catch(() => {}); // whoever asks for it gets the error
@@ -59,7 +54,8 @@ export class Survey {
   async #measure(record: ProbeRecord, signal: AbortSignal): Promise<void> {
     for (let i = 0; i < rounds && record.error === undefined && !signal.aborted; i++) {
       await this.#once(record, signal);
-      this.#settle();
+      record.done = record.error !== undefined || i === rounds - 1;
+      this.#progress();
     }
   }
 
@@ -75,67 +71,66 @@ export class Survey {
       record.answer = sample.answer;
       delete record.error;
     } catch (error) {
-      if (signal.aborted) return;
-      record.error = error instanceof ProbeError ? error.message : String(error);
+      if (!signal.aborted) record.error = error instanceof Error ? error.message : String(error);
     }
   }
 
   #keepWarm(signal: AbortSignal): void {
     if (globalThis.document?.visibilityState === "hidden") return;
-    for (const record of this.records) void this.#once(record, signal);
+    for (const record of this.records) if (record.done) void this.#once(record, signal);
   }
 
   /** Waits for as long as a better zone could still answer. */
   #wait(signal: AbortSignal): Promise<ProbeRecord[]> {
     return new Promise((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const finish = () => {
+      const settle = (how: () => void) => {
         clearTimeout(timer);
-        this.#settle = () => {};
+        this.#progress = () => {};
         signal.removeEventListener("abort", abort);
+        how();
+      };
+      const abort = () => settle(() => reject(signal.reason));
+      const finish = () => {
         const ranked = this.ranked();
-        if (ranked.length > 0) resolve(ranked);
-        else reject(new ProblemError(this.#nothing()));
+        settle(() => (ranked.length > 0 ? resolve(ranked) : reject(new ProblemError(this.#nothing()))));
       };
-      const abort = () => {
-        clearTimeout(timer);
-        this.#settle = () => {};
-        reject(signal.reason);
-      };
-      this.#settle = () => {
+      this.#progress = () => {
         clearTimeout(timer);
         const elapsed = performance.now() - this.#started;
-        const left = Math.min(deadline(this.records, this.#previous), budgetMS) - elapsed;
-        if (left <= 0) finish();
-        else timer = setTimeout(finish, left);
+        const over = this.records.every((r) => r.done) || elapsed >= measures.budgetMS;
+        if (over || decided(this.records, this.#previous, elapsed)) return finish();
+        const wait = patience(this.records, this.#previous) - elapsed;
+        timer = setTimeout(this.#progress, wait > 0 ? wait : measures.budgetMS - elapsed);
       };
       signal.addEventListener("abort", abort, { once: true });
-      this.#settle();
+      this.#progress();
     });
   }
 
-  #nothing() {
+  #nothing(): Problem {
     if (this.records.length === 0) return problem("no_zone");
-    const full = this.records.some((r) => r.answer?.state === "full");
-    if (full) return problem("zone_full");
-    const why = this.records.map((r) => `${r.controller.url}: ${r.error ?? (r.answer ? r.answer.state : "no answer")}`);
+    const why = this.records.map((r) => `${new URL(r.controller.url).host}: ${r.error ?? "no answer within 5.5 s"}`);
     return problem("zones_unreachable", why.join("; "));
   }
 }
 
 function attemptOf(record: ProbeRecord): Attempt {
+  const answered = record.rtts.length > 0;
   return {
     target: record.controller.url,
     transport: "https",
     via: "direct",
     zone: record.zone.id,
-    dns_ms: record.dnsMS,
-    connect_ms: record.connectMS,
-    tls_ms: record.tlsMS,
-    rtt_ms: median(record.rtts),
-    rtt_min_ms: record.rtts.length > 0 ? Math.min(...record.rtts) : 0,
-    jitter_ms: jitter(record.rtts),
-    ok: record.error === undefined && record.rtts.length > 0,
-    ...(record.error ? { error: record.error } : record.rtts.length === 0 ? { error: "no answer yet" } : {}),
+    dns_ms: tenths(record.dnsMS),
+    connect_ms: tenths(record.connectMS),
+    tls_ms: tenths(record.tlsMS),
+    rtt_ms: tenths(median(record.rtts)),
+    rtt_min_ms: answered ? tenths(Math.min(...record.rtts)) : 0,
+    jitter_ms: tenths(jitter(record.rtts)),
+    ok: record.error === undefined && answered,
+    ...(record.error ? { error: record.error } : answered ? {} : { error: "no answer yet" }),
   };
 }
+
+const tenths = (ms: number): number => Math.round(ms * 10) / 10;

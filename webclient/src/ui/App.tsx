@@ -1,0 +1,40 @@
+// The site: which page stands at which address.
+import { createEffect, createMemo, Match, Switch } from "solid-js";
+import { parseLink } from "../state/link.ts";
+import { address, follow } from "./navigation.ts";
+import Landing from "./pages/Landing.tsx";
+import Visit from "./pages/Visit.tsx";
+import { language, t } from "./text/text.ts";
+import { Toasts } from "./toasts.tsx";
+
+export default function App() {
+  createEffect(() => {
+    document.documentElement.lang = language();
+  });
+  const link = createMemo(() => parseLink(address()));
+  return (
+    <>
+      <Switch fallback={<Missing />}>
+        <Match when={link()} keyed>
+          {(l) => <Visit link={l} />}
+        </Match>
+        <Match when={address().pathname === "/"}>
+          <Landing />
+        </Match>
+      </Switch>
+      <Toasts />
+    </>
+  );
+}
+
+function Missing() {
+  return (
+    <main class="page after-main">
+      <h1>{t().notFoundTitle}</h1>
+      <p>{t().notFoundText}</p>
+      <a class="button primary" href="/" onClick={follow}>
+        {t().backHome}
+      </a>
+    </main>
+  );
+}

@@ -1,0 +1,295 @@
+// The lobby: see and hear oneself, choose devices and a name. Meanwhile the
+// way into the meeting is prepared.
+import { createEffect, createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import { type Devices } from "../../media/devices.ts";
+import { chime } from "../../media/level.ts";
+import type { Problem } from "../../protocol/messages.ts";
+import { problem, problemOf } from "../../protocol/problems.ts";
+import { Entry, type Ticket } from "../../state/entry.ts";
+import { type MeetingLink, spaced } from "../../state/link.ts";
+import { load, save } from "../../state/preferences.ts";
+import { Camera, CameraOff, Logo, Mic, MicOff, Speaker, Star } from "../icons.tsx";
+import { follow } from "../navigation.ts";
+import { Avatar } from "../parts/Avatar.tsx";
+import { DeviceSelect } from "../parts/DeviceSelect.tsx";
+import { LanguageSwitch } from "../parts/LanguageSwitch.tsx";
+import { Level } from "../parts/Level.tsx";
+import { ProblemNote } from "../parts/ProblemNote.tsx";
+import { t } from "../text/text.ts";
+import { watch } from "../watch.ts";
+
+interface Props {
+  link: MeetingLink;
+  devices: Devices;
+  /** The token of an earlier participation in this tab. */
+  token: string | undefined;
+  enter: (ticket: Ticket, on: { microphone: boolean; camera: boolean }) => void;
+}
+
+export default function Lobby(props: Props) {
+  const remembered = load();
+  const entry = new Entry(props.link, remembered.zone ?? "", props.token);
+  onCleanup(() => entry.close());
+  const state = watch(entry.state);
+  const pkg = watch(entry.package);
+  const [name, setName] = createSignal(remembered.name);
+  const [nameMissing, setNameMissing] = createSignal(false);
+  const [joining, setJoining] = createSignal(false);
+  const [failed, setFailed] = createSignal<Problem | null>(null);
+  const [on, setOn] = createSignal({ microphone: remembered.microphoneOn, camera: remembered.cameraOn });
+  let nameField: HTMLInputElement | undefined;
+
+  onMount(() => {
+    void entry.warm(name());
+    void props.devices.openBoth().then(() => {
+      if (!on().camera) props.devices.stop("camera");
+    });
+    if (!name()) nameField?.focus();
+  });
+
+  const toggle = (kind: "microphone" | "camera") => {
+    const next = { ...on(), [kind]: !on()[kind] };
+    setOn(next);
+    save({ microphoneOn: next.microphone, cameraOn: next.camera });
+    if (kind === "camera") {
+      if (next.camera) void props.devices.open("camera");
+      else props.devices.stop("camera");
+    } else if (next.microphone && !props.devices.microphone.get()) void props.devices.open("microphone");
+  };
+
+  const join = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const wanted = name().trim();
+    if (!wanted) {
+      setNameMissing(true);
+      nameField?.focus();
+      return;
+    }
+    if (joining()) return;
+    setJoining(true);
+    setFailed(null);
+    save({ name: wanted });
+    try {
+      const ticket = await entry.take(wanted);
+      props.enter(ticket, {
+        microphone: on().microphone && props.devices.microphone.get() !== null,
+        camera: on().camera && props.devices.camera.get() !== null,
+      });
+    } catch (error) {
+      const p = problemOf(error);
+      if (p.code !== "wrong_passcode") setFailed(p);
+    } finally {
+      setJoining(false);
+    }
+  };
+
+  const problemNow = () => {
+    const s = state();
+    return failed() ?? (s.step === "failed" ? s.problem : null);
+  };
+
+  return (
+    <div class="page lobby">
+      <header class="top">
+        <a class="brand" href="/" onClick={follow}>
+          <Logo />
+          {t().appName}
+        </a>
+        <LanguageSwitch />
+      </header>
+      <main class="lobby-main">
+        <div class="lobby-self">
+          <Preview devices={props.devices} on={on()} name={name()} toggle={toggle} />
+          <div class="devices">
+            <DeviceSelect devices={props.devices} kind="microphone" icon={<Mic />} />
+            <DeviceSelect devices={props.devices} kind="camera" icon={<Camera />} />
+            <DeviceSelect
+              devices={props.devices}
+              kind="speaker"
+              icon={<Speaker />}
+              extra={
+                <button type="button" class="button small" onClick={() => void chime(props.devices.current("speaker"))}>
+                  {t().testSpeaker}
+                </button>
+              }
+            />
+          </div>
+        </div>
+        <div class="lobby-form">
+          <h1>{pkg()?.meeting.topic || t().lobbyTitle}</h1>
+          <p class="lobby-number">
+            {t().meetingNumber} {spaced(props.link.number)}
+          </p>
+          <Show when={pkg()?.participant.role === "host"}>
+            <p class="badge-line">
+              <Star />
+              {t().youAreHost}
+            </p>
+          </Show>
+          <Show when={state().step === "passcode"}>
+            <Passcode entry={entry} wrong={isWrong(state())} />
+          </Show>
+          <form onSubmit={join} class="lobby-join" novalidate>
+            <label class="field">
+              <span class="label">{t().yourName}</span>
+              <input
+                ref={nameField}
+                maxlength="64"
+                autocomplete="name"
+                placeholder={t().namePlaceholder}
+                value={name()}
+                aria-invalid={nameMissing()}
+                aria-describedby={nameMissing() ? "name-error" : undefined}
+                onInput={(e) => {
+                  setName(e.currentTarget.value);
+                  setNameMissing(false);
+                }}
+              />
+              <Show when={nameMissing()}>
+                <span class="field-error" id="name-error" role="alert">
+                  {t().nameNeeded}
+                </span>
+              </Show>
+            </label>
+            <Show when={problemNow()}>
+              {(p) => (
+                <>
+                  <ProblemNote problem={p()} />
+                  <button type="button" class="button" onClick={() => void retry(entry, name(), setFailed)}>
+                    {t().tryAgain}
+                  </button>
+                </>
+              )}
+            </Show>
+            <button type="submit" class="button primary large" aria-disabled={joining() || state().step === "passcode"}>
+              {joining() ? t().joining : t().joinNow}
+            </button>
+            <Way entry={entry} />
+          </form>
+        </div>
+      </main>
+    </div>
+  );
+}
+
+function retry(entry: Entry, name: string, setFailed: (p: null) => void): Promise<void> {
+  setFailed(null);
+  return entry.warm(name);
+}
+
+function isWrong(state: { step: string; wrong?: boolean }): boolean {
+  return state.step === "passcode" && state.wrong === true;
+}
+
+/** Oneself, as others will see. */
+function Preview(props: {
+  devices: Devices;
+  on: { microphone: boolean; camera: boolean };
+  name: string;
+  toggle: (kind: "microphone" | "camera") => void;
+}) {
+  const camera = watch(props.devices.camera);
+  const problems = watch(props.devices.problems);
+  const wrong = () => problems().camera ?? problems().microphone;
+  const [video, setVideo] = createSignal<HTMLVideoElement>();
+  createEffect(() => {
+    const element = video();
+    const track = camera();
+    if (element) element.srcObject = track ? new MediaStream([track]) : null;
+  });
+  return (
+    <section class="preview" aria-label={t().preview}>
+      <video ref={setVideo} autoplay muted playsinline class="mirrored" classList={{ showing: camera() !== null }} />
+      <Show when={!camera()}>
+        <div class="preview-off">
+          <Avatar id="me" name={props.name || "?"} />
+          <p>{props.on.camera && !problems().camera ? t().cameraStarting : t().cameraIsOff}</p>
+        </div>
+      </Show>
+      <div class="preview-controls">
+        <button
+          type="button"
+          class="round"
+          classList={{ off: !props.on.microphone }}
+          aria-pressed={!props.on.microphone}
+          aria-label={t().mute}
+          onClick={() => props.toggle("microphone")}
+        >
+          <Show when={props.on.microphone} fallback={<MicOff />}>
+            <Mic />
+          </Show>
+        </button>
+        <button
+          type="button"
+          class="round"
+          classList={{ off: !props.on.camera }}
+          aria-pressed={!props.on.camera}
+          aria-label={t().stopCamera}
+          onClick={() => props.toggle("camera")}
+        >
+          <Show when={props.on.camera} fallback={<CameraOff />}>
+            <Camera />
+          </Show>
+        </button>
+      </div>
+      <Level track={props.devices.microphone} muted={!props.on.microphone} />
+      <Show when={wrong()}>{(code) => <div class="preview-note"><ProblemNote problem={problem(code())} /></div>}</Show>
+    </section>
+  );
+}
+
+/** How far the way in is prepared, in one line. */
+function Way(props: { entry: Entry }) {
+  const state = watch(props.entry.state);
+  const ready = () => {
+    const s = state();
+    return s.step === "ready" ? s : null;
+  };
+  return (
+    <p class="way" role="status" classList={{ "way-ready": ready() !== null }}>
+      <Switch fallback={t().wayLookup}>
+        <Match when={ready()}>{(s) => t().wayReady(s().zone, s().rttMS < 10 ? s().rttMS.toFixed(1) : s().rttMS.toFixed(0))}</Match>
+        <Match when={state().step === "zones"}>{t().wayZones}</Match>
+        <Match when={state().step === "failed"}>{t().wayFailed}</Match>
+        <Match when={state().step === "passcode"}>{t().passcodeNeeded}</Match>
+      </Switch>
+    </p>
+  );
+}
+
+function Passcode(props: { entry: Entry; wrong: boolean }) {
+  const [text, setText] = createSignal("");
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    if (text()) void props.entry.passcode(text());
+  };
+  return (
+    <form class="passcode" onSubmit={submit} novalidate>
+      <label class="field">
+        <span class="label">{t().passcodeNeeded}</span>
+        <span class="joined">
+          <input
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck={false}
+            maxlength="64"
+            placeholder={t().passcodePlaceholder}
+            value={text()}
+            ref={(e) => queueMicrotask(() => e.focus())}
+            aria-invalid={props.wrong}
+            aria-describedby={props.wrong ? "passcode-error" : undefined}
+            onInput={(e) => setText(e.currentTarget.value)}
+          />
+          <button type="submit" class="button">
+            {t().continue}
+          </button>
+        </span>
+        <Show when={props.wrong}>
+          <span class="field-error" id="passcode-error" role="alert">
+            {t().passcodeWrong}
+          </span>
+        </Show>
+      </label>
+    </form>
+  );
+}

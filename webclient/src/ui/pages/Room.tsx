@@ -1,0 +1,159 @@
+// The meeting's room: the stage, the controls, one side panel at a time.
+import { createEffect, createSignal, onCleanup, onMount, Show } from "solid-js";
+import type { DeviceEvent, Devices } from "../../media/devices.ts";
+import type { Meeting } from "../../state/meeting.ts";
+import { announceNotice } from "../announce.ts";
+import { Logo } from "../icons.tsx";
+import { keyFor, type Verb } from "../keys.ts";
+import { Banners } from "../parts/Banners.tsx";
+import { ChatPanel } from "../parts/ChatPanel.tsx";
+import { ConnectionPanel } from "../parts/ConnectionPanel.tsx";
+import { Controls } from "../parts/Controls.tsx";
+import { Confirm, HelpDialog, SettingsDialog } from "../parts/Dialogs.tsx";
+import { PeoplePanel } from "../parts/PeoplePanel.tsx";
+import { Quality } from "../parts/Quality.tsx";
+import { Stage } from "../parts/Stage.tsx";
+import { ViewSwitch } from "../parts/ViewSwitch.tsx";
+import { problemWords, t } from "../text/text.ts";
+import { announce, toast } from "../toasts.tsx";
+import { listen, watch } from "../watch.ts";
+
+/** What stands at the side. */
+export type PanelName = "chat" | "people" | "connection" | "";
+
+/** How the stage is arranged. */
+export type ViewName = "gallery" | "speaker";
+
+export default function Room(props: { meeting: Meeting; devices: Devices }) {
+  const { meeting, devices } = props;
+  const room = watch(meeting.room);
+  const status = watch(meeting.status);
+  const local = watch(meeting.publisher.local);
+  const [panel, setPanel] = createSignal<PanelName>("");
+  const [view, setView] = createSignal<ViewName>("gallery");
+  const [dialog, setDialog] = createSignal<"" | "settings" | "help" | "end">("");
+  let returnFocus: HTMLElement | null = null;
+
+  const open = (name: PanelName) => {
+    const next = panel() === name ? "" : name;
+    if (next && !panel()) returnFocus = document.activeElement instanceof HTMLElement ? document.activeElement : null;
+    setPanel(next);
+    if (!next) returnFocus?.focus();
+  };
+  createEffect(() => meeting.showChat(panel() === "chat"));
+
+  const verbs: Record<Verb, () => void> = {
+    mute: () => void setMicrophone(meeting, !local().microphoneOn),
+    camera: () => void meeting.publisher.setCamera(!local().cameraOn),
+    hand: () => meeting.publisher.setHand(!local().handRaised),
+    share: () => (local().sharing ? meeting.publisher.unshare() : void meeting.publisher.share()),
+    chat: () => open("chat"),
+    people: () => open("people"),
+    connection: () => open("connection"),
+    view: () => setView(view() === "gallery" ? "speaker" : "gallery"),
+    fullscreen: () => void fullscreen(),
+    help: () => setDialog("help"),
+    settings: () => setDialog("settings"),
+    leave: () => meeting.leave(),
+    end: () => setDialog("end"),
+    escape: () => panel() && open(panel()),
+  };
+
+  const onKey = (event: KeyboardEvent) => {
+    const verb = keyFor(event);
+    if (!verb || dialog()) return;
+    if (verb === "escape" && !panel()) return;
+    event.preventDefault();
+    verbs[verb]();
+  };
+  onMount(() => document.addEventListener("keydown", onKey));
+  onCleanup(() => document.removeEventListener("keydown", onKey));
+
+  listen(meeting.notices, (n) => announceNotice(n, panel() === "chat"));
+  listen(devices.events, deviceToast);
+  listen(meeting.publisher.failed, () => toast(t().screenFailed, "problem"));
+  announceStatus(meeting);
+
+  const inviteLink = () => {
+    const { number, passcode } = meeting.link;
+    return `${location.origin}/j/${number}${passcode ? `?pwd=${encodeURIComponent(passcode)}` : ""}`;
+  };
+
+  return (
+    <div class="room" classList={{ "with-panel": panel() !== "" }}>
+      <a class="skip" href="#controls" onClick={focusControls}>
+        {t().skipToControls}
+      </a>
+      <header class="room-top">
+        <span class="brand small">
+          <Logo />
+          <h1>{room().meeting.topic || t().appName}</h1>
+        </span>
+        <div class="row tight">
+          <ViewSwitch view={view()} set={setView} />
+          <Quality meeting={meeting} open={() => open("connection")} pressed={panel() === "connection"} />
+        </div>
+      </header>
+      <main class="room-main">
+        <Banners meeting={meeting} status={status()} />
+        <Stage meeting={meeting} devices={devices} view={view()} invite={inviteLink()} />
+      </main>
+      <Show when={panel() === "chat"}>
+        <ChatPanel meeting={meeting} close={() => open("chat")} />
+      </Show>
+      <Show when={panel() === "people"}>
+        <PeoplePanel meeting={meeting} invite={inviteLink()} close={() => open("people")} />
+      </Show>
+      <Show when={panel() === "connection"}>
+        <ConnectionPanel meeting={meeting} close={() => open("connection")} />
+      </Show>
+      <Controls meeting={meeting} panel={panel()} view={view()} do={(verb) => verbs[verb]()} />
+      <SettingsDialog open={dialog() === "settings"} close={() => setDialog("")} devices={devices} />
+      <HelpDialog open={dialog() === "help"} close={() => setDialog("")} />
+      <Confirm
+        open={dialog() === "end"}
+        title={t().endForAllTitle}
+        text={t().endForAllText}
+        action={t().endForAll}
+        close={() => setDialog("")}
+        confirm={() => meeting.host("end")}
+      />
+    </div>
+  );
+}
+
+/** Turns the microphone on or off, and says so: on a screen reader the change is not seen. */
+async function setMicrophone(meeting: Meeting, on: boolean): Promise<void> {
+  if (await meeting.publisher.setMicrophone(on)) announce(on ? t().saidUnmuted : t().saidMuted);
+}
+
+async function fullscreen(): Promise<void> {
+  if (document.fullscreenElement) await document.exitFullscreen();
+  else await document.documentElement.requestFullscreen?.().catch(() => {});
+}
+
+function focusControls(event: MouseEvent): void {
+  event.preventDefault();
+  document.querySelector<HTMLElement>("#controls button")?.focus();
+}
+
+/** Tells what happened to a device in use. */
+function deviceToast(event: DeviceEvent): void {
+  const kind = t()[event.kind];
+  if (event.what === "switched") toast(t().deviceSwitched(kind, event.label));
+  else if (event.what === "lost") toast(t().deviceLost(kind), "problem");
+  else toast(problemWords(event.problem).title, "problem", problemWords(event.problem).remedy);
+}
+
+/** Says when one is in, and when one is back. */
+function announceStatus(meeting: Meeting): void {
+  let before = meeting.status.get().state;
+  if (before === "live") announce(t().saidJoinedSelf);
+  onCleanup(
+    meeting.status.subscribe((s) => {
+      if (s.state === "live" && before === "joining") announce(t().saidJoinedSelf);
+      if (s.state === "live" && before === "reconnecting") toast(t().saidBack, "good");
+      before = s.state;
+    }),
+  );
+}

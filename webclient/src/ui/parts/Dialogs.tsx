@@ -1,0 +1,133 @@
+// Dialogs: Kobalte keeps the focus inside and gives it back afterwards.
+import * as Dialog from "@kobalte/core/dialog";
+import * as Alert from "@kobalte/core/alert-dialog";
+import { For, type JSX } from "solid-js";
+import { chime } from "../../media/level.ts";
+import type { Devices } from "../../media/devices.ts";
+import { Camera, Close, Mic, Speaker } from "../icons.tsx";
+import { type Catalogue } from "../text/en.ts";
+import { t } from "../text/text.ts";
+import { DeviceSelect } from "./DeviceSelect.tsx";
+import { LanguageSwitch } from "./LanguageSwitch.tsx";
+import { Level } from "./Level.tsx";
+
+function Frame(props: { open: boolean; close: () => void; title: string; children: JSX.Element }) {
+  return (
+    <Dialog.Root open={props.open} onOpenChange={(open) => !open && props.close()}>
+      <Dialog.Portal>
+        <Dialog.Overlay class="overlay" />
+        <div class="dialog-place">
+          <Dialog.Content class="dialog">
+            <header class="panel-top">
+              <Dialog.Title as="h2">{props.title}</Dialog.Title>
+              <Dialog.CloseButton class="icon-button" aria-label={t().close}>
+                <Close />
+              </Dialog.CloseButton>
+            </header>
+            {props.children}
+          </Dialog.Content>
+        </div>
+      </Dialog.Portal>
+    </Dialog.Root>
+  );
+}
+
+/** Devices and language while in the meeting. */
+export function SettingsDialog(props: { open: boolean; close: () => void; devices: Devices }) {
+  return (
+    <Frame open={props.open} close={props.close} title={t().settingsTitle}>
+      <div class="devices">
+        <DeviceSelect devices={props.devices} kind="microphone" icon={<Mic />} />
+        <Level track={props.devices.microphone} muted={false} />
+        <DeviceSelect devices={props.devices} kind="camera" icon={<Camera />} />
+        <DeviceSelect
+          devices={props.devices}
+          kind="speaker"
+          icon={<Speaker />}
+          extra={
+            <button type="button" class="button small" onClick={() => void chime(props.devices.current("speaker"))}>
+              {t().testSpeaker}
+            </button>
+          }
+        />
+        <LanguageSwitch />
+      </div>
+    </Frame>
+  );
+}
+
+const shortcuts: [string, keyof Catalogue][] = [
+  ["M", "keyMute"],
+  ["V", "keyCamera"],
+  ["H", "keyHand"],
+  ["S", "keyShare"],
+  ["C", "keyChat"],
+  ["P", "keyPeople"],
+  ["G", "keyView"],
+  ["I", "keyConnection"],
+  ["F", "keyFullscreen"],
+  ["?", "keyHelp"],
+  ["Esc", "keyEscape"],
+];
+
+/** The list of shortcuts. */
+export function HelpDialog(props: { open: boolean; close: () => void }) {
+  return (
+    <Frame open={props.open} close={props.close} title={t().helpTitle}>
+      <dl class="shortcuts">
+        <For each={shortcuts}>
+          {([key, what]) => (
+            <div>
+              <dt>
+                <kbd>{key}</kbd>
+              </dt>
+              <dd>{t()[what] as string}</dd>
+            </div>
+          )}
+        </For>
+      </dl>
+      <p class="hint">{t().helpNote}</p>
+    </Frame>
+  );
+}
+
+interface ConfirmProps {
+  open: boolean;
+  title: string;
+  text: string;
+  action: string;
+  close: () => void;
+  confirm: () => void;
+}
+
+/** Asks before something that cannot be undone. */
+export function Confirm(props: ConfirmProps) {
+  return (
+    <Alert.Root open={props.open} onOpenChange={(open) => !open && props.close()}>
+      <Alert.Portal>
+        <Alert.Overlay class="overlay" />
+        <div class="dialog-place">
+          <Alert.Content class="dialog dialog-small">
+            <Alert.Title as="h2">{props.title}</Alert.Title>
+            <Alert.Description>{props.text}</Alert.Description>
+            <div class="row end">
+              <button type="button" class="button" onClick={() => props.close()}>
+                {t().cancel}
+              </button>
+              <button
+                type="button"
+                class="button danger"
+                onClick={() => {
+                  props.confirm();
+                  props.close();
+                }}
+              >
+                {props.action}
+              </button>
+            </div>
+          </Alert.Content>
+        </div>
+      </Alert.Portal>
+    </Alert.Root>
+  );
+}
