@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"unicode/utf8"
 
 	"causeway/client/connect"
 	"causeway/protocol"
@@ -43,7 +44,7 @@ type Options struct {
 const DefaultVideoSlots = 9
 
 func (o *Options) complete() error {
-	if o.Name == "" || len(o.Name) > 64 {
+	if n := utf8.RuneCountInString(o.Name); n < 1 || n > 64 {
 		return protocol.NewProblem(protocol.ProblemBadRequest, "a name of 1 to 64 characters is needed")
 	}
 	if o.Receive != nil && o.VideoSlots == 0 {

@@ -59,19 +59,26 @@ func (p *publisher) mute(source protocol.Source, muted bool) {
 // run sends until the feed or ctx ends. Its error is nil at the feed's end.
 func (p *publisher) run(ctx context.Context) error {
 	defer p.feed.Close()
+	return pace(ctx, p.feed, func(s Sample, captured time.Time) {
+		if s.Track >= 0 && s.Track < len(p.tracks) {
+			p.send(ctx, s, captured)
+		}
+	})
+}
+
+// pace calls send with each sample of a feed when it is due, and with the
+// moment it stands for.
+func pace(ctx context.Context, feed Feed, send func(s Sample, captured time.Time)) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var start time.Time // what is captured at 0 on the feed's clock
 	for {
-		s, err := p.feed.Next()
+		s, err := feed.Next()
 		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return err
-		}
-		if s.Track < 0 || s.Track >= len(p.tracks) {
-			continue
 		}
 		now := time.Now()
 		if start.IsZero() || now.Sub(start.Add(s.At)) > tooLate {
@@ -83,7 +90,7 @@ func (p *publisher) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		p.send(ctx, s, start.Add(s.At))
+		send(s, start.Add(s.At))
 	}
 }
 
