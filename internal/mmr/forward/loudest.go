@@ -4,7 +4,21 @@ import (
 	"sync"
 	"time"
 
+	"causeway/internal/media/header"
+	"causeway/internal/media/loudest"
 	"causeway/protocol"
+)
+
+// reserve is how many microphones are selected beyond those that everybody
+// hears: who is among the loudest does not hear itself, but one more.
+const reserve = 1
+
+// Levels of sources whose packets carry none (RFC 6464): a packet of sound,
+// and one so short that it is comfort noise.
+const (
+	assumedLevel  = 40
+	assumedSilent = 127
+	noiseSize     = 10 // bytes of payload
 )
 
 // Loudest is where the microphones of one meeting compete: it selects those
@@ -14,31 +28,95 @@ type Loudest struct {
 	notify func()
 
 	mu       sync.Mutex
+	selector *loudest.Selector
+	sources  map[loudest.ID]*Source
+	lastID   loudest.ID
 	changed  bool
-	selected []*Source
+	ids      []loudest.ID      // scratch
+	speaking []loudest.Speaker // scratch
 }
 
 // NewLoudest makes a competition; notify is called, possibly with a shard
 // held, when its outcome has changed.
 func (r *Router) NewLoudest(notify func()) *Loudest {
-	return &Loudest{notify: notify}
+	return &Loudest{
+		notify:   notify,
+		selector: loudest.New(protocol.AudioSlots, reserve),
+		sources:  map[loudest.ID]*Source{},
+	}
 }
 
-// observe takes the level of a packet.
-func (l *Loudest) observe(s *Source, level uint8, now time.Time) {
+// hear takes the level of a microphone's packet. The publisher's shard is
+// held. Most packets do not get as far as the lock.
+func (l *Loudest) hear(s *Source, p *packet, now time.Time) {
+	level, voice, ok := header.AudioLevel(p.Extension(p.raw, p.track.levelID))
+	if !ok {
+		level, voice = assumedLevel, true
+		if p.PayloadEnd-p.PayloadAt < noiseSize {
+			level = assumedSilent
+		}
+	}
+	if s.meter.Observe(level, voice, now) && !s.Muted() {
+		l.report(s, s.meter.Level(), now)
+	}
+}
+
+func (l *Loudest) report(s *Source, level uint8, now time.Time) {
 	l.mu.Lock()
+	if s.gone.Load() {
+		l.mu.Unlock()
+		return
+	}
+	if s.entry == 0 {
+		l.lastID++
+		s.entry = l.lastID
+		l.sources[s.entry] = s
+	}
+	before := l.loud(now)
+	changed := l.selector.Report(s.entry, level, now)
+	l.changed = l.changed || changed
+	// Who begins to speak without a change of the selection is news as well.
+	news := changed || l.loud(now) != before
 	l.mu.Unlock()
+	if news {
+		l.notify()
+	}
+}
+
+// loud counts who speaks. It needs l.mu.
+func (l *Loudest) loud(now time.Time) int {
+	l.speaking = l.selector.Speaking(l.speaking[:0], now)
+	return len(l.speaking)
 }
 
 // remove takes a source out of the competition.
 func (l *Loudest) remove(s *Source) {
+	l.mu.Lock()
+	changed := false
+	if s.entry != 0 {
+		changed = l.selector.Remove(s.entry)
+		delete(l.sources, s.entry)
+		s.entry = 0
+	}
+	l.changed = l.changed || changed
+	l.mu.Unlock()
+	if changed {
+		l.notify()
+	}
 }
 
-// Selected returns the sources that are forwarded.
+// Selected returns the sources that are forwarded, the most important first.
 func (l *Loudest) Selected() []*Source {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.selected
+	var selected []*Source
+	l.ids = l.selector.Selected(l.ids[:0])
+	for _, id := range l.ids {
+		if s := l.sources[id]; s != nil {
+			selected = append(selected, s)
+		}
+	}
+	return selected
 }
 
 // TakeChanged reports, once, that the selection has changed.
@@ -50,5 +128,16 @@ func (l *Loudest) TakeChanged() bool {
 	return changed
 }
 
-// Speakers lists who speaks now, loudest first.
-func (l *Loudest) Speakers(now time.Time) []protocol.Speaker { return nil }
+// Speakers lists who of the selected speaks now, loudest first.
+func (l *Loudest) Speakers(now time.Time) []protocol.Speaker {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.speaking = l.selector.Speaking(l.speaking[:0], now)
+	speakers := []protocol.Speaker{}
+	for _, s := range l.speaking {
+		if src := l.sources[s.ID]; src != nil {
+			speakers = append(speakers, protocol.Speaker{Participant: src.Owner(), Level: int(s.Level)})
+		}
+	}
+	return speakers
+}

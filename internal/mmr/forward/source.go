@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"causeway/internal/media/loudest"
 	"causeway/internal/media/offer"
 	"causeway/protocol"
 )
@@ -30,6 +31,8 @@ type Source struct {
 	heard  atomic.Bool
 	layers [maxLayers]atomic.Pointer[track] // lowest first; nil until its first packet
 	fans   []fan                            // by shard
+	meter  loudest.Meter                    // of the publisher's shard
+	entry  loudest.ID                       // in cfg.Loudest, of its lock; 0 is none
 }
 
 // fan holds the slots of one shard that take a source. Only the shard's

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"causeway/internal/media/cache"
-	"causeway/internal/media/header"
 	"causeway/internal/media/keyframe"
 	"causeway/internal/media/nack"
 
@@ -74,10 +73,7 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 			t.height.Store(int32(info.Height))
 		}
 	} else if l := t.source.cfg.Loudest; l != nil {
-		level, _, ok := header.AudioLevel(p.Extension(p.raw, t.levelID))
-		if ok {
-			l.observe(t.source, level, now)
-		}
+		l.hear(t.source, p, now)
 	}
 	t.source.publish(sh, p, now)
 }
