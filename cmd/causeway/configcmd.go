@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/goccy/go-yaml"
+
+	"causeway/deploy"
+	"causeway/internal/base/config"
+)
+
+// configCmd is `causeway config`.
+type configCmd struct {
+	Check  configCheckCmd  `cmd:"" help:"Check a server's configuration file."`
+	Sample configSampleCmd `cmd:"" help:"Print a commented configuration file to begin with."`
+}
+
+type configCheckCmd struct {
+	File string `arg:"" help:"The file; its field 'server' says of which server." type:"path"`
+}
+
+// Help is the longer help of `causeway config check --help`.
+func (*configCheckCmd) Help() string {
+	return `Every problem is one line: FILE:LINE: FIELD: PROBLEM; WHAT TO DO. The exit status
+is 0 when there is none.
+
+Example:
+
+  causeway config check /etc/causeway/zone.yaml`
+}
+
+// Run checks a file.
+func (c *configCheckCmd) Run(to console) error {
+	data, err := config.Read(c.File)
+	if err != nil {
+		return err
+	}
+	kind, err := checkFile(c.File, data)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(to.out, "%s: no problems (%s server)\n", c.File, kind)
+	return err
+}
+
+// checkFile checks the file of any kind of server and tells which it is.
+func checkFile(file string, data []byte) (string, error) {
+	var head struct {
+		Server any `yaml:"server"`
+	}
+	// Whatever else is wrong is found below.
+	_ = yaml.Unmarshal(data, &head)
+	var err error
+	kind, _ := head.Server.(string)
+	switch kind {
+	case kindWeb:
+		_, err = config.Parse(file, data, defaultWebFile())
+	case kindZone:
+		_, err = config.Parse(file, data, defaultZoneFile())
+	case kindMMR:
+		_, err = config.Parse(file, data, defaultMMRFile())
+	default:
+		_, err = config.Parse(file, data, anyFile{})
+	}
+	return kind, err
+}
+
+// anyFile stands for a file that does not say whose it is.
+type anyFile map[string]any
+
+// Check implements config.Checker.
+func (f anyFile) Check() []config.Issue {
+	problem := "it does not say which server it is for"
+	if kind, ok := f["server"]; ok {
+		problem = fmt.Sprintf("there is no server called %v", kind)
+	}
+	return []config.Issue{{Field: "server", Problem: problem, Remedy: "write server: web, zone or mmr"}}
+}
+
+type configSampleCmd struct {
+	Server string `arg:"" enum:"web,zone,mmr" help:"Which server: web, zone or mmr."`
+}
+
+// Help is the longer help of `causeway config sample --help`.
+func (*configSampleCmd) Help() string {
+	return `Example:
+
+  causeway config sample zone > zone.yaml`
+}
+
+// Run prints a sample.
+func (c *configSampleCmd) Run(to console) error {
+	sample, ok := deploy.Samples[c.Server]
+	if !ok {
+		return errors.New("there is no such sample")
+	}
+	_, err := fmt.Fprint(to.out, sample)
+	return err
+}

@@ -1,0 +1,149 @@
+// Command causeway is a self-hosted video meeting system: all of its servers
+// and its command-line client.
+//
+// Each subcommand is one file: flags → config → Run(ctx). Errors are
+// sentences on standard error; the exit status is 1 when something went
+// wrong and 2 when the command line was not understood.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"os/user"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"causeway/protocol"
+)
+
+// buildVersion is set by the linker.
+var buildVersion string
+
+// version names this build.
+func version() string {
+	if buildVersion != "" {
+		return buildVersion
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value[:min(len(s.Value), 12)]
+			}
+		}
+	}
+	return "unknown"
+}
+
+// commandLine is what can be typed.
+type commandLine struct {
+	Up      upCmd      `cmd:"" help:"Run everything on this machine."`
+	Web     webCmd     `cmd:"" help:"Run a web server: site, API and lookup."`
+	Zone    zoneCmd    `cmd:"" help:"Run a zone controller."`
+	MMR     mmrCmd     `cmd:"" name:"mmr" help:"Run a multimedia router."`
+	Join    joinCmd    `cmd:"" help:"Join a meeting from the command line."`
+	Meeting meetingCmd `cmd:"" help:"Create, list and end meetings."`
+	Config  configCmd  `cmd:"" help:"Check configuration files, print samples."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+const description = `Causeway holds video meetings on your own machines.
+
+To try it, run 'causeway up' and open the address that it prints. For more than
+one machine, 'causeway config sample web' (then zone, mmr) prints the files to
+begin with.`
+
+// console is where a command's output goes.
+type console struct{ out, err io.Writer }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	os.Exit(execute(ctx, os.Args[1:], console{os.Stdout, os.Stderr}))
+}
+
+// execute runs the command that args name and returns the exit status.
+func execute(ctx context.Context, args []string, to console) int {
+	var line commandLine
+	exited := -1 // set by --help
+	parser, err := kong.New(&line,
+		kong.Name("causeway"),
+		kong.Description(description),
+		kong.Writers(to.out, to.err),
+		kong.Exit(func(status int) { exited = status }),
+		kong.Vars{"user": userName(), "data": defaultDataDir()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(to),
+	)
+	if err != nil {
+		return fail(to.err, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(to.err, "causeway: %s; see 'causeway %s--help'\n", err, commandOf(args))
+		return 2
+	}
+	if err := parsed.Run(); err != nil {
+		return fail(to.err, err)
+	}
+	return 0
+}
+
+// commandOf is the command that args begin with, to name its help.
+func commandOf(args []string) string {
+	if strings.HasPrefix(args[0], "-") {
+		return ""
+	}
+	return args[0] + " "
+}
+
+// fail tells an error to a person and returns the exit status.
+func fail(w io.Writer, err error) int {
+	var p *protocol.Problem
+	if errors.As(err, &p) {
+		_, _ = fmt.Fprintf(w, "causeway: %s\n", p.Error())
+		for _, more := range []string{p.Cause, p.Remedy} {
+			if more != "" {
+				_, _ = fmt.Fprintf(w, "  %s\n", more)
+			}
+		}
+		return 1
+	}
+	for text := range strings.Lines(err.Error()) {
+		_, _ = fmt.Fprintf(w, "causeway: %s\n", strings.TrimSuffix(text, "\n"))
+	}
+	return 1
+}
+
+// userName is the default name of a participant.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return "Guest"
+	}
+	if u.Name != "" {
+		return u.Name
+	}
+	return u.Username
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(to console) error {
+	_, err := fmt.Fprintln(to.out, "causeway", version())
+	return err
+}

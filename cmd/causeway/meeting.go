@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"causeway/internal/base/pki"
+	"causeway/protocol"
+)
+
+// meetingCmd is `causeway meeting`.
+type meetingCmd struct {
+	Create meetingCreateCmd `cmd:"" help:"Create a meeting and print how to join it."`
+	List   meetingListCmd   `cmd:"" help:"List meetings, newest first."`
+	End    meetingEndCmd    `cmd:"" help:"End a meeting: everyone in it is sent out."`
+}
+
+// apiFlags say which system is spoken to.
+type apiFlags struct {
+	Server string `help:"The system's address." env:"CAUSEWAY_SERVER" default:"http://localhost:8080" placeholder:"URL"`
+	CA     string `name:"ca" help:"Also trust the certificate authority in FILE." env:"CAUSEWAY_CA" placeholder:"FILE" type:"path"`
+	APIKey string `name:"api-key" help:"API key; 'causeway up' keeps one in its data folder." env:"CAUSEWAY_API_KEY" placeholder:"KEY"`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+type meetingCreateCmd struct {
+	apiFlags
+	Topic    string `help:"What the meeting is about." placeholder:"TEXT"`
+	Passcode string `help:"Passcode; one is made when none is given." placeholder:"TEXT"`
+}
+
+// Help is the longer help of `causeway meeting create --help`.
+func (*meetingCreateCmd) Help() string {
+	return `Examples:
+
+  causeway meeting create --topic 'Monday'
+  causeway meeting create --server https://meet.example.org --api-key KEY --json
+
+With --json it prints number, passcode, join_url and host_url. Whoever has the
+host_url is a host.`
+}
+
+// created is what `meeting create --json` prints.
+type created struct {
+	Number   string `json:"number"`
+	Passcode string `json:"passcode"`
+	JoinURL  string `json:"join_url"`
+	HostURL  string `json:"host_url"`
+}
+
+// Run creates a meeting.
+func (c *meetingCreateCmd) Run(ctx context.Context, to console) error {
+	var m protocol.Meeting
+	body := protocol.CreateMeeting{Topic: c.Topic, Passcode: c.Passcode}
+	if err := c.call(ctx, http.MethodPost, protocol.PathMeetings, body, &m); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(to.out, created{m.Number, m.Passcode, m.JoinURL, m.HostURL})
+	}
+	_, err := fmt.Fprintf(to.out, "Meeting %s, passcode %s\n\n  join  %s\n  host  %s\n", m.Number, m.Passcode, m.JoinURL, m.HostURL)
+	return err
+}
+
+type meetingListCmd struct{ apiFlags }
+
+// Run lists all meetings.
+func (c *meetingListCmd) Run(ctx context.Context, to console) error {
+	all := protocol.MeetingList{Meetings: []protocol.Meeting{}}
+	for after := ""; ; {
+		var page protocol.MeetingList
+		path := protocol.PathMeetings + "?" + url.Values{"after": {after}}.Encode()
+		if err := c.call(ctx, http.MethodGet, path, nil, &page); err != nil {
+			return err
+		}
+		all.Meetings = append(all.Meetings, page.Meetings...)
+		if page.Next == "" || page.Next == after {
+			break
+		}
+		after = page.Next
+	}
+	if c.JSON {
+		return printJSON(to.out, all)
+	}
+	table := tabwriter.NewWriter(to.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "NUMBER\tCREATED\tSTATE\tTOPIC")
+	for _, m := range all.Meetings {
+		state := "open"
+		if m.EndedAt != nil {
+			state = "ended"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", m.Number, m.CreatedAt.Local().Format(time.DateTime), state, oneLine(m.Topic))
+	}
+	return table.Flush()
+}
+
+// oneLine keeps a topic from disturbing a table or the terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+type meetingEndCmd struct {
+	apiFlags
+	Number string `arg:"" help:"The meeting's number."`
+}
+
+// Run ends a meeting.
+func (c *meetingEndCmd) Run(ctx context.Context, to console) error {
+	var m protocol.Meeting
+	path := protocol.PathMeetings + "/" + url.PathEscape(c.Number) + "/end"
+	if err := c.call(ctx, http.MethodPost, path, nil, &m); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(to.out, m)
+	}
+	_, err := fmt.Fprintf(to.out, "Meeting %s is over.\n", c.Number)
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	_, err = fmt.Fprintf(w, "%s\n", data)
+	return err
+}
+
+const (
+	apiTimeout   = 30 * time.Second
+	maxAPIAnswer = 16 << 20
+)
+
+// call makes one request of the API.
+func (f *apiFlags) call(ctx context.Context, method, path string, body, answer any) error {
+	base, err := url.Parse(f.Server)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return fmt.Errorf("%q is not the address of a system; use --server https://HOST", f.Server)
+	}
+	pool, err := pki.Pool(f.CA)
+	if err != nil {
+		return fmt.Errorf("%w; check --ca", err)
+	}
+	var sent io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		sent = bytes.NewReader(data)
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base.String(), "/")+path, sent)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if f.APIKey != "" {
+		req.Header.Set("Authorization", "Bearer "+f.APIKey)
+	}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
+	}
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	return readAnswer(res, answer)
+}
+
+// unreachable puts a failed request into words.
+func unreachable(err error) error {
+	var cert *tls.CertificateVerificationError
+	if errors.As(err, &cert) {
+		return protocol.Wrap(protocol.ProblemCertificate, cert.Err)
+	}
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = fmt.Errorf("%s: %w", at.URL, at.Err)
+	}
+	return protocol.Wrap(protocol.ProblemWebUnreachable, err)
+}
+
+func readAnswer(res *http.Response, answer any) error {
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxAPIAnswer))
+	if err != nil {
+		return unreachable(err)
+	}
+	if res.StatusCode/100 != 2 {
+		var p protocol.Problem
+		if json.Unmarshal(data, &p) == nil && p.Code != "" {
+			return &p
+		}
+		return fmt.Errorf("the server answered %s; is --server the address of a Causeway system?", res.Status)
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(data, answer); err != nil {
+		return fmt.Errorf("the server's answer cannot be read (%w); is --server the address of a Causeway system?", err)
+	}
+	return nil
+}

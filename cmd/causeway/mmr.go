@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+
+	"causeway/internal/base/config"
+	"causeway/internal/base/metrics"
+	"causeway/internal/bus"
+	"causeway/internal/mmr"
+)
+
+// mmrFile is the file of a multimedia router.
+type mmrFile struct {
+	Common `yaml:",inline"`
+	Bus    mmrBus     `yaml:"bus"`
+	MMR    mmr.Config `yaml:"mmr"`
+}
+
+type mmrBus struct {
+	BusFields   `yaml:",inline"`
+	Controllers []string `yaml:"controllers"` // the zone's controllers, HOST:PORT of their bus.routers_listen
+}
+
+func defaultMMRFile() mmrFile {
+	return mmrFile{Common: defaultCommon(kindMMR, "127.0.0.1:9103"), MMR: mmr.DefaultConfig()}
+}
+
+// Check implements config.Checker.
+func (f mmrFile) Check() []config.Issue {
+	found := f.check(kindMMR)
+	b := f.Bus
+	found = append(found, b.check(len(b.Controllers) > 0)...)
+	if len(b.NATS) == 0 && len(b.Controllers) == 0 {
+		found.add("bus.controllers", "is missing", "write where the zone's controllers are: HOST:PORT of their bus.routers_listen")
+	}
+	found.peers("bus.controllers", b.Controllers)
+	return append(found, config.Prefix("mmr", f.MMR.Check())...)
+}
+
+// mmrCmd is `causeway mmr`.
+type mmrCmd struct{ serverFlags }
+
+// Help is the longer help of `causeway mmr --help`.
+func (*mmrCmd) Help() string {
+	return `A multimedia router carries meetings: participants connect to it with sound,
+pictures and the control channel. It connects to any of its zone's controllers.
+
+Examples:
+
+  causeway config sample mmr > mmr.yaml
+  causeway config check mmr.yaml
+  causeway mmr --config mmr.yaml`
+}
+
+// Run runs a router until ctx ends.
+func (c *mmrCmd) Run(ctx context.Context, to console) error {
+	f, err := config.Load(c.Config, defaultMMRFile())
+	if err != nil {
+		return err
+	}
+	p, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := checkUDP(ctx, f.MMR.MediaListen, "mmr.media_listen"); err != nil {
+		return err
+	}
+	s := served{name: kindMMR, log: f.logger(to), registry: metrics.New()}
+	if s.tls, err = f.tls(kindMMR, f.MMR.ControlURL, f.Bus.CA); err != nil {
+		return err
+	}
+	conn, stop, err := f.Bus.open(s)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	server, err := mmr.New(f.MMR, mmr.Deps{Bus: conn, Log: s.log, Metrics: s.registry, Version: version()})
+	if err != nil {
+		return explainListen(err, "UDP", f.MMR.MediaListen, "mmr.media_listen")
+	}
+	defer func() { _ = server.Close() }()
+	s.handler, s.run, s.ready = server.Handler(), server.Run, server.Ready
+	return p.serve(ctx, s, to, c.ReadyJSON)
+}
+
+// open connects to the zone's controllers, or to an outside NATS.
+func (b mmrBus) open(s served) (*bus.Conn, func(), error) {
+	secret, err := b.secret()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(b.NATS) > 0 {
+		return b.dial(b.NATS, secret, s)
+	}
+	var urls []string
+	for _, c := range b.Controllers {
+		urls = append(urls, "tls://"+c)
+	}
+	return b.dial(urls, secret, s)
+}
