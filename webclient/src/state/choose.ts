@@ -58,7 +58,9 @@ export function score(r: ProbeRecord): number {
 function penalty(r: ProbeRecord): number {
   const { state, load, weight } = r.answer ?? { state: "open", load: r.zone.load, weight: r.zone.weight };
   const over = (Math.min(load, 1) - measures.loadFrom) / (1 - measures.loadFrom);
-  return (weight ?? 0) + (over > 0 ? measures.loadPenalty * over * over : 0) + (state === "open" ? 0 : measures.shutPenalty);
+  return (
+    (weight ?? 0) + (over > 0 ? measures.loadPenalty * over * over : 0) + (state === "open" ? 0 : measures.shutPenalty)
+  );
 }
 
 const answered = (r: ProbeRecord): boolean => r.rtts.length > 0;

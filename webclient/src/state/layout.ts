@@ -29,7 +29,7 @@ export function shapeFor(width: number, height: number): Shape {
  * Finds the columns × rows that give count tiles the largest area. Among
  * equals the fewer empty places win.
  */
-export function fit(count: number, width: number, height: number, gap: number, shape: Shape): Grid {
+export function tiling(count: number, width: number, height: number, gap: number, shape: Shape): Grid {
   let best: Grid = { columns: 1, rows: Math.max(1, count), width: 0, height: 0 };
   let bestScore = -1;
   for (let columns = 1; columns <= Math.max(1, count); columns++) {
@@ -110,7 +110,7 @@ function gallery({ width, height, gap, count, slots, page: wanted }: StageInput)
   const pages = Math.max(1, Math.ceil(count / size));
   const at = Math.max(0, Math.min(pages - 1, wanted));
   const here = Math.min(size, count - at * size);
-  const grid = fit(here, width, height, gap, shapeFor(width, height));
+  const grid = tiling(here, width, height, gap, shapeFor(width, height));
   const top = (height - grid.rows * grid.height - gap * (grid.rows - 1)) / 2;
   const boxes: Box[] = [];
   for (let i = 0; i < here; i++) {

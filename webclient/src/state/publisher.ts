@@ -25,7 +25,12 @@ export class Publisher {
 
   constructor(devices: Devices, on: { microphone: boolean; camera: boolean }, signal: AbortSignal) {
     this.#devices = devices;
-    this.local = new Value<Local>({ microphoneOn: on.microphone, cameraOn: on.camera, sharing: false, handRaised: false });
+    this.local = new Value<Local>({
+      microphoneOn: on.microphone,
+      cameraOn: on.camera,
+      sharing: false,
+      handRaised: false,
+    });
     const stop = [
       devices.microphone.subscribe(() => this.#sync()),
       devices.camera.subscribe(() => this.#sync()),

@@ -2,30 +2,45 @@
 // said to a screen reader.
 import type { Notice } from "../state/room.ts";
 import { problemWords, t } from "./text/text.ts";
-import { announce, toast } from "./toasts.tsx";
+import { announce, type ToastKind, toast } from "./toasts.tsx";
 
 /** Tells one notice. */
 export function announceNotice(n: Notice, chatOpen: boolean): void {
+  const telling = tell(n, chatOpen);
+  if (telling.shown) toast(telling.text, telling.kind ?? "info", telling.detail);
+  else announce(telling.text);
+}
+
+interface Telling {
+  text: string;
+  detail?: string;
+  kind?: ToastKind;
+  /** Seen, not only said. */
+  shown: boolean;
+}
+
+/** Puts a notice into words. */
+function tell(n: Notice, chatOpen: boolean): Telling {
   switch (n.what) {
     case "joined":
-      return toast(t().saidJoined(n.name));
+      return { text: t().saidJoined(n.name), shown: true };
     case "left":
-      return toast(n.removed ? t().saidRemoved(n.name) : t().saidLeft(n.name));
+      return { text: n.removed ? t().saidRemoved(n.name) : t().saidLeft(n.name), shown: true };
     case "chat":
-      if (chatOpen) return announce(t().saidChat(n.chat.name, n.chat.text));
-      return toast(n.chat.name, "info", shorten(n.chat.text));
+      if (chatOpen) return { text: t().saidChat(n.chat.name, n.chat.text), shown: false };
+      return { text: n.chat.name, detail: shorten(n.chat.text), shown: true };
     case "hand":
-      if (n.mine) return announce(n.raised ? t().saidMyHandUp : t().saidMyHandDown);
-      return n.raised ? toast(t().saidHandUp(n.name)) : announce(t().saidHandDown(n.name));
+      if (n.mine) return { text: n.raised ? t().saidMyHandUp : t().saidMyHandDown, shown: false };
+      return { text: n.raised ? t().saidHandUp(n.name) : t().saidHandDown(n.name), shown: n.raised };
     case "sharing":
-      return announce(n.started ? t().saidShareStart(n.name) : t().saidShareStop(n.name));
+      return { text: n.started ? t().saidShareStart(n.name) : t().saidShareStop(n.name), shown: false };
     case "path":
-      return announce(n.lost ? t().saidPathLost(n.name) : t().saidPathBack(n.name));
+      return { text: n.lost ? t().saidPathLost(n.name) : t().saidPathBack(n.name), shown: false };
     case "muted":
-      return toast(n.by ? t().saidMutedBy(n.by) : t().saidMutedByHost);
+      return { text: n.by ? t().saidMutedBy(n.by) : t().saidMutedByHost, shown: true };
     case "refused": {
       const words = problemWords(n.problem.code);
-      return toast(words.title, "problem", words.remedy);
+      return { text: words.title, detail: words.remedy, kind: "problem", shown: true };
     }
   }
 }

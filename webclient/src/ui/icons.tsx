@@ -113,9 +113,7 @@ export const Speaker = icon(() => (
 ));
 export const Send = icon(() => <path d="M5 12 4 5.2 20.5 12 4 18.8zm0 0h7" />);
 export const Pin = icon(() => <path d="M9 4h6l-.7 6 3.2 3v1.5h-11V13l3.2-3zM12 14.5V20" />);
-export const Star = icon(() => (
-  <path d="m12 4.3 2.3 4.9 5.3.7-3.9 3.7 1 5.3L12 16.3l-4.7 2.6 1-5.3-3.9-3.7 5.3-.7z" />
-));
+export const Star = icon(() => <path d="m12 4.3 2.3 4.9 5.3.7-3.9 3.7 1 5.3L12 16.3l-4.7 2.6 1-5.3-3.9-3.7 5.3-.7z" />);
 export const Globe = icon(() => (
   <>
     <circle cx="12" cy="12" r="8.5" />
@@ -125,9 +123,7 @@ export const Globe = icon(() => (
 export const Warning = icon(() => (
   <path d="M12 9.5v4M12 16.8v.01M10.6 4.8 3.4 17.3A1.6 1.6 0 0 0 4.8 19.7h14.4a1.6 1.6 0 0 0 1.4-2.4L13.4 4.8a1.6 1.6 0 0 0-2.8 0z" />
 ));
-export const Expand = icon(() => (
-  <path d="M14.5 4.5h5v5M9.5 19.5h-5v-5M19.5 4.5 14 10M4.5 19.5 10 14" />
-));
+export const Expand = icon(() => <path d="M14.5 4.5h5v5M9.5 19.5h-5v-5M19.5 4.5 14 10M4.5 19.5 10 14" />);
 export const Lock = icon(() => (
   <>
     <rect x="5" y="10.5" width="14" height="9.5" rx="2.5" />
@@ -150,7 +146,10 @@ export function Logo() {
   return (
     <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
       <rect width="32" height="32" rx="8" class="logo-ground" />
-      <path class="logo-arches" d="M4.5 11.5h23M7 20.5v-4a3 3 0 0 1 6 0v4M13 20.5v-4a3 3 0 0 1 6 0v4M19 20.5v-4a3 3 0 0 1 6 0v4" />
+      <path
+        class="logo-arches"
+        d="M4.5 11.5h23M7 20.5v-4a3 3 0 0 1 6 0v4M13 20.5v-4a3 3 0 0 1 6 0v4M19 20.5v-4a3 3 0 0 1 6 0v4"
+      />
       <path class="logo-water" d="M6 25q2.5-2 5 0t5 0 5 0 5 0" />
     </svg>
   );

@@ -35,7 +35,8 @@ export const keys: Readonly<Record<string, Verb>> = {
 
 /** Finds what a key press means; undefined while the person types or is in a dialog or menu. */
 export function keyFor(event: KeyboardEvent): Verb | undefined {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || event.defaultPrevented) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || event.defaultPrevented)
+    return;
   const verb = keys[event.key.toLowerCase()];
   const target = event.target instanceof Element ? event.target : null;
   if (target?.closest('[role="dialog"], [role="alertdialog"], [role="menu"]')) return;

@@ -92,7 +92,12 @@ function Create(props: { done: (meeting: Meeting) => void }) {
       <p class="hint">{t().newMeetingHint}</p>
       <label class="field">
         <span class="label">{t().topic}</span>
-        <input maxlength="200" placeholder={t().topicPlaceholder} value={topic()} onInput={(e) => setTopic(e.currentTarget.value)} />
+        <input
+          maxlength="200"
+          placeholder={t().topicPlaceholder}
+          value={topic()}
+          onInput={(e) => setTopic(e.currentTarget.value)}
+        />
       </label>
       <Show when={needsKey()}>
         <label class="field">

@@ -1,7 +1,7 @@
 // The lobby: see and hear oneself, choose devices and a name. Meanwhile the
 // way into the meeting is prepared.
 import { createEffect, createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
-import { type Devices } from "../../media/devices.ts";
+import type { Devices } from "../../media/devices.ts";
 import { chime } from "../../media/level.ts";
 import type { Problem } from "../../protocol/messages.ts";
 import { problem, problemOf } from "../../protocol/problems.ts";
@@ -233,7 +233,13 @@ function Preview(props: {
         </button>
       </div>
       <Level track={props.devices.microphone} muted={!props.on.microphone} />
-      <Show when={wrong()}>{(code) => <div class="preview-note"><ProblemNote problem={problem(code())} /></div>}</Show>
+      <Show when={wrong()}>
+        {(code) => (
+          <div class="preview-note">
+            <ProblemNote problem={problem(code())} />
+          </div>
+        )}
+      </Show>
     </section>
   );
 }
@@ -248,7 +254,9 @@ function Way(props: { entry: Entry }) {
   return (
     <p class="way" role="status" classList={{ "way-ready": ready() !== null }}>
       <Switch fallback={t().wayLookup}>
-        <Match when={ready()}>{(s) => t().wayReady(s().zone, s().rttMS < 10 ? s().rttMS.toFixed(1) : s().rttMS.toFixed(0))}</Match>
+        <Match when={ready()}>
+          {(s) => t().wayReady(s().zone, s().rttMS < 10 ? s().rttMS.toFixed(1) : s().rttMS.toFixed(0))}
+        </Match>
         <Match when={state().step === "zones"}>{t().wayZones}</Match>
         <Match when={state().step === "failed"}>{t().wayFailed}</Match>
         <Match when={state().step === "passcode"}>{t().passcodeNeeded}</Match>

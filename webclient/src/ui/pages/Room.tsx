@@ -81,9 +81,9 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
 
   return (
     <div class="room" classList={{ "with-panel": panel() !== "" }}>
-      <a class="skip" href="#controls" onClick={focusControls}>
+      <button type="button" class="skip" onClick={focusControls}>
         {t().skipToControls}
-      </a>
+      </button>
       <header class="room-top">
         <span class="brand small">
           <Logo />
@@ -132,8 +132,7 @@ async function fullscreen(): Promise<void> {
   else await document.documentElement.requestFullscreen?.().catch(() => {});
 }
 
-function focusControls(event: MouseEvent): void {
-  event.preventDefault();
+function focusControls(): void {
   document.querySelector<HTMLElement>("#controls button")?.focus();
 }
 

@@ -32,14 +32,14 @@ export function ChatPanel(props: { meeting: Meeting; close: () => void }) {
     event.preventDefault();
     send();
   };
-  const time = (at: string) => new Intl.DateTimeFormat(language(), { hour: "2-digit", minute: "2-digit" }).format(new Date(at));
+  const time = (at: string) =>
+    new Intl.DateTimeFormat(language(), { hour: "2-digit", minute: "2-digit" }).format(new Date(at));
   /** A name stands over the first of several messages in a row. */
   const begins = (i: number) => room().chat[i - 1]?.from !== room().chat[i]?.from;
 
   return (
     <Panel title={t().chatTitle} close={props.close} class="chat" focusTitle={false}>
       {/* A list that scrolls is reached by Tab, so that arrow keys can scroll it. */}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: scrollable region */}
       <ol class="chat-log" ref={log} tabindex="0" aria-label={t().chatLog}>
         <For each={room().chat} fallback={<li class="chat-empty">{t().chatEmpty}</li>}>
           {(said, i) => (

@@ -98,7 +98,8 @@ function Media(props: { kind: MediaKind; now: LiveMedia | undefined }) {
               {now().transport.toUpperCase()} {now().remote}
             </span>
             <span class="media-numbers">
-              ↑ {kbps(now().kbpsOut)} ↓ {kbps(now().kbpsIn)} · {ms(now().rttMS)} · {(now().loss * 100).toFixed(1)} % {t().lost}
+              ↑ {kbps(now().kbpsOut)} ↓ {kbps(now().kbpsIn)} · {ms(now().rttMS)} · {(now().loss * 100).toFixed(1)} %{" "}
+              {t().lost}
             </span>
           </>
         )}
@@ -142,7 +143,9 @@ function AttemptLine(props: { attempt: Attempt }) {
   };
   return (
     <li>
-      <span class="attempt-target">{props.attempt.media ? mediaNames(props.attempt.media as MediaKind) : props.attempt.target}</span>
+      <span class="attempt-target">
+        {props.attempt.media ? mediaNames(props.attempt.media as MediaKind) : props.attempt.target}
+      </span>
       <span class="attempt-state">
         {props.attempt.transport} · {props.attempt.ok ? t().attemptOK : (props.attempt.error ?? t().attemptFailed)}
         {times() ? ` · ${times()}` : ""}

@@ -98,7 +98,10 @@ export function Controls(props: Props) {
         <MoreMenu {...props} canShare={canShare} sharing={local().sharing} />
       </div>
       <div class="controls-group">
-        <Show when={isHost()} fallback={<Control label={t().leave} icon={<Leave />} danger do={() => props.do("leave")} />}>
+        <Show
+          when={isHost()}
+          fallback={<Control label={t().leave} icon={<Leave />} danger do={() => props.do("leave")} />}
+        >
           <LeaveMenu do={props.do} />
         </Show>
       </div>

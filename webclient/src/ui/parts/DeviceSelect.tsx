@@ -28,7 +28,12 @@ export function DeviceSelect(props: { devices: Devices; kind: DeviceKind; icon: 
         {props.icon}
         <span class="visually-hidden">{t()[props.kind]}</span>
       </label>
-      <select id={id} value={chosen()} disabled={options().length === 0} onChange={(e) => void select(e.currentTarget.value)}>
+      <select
+        id={id}
+        value={chosen()}
+        disabled={options().length === 0}
+        onChange={(e) => void select(e.currentTarget.value)}
+      >
         <For each={options()} fallback={<option value="">{`${t()[props.kind]}: ${t().noDevices}`}</option>}>
           {(d, i) => (
             <option value={d.id} selected={d.id === chosen()}>

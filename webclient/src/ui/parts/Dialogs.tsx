@@ -1,11 +1,12 @@
 // Dialogs: Kobalte keeps the focus inside and gives it back afterwards.
-import * as Dialog from "@kobalte/core/dialog";
+
 import * as Alert from "@kobalte/core/alert-dialog";
+import * as Dialog from "@kobalte/core/dialog";
 import { For, type JSX } from "solid-js";
-import { chime } from "../../media/level.ts";
 import type { Devices } from "../../media/devices.ts";
+import { chime } from "../../media/level.ts";
 import { Camera, Close, Mic, Speaker } from "../icons.tsx";
-import { type Catalogue } from "../text/en.ts";
+import type { Catalogue } from "../text/en.ts";
 import { t } from "../text/text.ts";
 import { DeviceSelect } from "./DeviceSelect.tsx";
 import { LanguageSwitch } from "./LanguageSwitch.tsx";

@@ -3,7 +3,13 @@ import { Close } from "../icons.tsx";
 import { t } from "../text/text.ts";
 
 /** What stands at the side (on phones: over everything). It takes the focus when it opens. */
-export function Panel(props: { title: string; close: () => void; class?: string; children: JSX.Element; focusTitle?: boolean }) {
+export function Panel(props: {
+  title: string;
+  close: () => void;
+  class?: string;
+  children: JSX.Element;
+  focusTitle?: boolean;
+}) {
   const id = createUniqueId();
   let title: HTMLHeadingElement | undefined;
   onMount(() => {

@@ -96,7 +96,14 @@ function Person(props: PersonProps) {
             <CameraOff />
           </State>
         </Show>
-        <Show when={props.person.audio_muted} fallback={<State label=""><Mic /></State>}>
+        <Show
+          when={props.person.audio_muted}
+          fallback={
+            <State label="">
+              <Mic />
+            </State>
+          }
+        >
           <State label={t().isMuted}>
             <MicOff />
           </State>

@@ -125,7 +125,12 @@ export function Stage(props: Props) {
       </Show>
       <Show when={places().pages > 1}>
         <nav class="pager" aria-label={t().pageOf(places().page + 1, places().pages)}>
-          <button type="button" aria-label={t().previousPage} disabled={places().page === 0} onClick={() => setPage(places().page - 1)}>
+          <button
+            type="button"
+            aria-label={t().previousPage}
+            disabled={places().page === 0}
+            onClick={() => setPage(places().page - 1)}
+          >
             <Left />
           </button>
           <span aria-live="polite">{t().pageOf(places().page + 1, places().pages)}</span>

@@ -115,7 +115,6 @@ function Picture(props: { stream: MediaStream | undefined; mirrored: boolean }) 
       autoplay
       muted
       playsinline
-      aria-hidden="true"
       tabindex="-1"
       disablepictureinpicture
       classList={{ showing: showing(), mirrored: props.mirrored }}

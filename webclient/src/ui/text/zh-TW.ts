@@ -6,7 +6,8 @@ export const zhTW: Catalogue = {
   appName: "Causeway",
 
   tagline: "會議，自己找到通往您的路。",
-  intro: "Causeway 會測量您到每個會議區域的路徑，選用最佳的一條，並在網路變動時讓您保持連線。一切都在您自己的伺服器上執行。",
+  intro:
+    "Causeway 會測量您到每個會議區域的路徑，選用最佳的一條，並在網路變動時讓您保持連線。一切都在您自己的伺服器上執行。",
   newMeeting: "新會議",
   newMeetingHint: "您會得到可分享的加入連結，以及自行保留的主持人連結。",
   topic: "主題",
