@@ -40,7 +40,7 @@ func TestKilledWriter(t *testing.T) {
 func TestKill(t *testing.T) {
 	dsn := "sqlite:" + filepath.Join(t.TempDir(), "store.db")
 	writer := exec.Command(os.Args[0], "-test.run=^TestKilledWriter$")
-	writer.Env = append(os.Environ(), "STORE_TEST_WRITE_TO="+dsn, "CAUSEWAY_TEST_POSTGRES=unused")
+	writer.Env = append(os.Environ(), "STORE_TEST_WRITE_TO="+dsn)
 	out, err := writer.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

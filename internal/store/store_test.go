@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -290,6 +291,40 @@ func TestOpenAgain(t *testing.T) {
 			if err := errors.Join(s.Ping(ctx), s.Close()); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// TestManyAtOnce writes and reads from many goroutines over two openings of one
+// database; nothing may fail for being locked.
+func TestManyAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		ctx, stores := context.Background(), []*store.Store{open(t, dsn), open(t, dsn)}
+		var group sync.WaitGroup
+		var made atomic.Int32
+		for i := range 32 {
+			s := stores[i%2]
+			group.Go(func() {
+				m := meeting(i)
+				m.Number = meeting(i / 2).Number // of two with a number one is refused
+				switch err := s.CreateMeeting(ctx, m); {
+				case errors.Is(err, store.ErrTaken):
+				case err != nil:
+					t.Error(err)
+				default:
+					made.Add(1)
+				}
+				if _, err := s.Meeting(ctx, m.Number); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.EndMeeting(ctx, m.ID, noon); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if made.Load() != 16 {
+			t.Errorf("%d meetings were made of 16 numbers", made.Load())
 		}
 	})
 }

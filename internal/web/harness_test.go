@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -20,16 +21,24 @@ import (
 	"causeway/protocol"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 )
 
 var postgres *storetest.Server
 
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m, &postgres)) }
+func TestMain(m *testing.M) {
+	status := storetest.Main(m, &postgres)
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
 
 // node is a web node under test.
 type node struct {
 	*Server
-	t    *testing.T
+	t    testing.TB
 	key  string    // an API key
 	conn *bus.Conn // somebody else on its bus
 }
@@ -48,7 +57,7 @@ func testConfig() Config {
 }
 
 // startNode starts a node on a bus of its own.
-func startNode(t *testing.T, dsn string, cfg Config) *node {
+func startNode(t testing.TB, dsn string, cfg Config) *node {
 	t.Helper()
 	hub, err := bus.StartHub(bus.HubConfig{Name: "hub", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -58,7 +67,7 @@ func startNode(t *testing.T, dsn string, cfg Config) *node {
 	return startNodeOn(t, hub, dsn, cfg)
 }
 
-func connect(t *testing.T, hub *bus.Server, name string) *bus.Conn {
+func connect(t testing.TB, hub *bus.Server, name string) *bus.Conn {
 	t.Helper()
 	c, err := hub.Connect(name)
 	if err != nil {
@@ -68,7 +77,7 @@ func connect(t *testing.T, hub *bus.Server, name string) *bus.Conn {
 	return c
 }
 
-func startNodeOn(t *testing.T, hub *bus.Server, dsn string, cfg Config) *node {
+func startNodeOn(t testing.TB, hub *bus.Server, dsn string, cfg Config) *node {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	st, err := store.Open(context.Background(), dsn, log)
@@ -102,7 +111,7 @@ func startNodeOn(t *testing.T, hub *bus.Server, dsn string, cfg Config) *node {
 }
 
 // await waits until something that happens elsewhere has happened.
-func await(t *testing.T, what string, happened func() bool) {
+func await(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()

@@ -21,9 +21,11 @@ func TestLookup(t *testing.T) {
 		n := startNode(t, dsn, testConfig())
 		n.open("eu")
 		m := n.create(protocol.CreateMeeting{Topic: "Tea"})
-		p := get[protocol.Package](n, 200, request{method: "POST", path: lookupPath(m.Number),
+		p := get[protocol.Package](n, 200, request{
+			method: "POST", path: lookupPath(m.Number),
 			body:   protocol.LookupRequest{Name: " Ada ", Passcode: m.Passcode, Client: protocol.ClientInfo{Kind: "native"}},
-			header: map[string]string{"Via": "1.1 proxy", "X-Forwarded-For": "10.1.2.3"}})
+			header: map[string]string{"Via": "1.1 proxy", "X-Forwarded-For": "10.1.2.3"},
+		})
 		claims, err := n.verifier.Verify(p.Token, time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -39,8 +41,10 @@ func TestLookup(t *testing.T) {
 		want := protocol.Package{
 			Meeting:     protocol.MeetingInfo{ID: m.ID, Number: m.Number, Topic: "Tea"},
 			Participant: protocol.Identity{Name: "Ada", Role: protocol.Guest},
-			Zones: []protocol.Zone{{ID: "eu", Name: "Zone eu", DistanceKM: -1,
-				Controllers: []protocol.Controller{{ID: "c1", URL: "https://eu.example"}}}},
+			Zones: []protocol.Zone{{
+				ID: "eu", Name: "Zone eu", DistanceKM: -1,
+				Controllers: []protocol.Controller{{ID: "c1", URL: "https://eu.example"}},
+			}},
 			Tunnels:   []protocol.Tunnel{},
 			WebClient: m.JoinURL,
 			Seen:      protocol.Seen{Address: "198.51.100.7", Forwarded: []string{"Via: 1.1 proxy", "X-Forwarded-For: 10.1.2.3"}},
@@ -64,8 +68,10 @@ func TestLookupOnThisMachine(t *testing.T) {
 	if !strings.HasPrefix(m.JoinURL, "http://localhost:8080/j/") || !strings.HasPrefix(m.HostURL, "http://localhost:8080/j/") {
 		t.Errorf("links %s, %s", m.JoinURL, m.HostURL)
 	}
-	p := get[protocol.Package](n, 200, request{method: "POST", path: lookupPath(m.Number), change: here,
-		body: protocol.LookupRequest{Name: "A", Passcode: m.Passcode}})
+	p := get[protocol.Package](n, 200, request{
+		method: "POST", path: lookupPath(m.Number), change: here,
+		body: protocol.LookupRequest{Name: "A", Passcode: m.Passcode},
+	})
 	if p.Zones[0].Controllers[0].URL != "http://localhost:8080" || p.WebClient != m.JoinURL {
 		t.Errorf("package %+v", p)
 	}

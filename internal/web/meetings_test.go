@@ -19,8 +19,10 @@ func TestMeetingLife(t *testing.T) {
 	both(t, func(t *testing.T, dsn string) {
 		n := startNode(t, dsn, testConfig())
 		at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-		m := get[protocol.Meeting](n, 201, request{method: "POST", path: protocol.PathMeetings, key: n.key,
-			body: protocol.CreateMeeting{Topic: " Tea\n& <茶> ", Passcode: "a b&c", ScheduledAt: &at}})
+		m := get[protocol.Meeting](n, 201, request{
+			method: "POST", path: protocol.PathMeetings, key: n.key,
+			body: protocol.CreateMeeting{Topic: " Tea\n& <茶> ", Passcode: "a b&c", ScheduledAt: &at},
+		})
 		if m.Topic != "Tea & <茶>" || m.Passcode != "a b&c" || !m.ScheduledAt.Equal(at) || m.EndedAt != nil || !protocol.ValidID(m.ID) {
 			t.Errorf("created %+v", m)
 		}
@@ -149,8 +151,12 @@ func TestWhoMayChange(t *testing.T) {
 		}
 	}
 	for _, r := range []request{
-		{method: "DELETE", path: path}, {method: "GET", path: protocol.PathMeetings}, {method: "GET", path: protocol.PathReports},
-		{method: "GET", path: keysPath}, {method: "POST", path: keysPath, body: `{"name":"x"}`}, {method: "DELETE", path: keysPath + "/x"},
+		{method: "DELETE", path: path},
+		{method: "GET", path: protocol.PathMeetings},
+		{method: "GET", path: protocol.PathReports},
+		{method: "GET", path: keysPath},
+		{method: "POST", path: keysPath, body: `{"name":"x"}`},
+		{method: "DELETE", path: keysPath + "/x"},
 	} {
 		r.header = map[string]string{"Causeway-Invitation": secret(m)}
 		n.fails(protocol.ProblemUnauthorized, r)

@@ -1,7 +1,7 @@
 // Package storetest starts throw-away PostgreSQL servers for tests.
 //
-// A test package starts one server in its TestMain, stops it there, and gives
-// each test an empty database of it:
+// A test package has one server, which starts with the first database that a
+// test asks for and is stopped in TestMain:
 //
 //	var postgres *storetest.Server
 //

@@ -17,27 +17,27 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
 )
 
-// Server is a running PostgreSQL server.
+// Server is a PostgreSQL server that starts when the first database is asked
+// for. It may be used from any number of goroutines.
 type Server struct {
+	once   sync.Once
+	err    error  // of starting
 	dsn    string // of the database that is there from the start
 	folder string
 	stop   func() error
 }
 
-// Main starts a server into *s, runs the tests and stops it. It returns the
+// Main makes a server for the tests, runs them, and stops it. It returns the
 // exit status.
 func Main(m *testing.M, s **Server) int {
-	server, err := Start()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "storetest:", err)
-		return 1
-	}
+	server := &Server{}
 	*s = server
 	status := m.Run()
 	if err := server.Stop(); err != nil {
@@ -47,30 +47,29 @@ func Main(m *testing.M, s **Server) int {
 	return status
 }
 
-// Start starts a server, or takes that of CAUSEWAY_TEST_POSTGRES.
-func Start() (*Server, error) {
-	if dsn := os.Getenv("CAUSEWAY_TEST_POSTGRES"); dsn != "" {
-		return &Server{dsn: dsn, stop: func() error { return nil }}, nil
+// launch starts a server, or takes that of CAUSEWAY_TEST_POSTGRES.
+func (s *Server) launch() error {
+	if s.dsn = os.Getenv("CAUSEWAY_TEST_POSTGRES"); s.dsn != "" {
+		return nil
 	}
 	bin, err := binaries()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	folder, err := os.MkdirTemp("", "causeway-pg-")
-	if err != nil {
-		return nil, fmt.Errorf("make folder: %w", err)
+	if s.folder, err = os.MkdirTemp("", "causeway-pg-"); err != nil {
+		return fmt.Errorf("make folder: %w", err)
 	}
-	s := &Server{folder: folder}
-	if err := s.start(bin); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(folder))
-	}
-	s.dsn = "postgres://causeway@/postgres?" + url.Values{"host": {folder}}.Encode()
-	return s, nil
+	s.dsn = "postgres://causeway@/postgres?" + url.Values{"host": {s.folder}}.Encode()
+	return s.start(bin)
 }
 
-// Stop ends the server and removes its folder.
+// Stop ends the server, if it has started, and removes its folder.
 func (s *Server) Stop() error {
-	err := s.stop()
+	s.once.Do(func() { s.err = errors.New("the server has been stopped") })
+	var err error
+	if s.stop != nil {
+		err = s.stop()
+	}
 	if s.folder != "" {
 		err = errors.Join(err, os.RemoveAll(s.folder))
 	}
@@ -81,6 +80,10 @@ func (s *Server) Stop() error {
 // its address.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
+	s.once.Do(func() { s.err = s.launch() })
+	if s.err != nil {
+		t.Fatal("storetest: ", s.err)
+	}
 	name := "causeway_test_" + strings.ToLower(rand.Text())
 	if err := s.run(`CREATE DATABASE ` + name); err != nil {
 		t.Fatal(err)

@@ -18,11 +18,18 @@ func TestAllow(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{
-		{"a", 0, true}, {"a", 0, true}, {"a", 0, true}, {"a", 0, false},
+		{"a", 0, true},
+		{"a", 0, true},
+		{"a", 0, true},
+		{"a", 0, false},
 		{"b", 0, true},
 		{"a", 10*time.Second - 1, false},
-		{"a", 10 * time.Second, true}, {"a", 10 * time.Second, false},
-		{"a", time.Hour, true}, {"a", time.Hour, true}, {"a", time.Hour, true}, {"a", time.Hour, false}, // no more than the burst
+		{"a", 10 * time.Second, true},
+		{"a", 10 * time.Second, false},
+		{"a", time.Hour, true},
+		{"a", time.Hour, true},
+		{"a", time.Hour, true},
+		{"a", time.Hour, false}, // no more than the burst
 	} {
 		if got := table.Allow(c.key, noon.Add(c.after)); got != c.want {
 			t.Errorf("%s after %v: %t, want %t", c.key, c.after, got, c.want)
@@ -40,10 +47,17 @@ func TestJudge(t *testing.T) {
 		after  time.Duration
 		want   bool
 	}{
-		{false, 0, true}, {false, 0, true}, {false, 0, true}, // what succeeds is not counted
-		{true, 0, true}, {false, 0, true}, {true, 0, true},
-		{true, 0, false}, {false, 0, false}, // neither is told any more
-		{false, 10 * time.Second, true}, {true, 10 * time.Second, true}, {false, 10 * time.Second, false},
+		{false, 0, true},
+		{false, 0, true},
+		{false, 0, true}, // what succeeds is not counted
+		{true, 0, true},
+		{false, 0, true},
+		{true, 0, true},
+		{true, 0, false},
+		{false, 0, false}, // neither is told any more
+		{false, 10 * time.Second, true},
+		{true, 10 * time.Second, true},
+		{false, 10 * time.Second, false},
 	} {
 		if got := table.Judge("a", c.failed, noon.Add(c.after)); got != c.want {
 			t.Errorf("step %d: %t, want %t", i, got, c.want)
