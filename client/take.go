@@ -90,7 +90,7 @@ func (t *take) place(f Frame, at time.Duration) (time.Duration, error) {
 		t.next = at + time.Millisecond
 		return at, nil
 	}
-	if at < t.next-silence {
+	if at < t.next-tolerance {
 		return -1, nil // sound that overlaps what is there
 	}
 	if at > t.next+maxFill {
