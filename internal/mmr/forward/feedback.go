@@ -31,12 +31,12 @@ func (l *Link) RTCP(raw []byte, now time.Time) {
 			}
 		case *rtcp.PictureLossIndication:
 			if s := l.slotBySSRC(p.MediaSSRC); s != nil {
-				s.wantKey(now)
+				s.refreshPicture(l.shard, now)
 			}
 		case *rtcp.FullIntraRequest:
 			for _, e := range p.FIR {
 				if s := l.slotBySSRC(e.SSRC); s != nil {
-					s.wantKey(now)
+					s.refreshPicture(l.shard, now)
 				}
 			}
 		}

@@ -54,6 +54,7 @@ type Link struct {
 	publish []publishing
 	ssrc    uint32     // sender of our RTCP
 	types   [128]ptype // by payload type
+	twccID  uint8
 	state   atomic.Int32
 	started atomic.Bool // a slot sends from a new source
 
@@ -72,11 +73,9 @@ type Link struct {
 
 // publishing is a source and how to tell its packets.
 type publishing struct {
-	source                                *Source
-	rids                                  []string
-	ssrcs                                 []uint32
-	rtxOf                                 map[uint32]uint32
-	midID, ridID, rridID, levelID, twccID uint8
+	source                 *Source
+	rids                   []string
+	ridID, rridID, levelID uint8
 }
 
 // ptype says what a payload type carries.
@@ -99,13 +98,13 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 	for i, p := range cfg.Publish {
 		l.publish = append(l.publish, publishing{
 			source: p.Source, rids: p.Line.RIDs[:min(len(p.Line.RIDs), maxLayers)],
-			ssrcs: p.Line.SSRCs, rtxOf: p.Line.RTXOf,
-			midID:   p.Line.ExtensionID(offer.URIMID),
 			ridID:   p.Line.ExtensionID(offer.URIRID),
 			rridID:  p.Line.ExtensionID(offer.URIRepairedRID),
 			levelID: p.Line.ExtensionID(offer.URIAudioLevel),
-			twccID:  p.Line.ExtensionID(offer.URITransportCC),
 		})
+		if id := p.Line.ExtensionID(offer.URITransportCC); id != 0 {
+			l.twccID = id // the same on all lines of a bundle (RFC 8843 section 9.2)
+		}
 		for _, c := range p.Codecs {
 			l.types[c.PayloadType&0x7F] = ptype{publish: int8(i + 1)}
 			if c.RTX != 0 {
@@ -169,6 +168,9 @@ func (l *Link) Closed() {
 			s.links = slices.Delete(s.links, i, i+1)
 		}
 		l.state.Store(int32(LinkLost))
+	}
+	for _, t := range l.tracks {
+		t.close()
 	}
 	l.closed = true
 	l.notify()
@@ -239,6 +241,7 @@ func (l *Link) resolve(p *packet) *stream {
 		return l.keep(stream{ssrc: p.SSRC, track: tr, rtx: true})
 	}
 	if old := l.trackOf(pub.source, layer); old != nil { // the publisher began anew
+		old.close()
 		l.tracks = slices.DeleteFunc(l.tracks, func(t *track) bool { return t == old })
 		l.streams = slices.DeleteFunc(l.streams, func(s stream) bool { return s.track == old })
 	}

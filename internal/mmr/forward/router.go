@@ -37,7 +37,8 @@ type shard struct {
 	in      inbox
 	drain   func() // empties in; kept so that Flush allocates nothing
 	scratch [maxPacket]byte
-	packet  packet // of the packet being handled; kept here since it would escape
+	packet  packet   // being handled; kept here since it would escape
+	seqs    []uint16 // scratch
 
 	traffic [8]atomic.Uint64 // by counter
 }

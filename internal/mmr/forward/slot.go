@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"causeway/internal/media/header"
-	"causeway/internal/media/keyframe"
 	"causeway/internal/media/offer"
 	"causeway/internal/media/rewrite"
 	"causeway/internal/media/seqmap"
+	"causeway/internal/media/simulcast"
 	"causeway/protocol"
 )
 
@@ -39,13 +39,13 @@ type Slot struct {
 	height  int          // lines that are wanted
 	codec   *offer.Codec // of the source, as the receiver knows it
 	current *track       // whose packets are sent; nil until one begins
-	target  int          // the layer that is wanted
-	sent    *outgoing    // made when the slot gets its first source
-	asked   time.Time    // when a key frame was last asked for
-	chosen  time.Time    // when the layer was last chosen
-	packets uint32       // sent, as in sender reports
-	octets  uint32       //
-	nextSR  time.Time    //
+	taker   simulcast.Taker
+	sent    *outgoing // made when the slot gets its first source
+	asked   time.Time // when a key frame was last asked for
+	aimed   time.Time // when the layer was last chosen
+	packets uint32    // sent, as in sender reports
+	octets  uint32    //
+	nextSR  time.Time //
 }
 
 // maxCarried is how many of the tracks that a slot has carried are known for
@@ -123,15 +123,14 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 	s.height = height
 	if source == s.source {
 		if source != nil && s.video() {
-			s.choose(now)
-			source.fans[sh.index].refresh()
+			s.aim(sh, now)
 		}
 		return
 	}
 	if s.source != nil {
 		s.source.fans[sh.index].remove(s)
 	}
-	s.source, s.current, s.asked, s.chosen = source, nil, time.Time{}, time.Time{}
+	s.source, s.current, s.taker = source, nil, simulcast.NewTaker()
 	if source == nil {
 		return
 	}
@@ -143,11 +142,10 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 	if s.sent == nil {
 		s.sent = s.newOutgoing()
 	}
-	if s.video() {
-		s.choose(now)
-		s.wantKey(now)
-	}
 	source.fans[sh.index].add(s)
+	if s.video() {
+		s.aim(sh, now)
+	}
 }
 
 func (s *Slot) newOutgoing() *outgoing {
@@ -163,17 +161,61 @@ func (s *Slot) newOutgoing() *outgoing {
 
 // wanted returns the layers that the slot needs to see, a bit each.
 func (s *Slot) wanted() uint32 {
-	if s.current == nil {
-		return 1<<maxLayers - 1 // it starts with whatever begins first
+	var layers uint32
+	if c := s.taker.Current(); c >= 0 {
+		layers |= 1 << c
 	}
-	return 1<<s.current.layer | 1<<s.target
+	if t := s.taker.Target(); t >= 0 {
+		layers |= 1 << t
+	}
+	if layers == 0 {
+		return 1<<maxLayers - 1 // whatever comes first
+	}
+	return layers
+}
+
+// aim chooses the layer for the wanted height, and asks for the key frame at
+// which the slot can go over to it. The shard is held.
+func (s *Slot) aim(sh *shard, now time.Time) {
+	s.aimed = now
+	layers := s.source.measured()
+	if s.taker.Aim(&layers, simulcast.Wish{Height: max(s.height, 1)}, now) {
+		s.source.fans[sh.index].refresh()
+		s.asked = time.Time{}
+	}
+	if layer, ok := s.taker.WantsKey(); ok && now.Sub(s.asked) >= askAgain {
+		s.askKey(sh, layer, now)
+	}
+}
+
+// askAgain is how often a slot repeats its wish for a key frame. The limiter
+// at the publisher repeats requests by itself; this is for wishes that it
+// took for granted too early.
+const askAgain = time.Second
+
+// askKey asks the publisher for a key frame of a layer. The shard is held.
+func (s *Slot) askKey(sh *shard, layer int, now time.Time) {
+	if t := s.source.layers[layer].Load(); t != nil {
+		s.asked = now
+		t.askKey(sh, now)
+	}
+}
+
+// refreshPicture asks for a key frame because the receiver does. The shard is
+// held.
+func (s *Slot) refreshPicture(sh *shard, now time.Time) {
+	if s.source != nil && s.current != nil && s.video() {
+		s.current.askKey(sh, now)
+	}
 }
 
 // take sends a packet of the slot's source on, if it is for this slot. The
 // shard is held.
 func (s *Slot) take(sh *shard, p *packet, now time.Time) {
-	if p.track != s.current && !s.follow(sh, p, now) {
-		return
+	if p.track != s.current || p.track.video {
+		if !s.follow(sh, p, now) {
+			return
+		}
 	}
 	n := copy(sh.scratch[:], p.raw)
 	out, ok := s.sent.stream.Rewrite(sh.scratch[:n], now)
@@ -185,30 +227,47 @@ func (s *Slot) take(sh *shard, p *packet, now time.Time) {
 	s.transmit(sh, out)
 }
 
-// follow makes the packet's track the one that is sent, if it may begin here.
+// follow reports whether the packet is of the layer that the slot shows, and
+// goes over to another track where that can begin.
 func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
-	if s.video() {
-		if !p.key {
-			return false
-		}
-		if c := s.current; c != nil && p.track.layer != s.target && p.track.layer != c.layer {
-			return false
-		}
+	if !p.track.video {
+		s.begin(sh, p.track, now)
+		return true
 	}
-	s.current = p.track
+	if s.taker.Target() < 0 {
+		s.aim(sh, now)
+	}
+	switch s.taker.Packet(p.track.layer, p.key) {
+	case simulcast.Skip:
+		return false
+	case simulcast.Forward:
+		if p.track == s.current {
+			return true
+		}
+		if !p.key { // the publisher began anew
+			return false
+		}
+	case simulcast.Switch:
+	}
+	s.begin(sh, p.track, now)
+	return true
+}
+
+// begin makes a track the one that is sent, from its next packet on.
+func (s *Slot) begin(sh *shard, t *track, now time.Time) {
+	s.current = t
 	o := s.sent
 	o.token++
-	o.carried[int(o.token)%len(o.carried)] = p.track
-	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: keyframe.CodecOf(s.codec.Name)}
-	if s.level != 0 && p.track.levelID != 0 {
-		source.Extensions = []header.IDMap{{From: p.track.levelID, To: s.level}}
+	o.carried[int(o.token)%len(o.carried)] = t
+	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: t.codec}
+	if s.level != 0 && t.levelID != 0 {
+		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}
 	}
 	o.stream.Switch(source)
 	s.nextSR = now // tell the receiver's clock soon
 	s.source.fans[sh.index].refresh()
 	s.link.started.Store(true)
 	s.link.notify()
-	return true
 }
 
 // transmit sends a rewritten packet.
@@ -217,22 +276,4 @@ func (s *Slot) transmit(sh *shard, out []byte) {
 		sh.count(packetsOut, 1)
 		sh.count(bytesOut, uint64(len(out)))
 	}
-}
-
-// wantKey asks the publisher for a key frame of what the slot shows or waits
-// for. The shard is held.
-func (s *Slot) wantKey(now time.Time) {
-	if s.source == nil || !s.video() {
-		return
-	}
-	s.asked = now
-	layer := s.target
-	if s.current != nil && s.current.layer == s.target {
-		layer = s.current.layer
-	}
-	t := s.source.layers[layer].Load()
-	if t == nil {
-		return // no packet of it yet; tick asks again
-	}
-	t.askKey(s.shard.Load(), now)
 }

@@ -2,11 +2,13 @@ package forward
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"causeway/internal/media/loudest"
 	"causeway/internal/media/offer"
+	"causeway/internal/media/simulcast"
 	"causeway/protocol"
 )
 
@@ -32,7 +34,11 @@ type Source struct {
 	layers [maxLayers]atomic.Pointer[track] // lowest first; nil until its first packet
 	fans   []fan                            // by shard
 	meter  loudest.Meter                    // of the publisher's shard
-	entry  loudest.ID                       // in cfg.Loudest, of its lock; 0 is none
+
+	measuring sync.Mutex // of layers' sizes and rates, read by other shards
+	measures  simulcast.Layers
+
+	entry loudest.ID // in cfg.Loudest, of its lock; 0 is none
 }
 
 // fan holds the slots of one shard that take a source. Only the shard's
@@ -76,6 +82,21 @@ func (s *Source) Retire() {
 	if s.cfg.Loudest != nil {
 		s.cfg.Loudest.remove(s)
 	}
+}
+
+// measure notes a packet of a layer, and the size of the picture if it tells.
+func (s *Source) measure(layer, bytes, width, height int, now time.Time) {
+	s.measuring.Lock()
+	defer s.measuring.Unlock()
+	s.measures.Packet(layer, bytes, now)
+	s.measures.Size(layer, width, height)
+}
+
+// measured returns what is known of the layers. Any goroutine may ask.
+func (s *Source) measured() simulcast.Layers {
+	s.measuring.Lock()
+	defer s.measuring.Unlock()
+	return s.measures
 }
 
 // publish hands a packet to all takers. The publisher's shard is held.

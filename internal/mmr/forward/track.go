@@ -2,12 +2,12 @@ package forward
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"causeway/internal/media/cache"
 	"causeway/internal/media/keyframe"
 	"causeway/internal/media/nack"
+	"causeway/internal/media/pli"
 
 	"github.com/pion/rtcp"
 )
@@ -32,11 +32,10 @@ type track struct {
 	// What takers on other shards read.
 	cacheMu sync.Mutex
 	cache   *cache.Cache // nil once the link is closed
-	height  atomic.Int32 // of the picture, 0 if not known
-	latest  atomic.Int64 // when the latest packet came, ns since the router's epoch
 
 	// Everything below belongs to the shard's holder.
 	missing nack.Log
+	keys    pli.Limiter
 }
 
 func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
@@ -61,17 +60,16 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		sh.count(ignored, 1)
 		return
 	}
-	t.latest.Store(int64(now.Sub(sh.router.epoch)))
 	t.cacheMu.Lock()
 	t.cache.Store(p.Sequence, p.raw, now)
 	t.cacheMu.Unlock()
 	p.key = true
 	if t.video {
 		info := t.codec.Inspect(p.Payload(p.raw))
-		p.key = info.Key
-		if info.Height > 0 {
-			t.height.Store(int32(info.Height))
+		if p.key = info.Key; p.key {
+			t.keys.Arrived(now)
 		}
+		t.source.measure(t.layer, len(p.raw), info.Width, info.Height, now)
 	} else if l := t.source.cfg.Loudest; l != nil {
 		l.hear(t.source, p, now)
 	}
@@ -106,5 +104,59 @@ func (t *track) askKey(held *shard, now time.Time) {
 	t.shard.in.put(it) // if it is full the slot asks again
 }
 
-// nackPairs packs sequence numbers, in order, into pairs (RFC 4585 section 6.2.1).
-func nackPairs(seqs []uint16) []rtcp.NackPair { return rtcp.NackPairsFromSequenceNumbers(seqs) }
+// requestKey asks the publisher for a key frame, unless that was done lately.
+// The track's shard is held.
+func (t *track) requestKey(now time.Time) {
+	t.keys.Want()
+	t.sendKeyRequest(now)
+}
+
+func (t *track) sendKeyRequest(now time.Time) {
+	if t.keys.Due(now, t.link.rtt) {
+		t.shard.count(keyRequests, 1)
+		t.link.send([]rtcp.Packet{&rtcp.PictureLossIndication{SenderSSRC: t.link.ssrc, MediaSSRC: t.ssrc}})
+	}
+}
+
+// wanted reports whether any slot needs the track.
+func (t *track) wanted() bool {
+	if t.source.Muted() {
+		return false
+	}
+	for i := range t.source.fans {
+		if t.source.fans[i].want.Load()&(1<<t.layer) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tick asks for what is missing. The shard is held.
+func (t *track) tick(now time.Time) {
+	wanted := t.wanted()
+	if t.video && t.keys.Wanted() {
+		if wanted {
+			t.sendKeyRequest(now)
+		} else {
+			t.keys.Cancel()
+		}
+	}
+	if t.missing.Missing() == 0 {
+		return
+	}
+	if !wanted {
+		t.missing.Forget()
+		return
+	}
+	due, gaveUp := t.missing.Due(t.shard.seqs[:0], now, t.link.rtt)
+	t.shard.seqs = due
+	if len(due) > 0 {
+		t.shard.count(nacks, uint64(len(due)))
+		t.link.send([]rtcp.Packet{&rtcp.TransportLayerNack{
+			SenderSSRC: t.link.ssrc, MediaSSRC: t.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(due),
+		}})
+	}
+	if gaveUp > 0 && t.video {
+		t.requestKey(now)
+	}
+}
