@@ -22,17 +22,16 @@ type view struct {
 
 // viewState is what the live view shows; drawing it is pure.
 type viewState struct {
-	Topic, Number  string
-	Self           string // participant id
-	Zone, MMR      string
-	Elapsed        time.Duration
-	People         []protocol.Participant
-	Levels         map[string]int // of who speaks, dB below full scale
-	Media          []viewMedia
-	Files, Frames  int // of the recording
-	Recording      bool
-	News           []string // latest last
-	RecordedFolder string
+	Topic, Number string
+	Self          string // participant id
+	Zone, MMR     string
+	Elapsed       time.Duration
+	People        []protocol.Participant
+	Levels        map[string]int // of who speaks, dB below full scale
+	Media         []viewMedia
+	Files, Frames int // of the recording
+	Recording     bool
+	News          []string // latest last
 }
 
 // viewMedia is a row of the table of media connections.
