@@ -103,8 +103,8 @@ func (c *Conn) LocalPwd() string { return c.local.Pwd }
 func (c *Conn) Shard() *Shard { return c.shard.Load() }
 
 // Close closes the connection; any goroutine may call it, a Handler too, and
-// more than once. Handler.Closed follows, at once or when the shard is next
-// released, and is the end of the connection.
+// more than once. No packet is delivered any more. Handler.Closed follows
+// soon, from the shard's goroutine, and is the end of the connection.
 func (c *Conn) Close() {
 	if !c.closing.CompareAndSwap(false, true) {
 		return
@@ -129,15 +129,16 @@ func (c *Conn) shut(err error, now time.Time) {
 	c.early = nil
 	c.Shard().remove(c)
 	c.port.forget(c)
-	if h := c.handshake; h != nil {
-		h.cancel()
-	} else if c.dialled == nil {
-		c.ended.Do(func() { close(c.done) })
-	}
-	if c.dialled != nil {
-		c.dialled.end(c)
+	if c.handshake != nil {
+		c.handshake.cancel()
 	}
 	c.handler.Closed(c, err)
+	switch {
+	case c.dialled != nil:
+		c.dialled.end(c)
+	case c.handshake == nil: // or its goroutine does it
+		c.ended.Do(func() { close(c.done) })
+	}
 }
 
 // Stats tells what a connection has carried.

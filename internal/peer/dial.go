@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -83,7 +84,8 @@ func Dial(ctx context.Context, cfg DialConfig) (*Conn, error) {
 }
 
 func newDialled(cfg DialConfig) (*Conn, error) {
-	if len(cfg.Candidates) == 0 {
+	candidates := usable(cfg.Candidates)
+	if len(candidates) == 0 {
 		return nil, errors.New("peer: dial: the router has no UDP candidate")
 	}
 	if err := cfg.Local.valid(); err != nil {
@@ -107,10 +109,8 @@ func newDialled(cfg DialConfig) (*Conn, error) {
 	p.shards = []*Shard{newShard(p, 0, sock)}
 	d := &dialled{cfg: cfg, username: []byte(cfg.Remote.Ufrag + ":" + cfg.Local.Ufrag)}
 	d.tieBreaker = binary.BigEndian.Uint64(randomBytes(8))
-	for _, a := range cfg.Candidates[:min(len(cfg.Candidates), maxCandidates)] {
-		d.candidates = append(d.candidates, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
-	}
-	d.agent = newAgent(len(d.candidates), time.Now())
+	d.candidates = candidates
+	d.agent = newAgent(len(candidates), time.Now())
 	c.dialled = d
 	p.byUfrag[c.local.Ufrag] = c
 	p.claim(c, p.shards[0])
@@ -120,10 +120,25 @@ func newDialled(cfg DialConfig) (*Conn, error) {
 	return c, nil
 }
 
+// usable returns the candidates that can be tried, each once.
+func usable(all []netip.AddrPort) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, a := range all {
+		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		if a.IsValid() && a.Port() != 0 && !slices.Contains(list, a) && len(list) < maxCandidates {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 // open opens a socket of either family, on a port of the system's choice.
 func (cfg *DialConfig) open() (socket, error) {
 	if cfg.ListenPacket == nil {
 		sock, _, err := openSocket(netip.AddrPort{}, dialBatch)
+		if plain, ok := sock.(*packetSocket); ok {
+			plain.mark(cfg.TOS)
+		}
 		return sock, err
 	}
 	conn, err := cfg.ListenPacket()

@@ -114,7 +114,9 @@ func (h *handshake) established(d *dtls.Conn) error {
 	if err != nil {
 		return err
 	}
-	h.conn.Shard().Run(func() { h.conn.ready(k, time.Now()) })
+	s := h.conn.Shard()
+	s.Run(func() { h.conn.ready(k, time.Now()) })
+	s.wake() // for AfterBatch
 	return nil
 }
 

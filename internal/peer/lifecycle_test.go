@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,7 +160,7 @@ func TestCloseFromEverywhere(t *testing.T) {
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
-				send(t, c.client, rtpPacket(1, 1, 10))
+				c.client.Shard().Run(func() { _ = c.client.SendRTP(rtpPacket(1, 1, 10)) }) // it may be closed already
 				c.server.Close()
 			})
 		}
@@ -178,6 +179,9 @@ func TestListenFails(t *testing.T) {
 	if _, err := Listen(PortConfig{Listen: netip.MustParseAddrPort("192.0.2.1:0")}); err == nil {
 		t.Error("listens on an address that is not ours")
 	}
+	if _, err := Listen(PortConfig{Listen: p.Addr()}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("shares a port with a stranger: %v", err)
+	}
 	broken := errors.New("broken")
 	n := 0
 	_, err := Listen(PortConfig{Shards: 3, ListenPacket: func(int) (net.PacketConn, error) {
@@ -189,7 +193,6 @@ func TestListenFails(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("error is %v", err)
 	}
-	_ = p
 }
 
 // More handshakes than allowed are refused; the peers' retransmissions find

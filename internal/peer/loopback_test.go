@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"runtime"
 	"testing"
 )
 
@@ -73,5 +74,35 @@ func TestWrongFingerprint(t *testing.T) {
 	}
 	if atClient.err == nil || atServer.ready+atClient.ready > 0 {
 		t.Errorf("client closed with %v; ready %d, %d", atClient.err, atServer.ready, atClient.ready)
+	}
+}
+
+// All candidates are tried; those that lead nowhere do not matter, and both
+// sides come to use the same path.
+func TestCandidates(t *testing.T) {
+	p := listenLoopback(t, 2, func(c *PortConfig) { c.Listen = netip.AddrPort{} })
+	dead := packetConn(t)
+	port := p.Addr().Port()
+	for range 5 {
+		c, atServer, atClient := connectReady(t, p, func(_ *AcceptConfig, d *DialConfig) {
+			d.Candidates = []netip.AddrPort{
+				{},
+				netip.MustParseAddrPort("[2001:db8::1]:9"), addrPort(dead.LocalAddr()),
+				netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port),
+				netip.AddrPortFrom(netip.MustParseAddr("::ffff:127.0.0.1"), port),
+				netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port),
+				netip.AddrPortFrom(netip.MustParseAddr("::1"), port),
+			}
+		})
+		if n := len(c.client.dialled.candidates); n != 5 {
+			t.Errorf("%d candidates", n)
+		}
+		for c.client.Stats().Remote.Addr() != c.server.Stats().Local {
+			runtime.Gosched()
+		}
+		send(t, c.client, rtpPacket(1, 1, 10))
+		send(t, c.server, rtpPacket(1, 1, 10))
+		atServer.until(func() bool { return len(atServer.rtp) == 1 })
+		atClient.until(func() bool { return len(atClient.rtp) == 1 })
 	}
 }

@@ -109,6 +109,11 @@ func newPort(cfg PortConfig) (*Port, error) {
 // open opens a socket per shard, on the first one's port.
 func (p *Port) open() error {
 	listen := p.cfg.Listen
+	if p.cfg.ListenPacket == nil {
+		if err := portFree(listen); err != nil {
+			return err
+		}
+	}
 	for i := range p.cfg.Shards {
 		sock, granted, err := p.openShard(i, listen)
 		if err != nil {

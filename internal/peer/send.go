@@ -8,7 +8,7 @@ import (
 // SendRTP encrypts the packet and queues it until the shard is released. The
 // shard must be held. The packet may be reused at once.
 func (c *Conn) SendRTP(packet []byte) error {
-	if c.phase != phaseReady {
+	if c.phase != phaseReady || c.closing.Load() {
 		return c.unready()
 	}
 	if len(packet) > MaxPacket || classify(packet) != kindRTP {
@@ -26,7 +26,7 @@ func (c *Conn) SendRTP(packet []byte) error {
 // SendRTCP encrypts the compound packet and queues it until the shard is
 // released. The shard must be held. The packet may be reused at once.
 func (c *Conn) SendRTCP(packet []byte) error {
-	if c.phase != phaseReady {
+	if c.phase != phaseReady || c.closing.Load() {
 		return c.unready()
 	}
 	if len(packet) > MaxPacket || classify(packet) != kindRTCP {
@@ -42,7 +42,7 @@ func (c *Conn) SendRTCP(packet []byte) error {
 }
 
 func (c *Conn) unready() error {
-	if c.phase == phaseClosed {
+	if c.closing.Load() {
 		return ErrClosed
 	}
 	return ErrNotReady

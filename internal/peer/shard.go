@@ -72,26 +72,23 @@ func (s *Shard) Run(f func()) {
 // Index returns the shard's place in Port.Shards; 0 for a dialled connection.
 func (s *Shard) Index() int { return s.index }
 
-// release reaps closed connections, sends what is queued and lets go.
+// release sends what is queued and lets go.
 func (s *Shard) release() {
-	s.reap()
 	s.flush()
 	s.mu.Unlock()
 }
 
-// leave notes that a connection wants to be closed, and closes it at once
-// unless someone holds the shard, who then does it.
+// leave notes that a connection wants to be closed. The shard's goroutine
+// does it, so that Handler.Closed is never called from within Close.
 func (s *Shard) leave(c *Conn) {
 	s.leavingMu.Lock()
 	s.leaving = append(s.leaving, c)
 	s.leavingMu.Unlock()
-	if s.mu.TryLock() {
-		s.release()
-	}
+	s.wake()
 }
 
 // reap shuts the connections that want to be closed; it loops because
-// Handler.Closed may close others.
+// Handler.Closed may close others. The shard is held.
 func (s *Shard) reap() {
 	for {
 		s.leavingMu.Lock()
@@ -156,13 +153,14 @@ func (s *Shard) loop() {
 				s.pause(time.Until(next))
 			}
 		}
-		if now := time.Now(); !now.Before(next) {
-			s.tick(now)
+		now := time.Now()
+		due := !now.Before(next)
+		s.turn(now, due)
+		if due {
 			if next = next.Add(tickInterval); next.Before(now) {
 				next = now.Add(tickInterval) // we were late; do not catch up
 			}
 		}
-		s.afterBatch()
 	}
 }
 
@@ -176,7 +174,19 @@ func (s *Shard) pause(d time.Duration) {
 	}
 }
 
-// wake makes the shard's goroutine come round soon.
+// turn is what the shard's goroutine does when it was woken or a tick is due.
+func (s *Shard) turn(now time.Time, tick bool) {
+	s.mu.Lock()
+	if tick {
+		s.tick(now)
+	}
+	s.reap()
+	s.release()
+	s.afterBatch()
+}
+
+// wake makes the shard's goroutine take a turn soon; at the latest it does so
+// at the next tick.
 func (s *Shard) wake() {
 	if sock := s.socket(); sock != nil {
 		_ = sock.setReadDeadline(time.Now())
@@ -192,6 +202,7 @@ func (s *Shard) batch(in []datagram) {
 			s.foreign = append(s.foreign, foreign{owner, &in[i]})
 		}
 	}
+	s.reap()
 	s.release()
 	if len(s.foreign) > 0 {
 		s.handOver(now)
@@ -222,10 +233,8 @@ func (s *Shard) afterBatch() {
 	}
 }
 
-// tick lets time pass on the shard.
+// tick lets time pass on the shard, which is held.
 func (s *Shard) tick(now time.Time) {
-	s.mu.Lock()
-	defer s.release()
 	if s.port.cfg.Tick != nil {
 		s.port.cfg.Tick(s, now)
 	}

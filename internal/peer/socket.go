@@ -2,10 +2,14 @@ package peer
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 )
 
 const (
@@ -104,6 +108,28 @@ func addrPort(a net.Addr) netip.AddrPort {
 	}
 	ap := udp.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// portFree tells whether nobody else uses a port. Sockets that share a port
+// would let a second process of the same user take half of our packets.
+func portFree(listen netip.AddrPort) error {
+	if listen.Port() == 0 {
+		return nil
+	}
+	conn, err := net.ListenPacket(network(listen), listenString(listen))
+	if err != nil {
+		return fmt.Errorf("peer: open media socket: %w", err)
+	}
+	return conn.Close()
+}
+
+// mark sets the type of service of all that is sent, as far as the system
+// lets us: what the Linux socket does for each datagram.
+func (p *packetSocket) mark(tos int) {
+	if p.udp != nil && tos != 0 {
+		_ = ipv4.NewPacketConn(p.udp).SetTOS(tos)
+		_ = ipv6.NewPacketConn(p.udp).SetTrafficClass(tos)
+	}
 }
 
 func isTimeout(err error) bool {
