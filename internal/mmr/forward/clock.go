@@ -2,21 +2,19 @@ package forward
 
 import "time"
 
-// ntpEpoch is Unix time zero in NTP seconds (RFC 5905 section 6).
-const ntpEpoch = 2208988800
-
-// ntp reads the router's clock as an NTP timestamp: seconds since 1900 in
-// the upper, their fraction in the lower 32 bits.
-func (r *Router) ntp(now time.Time) uint64 { return ntpOf(r.Milliseconds(now)) }
-
-func ntpOf(milliseconds float64) uint64 {
-	seconds := uint64(milliseconds / 1000)
-	rest := milliseconds/1000 - float64(seconds)
-	return (seconds+ntpEpoch)<<32 | uint64(rest*(1<<32))
-}
-
 // Clock maps one participant's sources to the router's clock.
 type Clock struct{}
 
 // NewClock makes a participant's clock.
 func (r *Router) NewClock() *Clock { return &Clock{} }
+
+// wall is the time on the router's clock: that of the epoch plus what has
+// gone by since, so that it never steps.
+func (r *Router) wall(now time.Time) time.Time { return r.epoch.Add(now.Sub(r.epoch)) }
+
+// Milliseconds reads the router's clock: milliseconds of Unix time that only
+// ever go forward. All of a router's sender reports and Sync messages are on
+// this clock.
+func (r *Router) Milliseconds(now time.Time) float64 {
+	return r.epochMS + float64(now.Sub(r.epoch))/float64(time.Millisecond)
+}

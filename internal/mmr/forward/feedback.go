@@ -43,28 +43,16 @@ func (l *Link) RTCP(raw []byte, now time.Time) {
 	}
 }
 
-// receptions takes what the remote says of our slots; all that is used is
-// the round trip.
+// receptions takes what the remote says of our slots.
 func (l *Link) receptions(reports []rtcp.ReceptionReport, now time.Time) {
 	for _, r := range reports {
 		if s := l.slotBySSRC(r.SSRC); s != nil {
-			if rtt, ok := roundTrip(r, l.router.ntp(now)); ok {
-				l.rtt = rtt
+			s.stats.Reception(r, l.router.wall(now))
+			if rtt := s.stats.Remote().RTT; rtt > 0 {
+				l.rtt = rtt // of the connection, whichever slot tells
 			}
 		}
 	}
-}
-
-// roundTrip is RFC 3550 section 6.4.1: arrival − LSR − DLSR, in 1/65536 s.
-func roundTrip(r rtcp.ReceptionReport, ntp uint64) (time.Duration, bool) {
-	if r.LastSenderReport == 0 {
-		return 0, false
-	}
-	units := int32(uint32(ntp>>16) - r.LastSenderReport - r.Delay)
-	if units < 0 || units > 10<<16 {
-		return 0, false
-	}
-	return time.Duration(units) * time.Second / 65536, true
 }
 
 func (l *Link) slotBySSRC(ssrc uint32) *Slot {

@@ -66,13 +66,6 @@ func (r *Router) all() []*shard {
 	return nil
 }
 
-// Milliseconds reads the router's clock: milliseconds of Unix time that only
-// ever go forward. All of a router's sender reports and Sync messages are on
-// this clock.
-func (r *Router) Milliseconds(now time.Time) float64 {
-	return r.epochMS + float64(now.Sub(r.epoch))/float64(time.Millisecond)
-}
-
 // Tick does what is due on a shard. It is to be called every 25 ms or so,
 // with the shard held.
 func (r *Router) Tick(index int, now time.Time) {

@@ -9,6 +9,7 @@ import (
 	"causeway/internal/media/header"
 	"causeway/internal/media/offer"
 	"causeway/internal/media/rewrite"
+	"causeway/internal/media/rtcpstat"
 	"causeway/internal/media/seqmap"
 	"causeway/internal/media/simulcast"
 	"causeway/protocol"
@@ -43,8 +44,7 @@ type Slot struct {
 	sent    *outgoing // made when the slot gets its first source
 	asked   time.Time // when a key frame was last asked for
 	aimed   time.Time // when the layer was last chosen
-	packets uint32    // sent, as in sender reports
-	octets  uint32    //
+	stats   rtcpstat.Sender
 	nextSR  time.Time //
 }
 
@@ -222,8 +222,7 @@ func (s *Slot) take(sh *shard, p *packet, now time.Time) {
 	if !ok {
 		return
 	}
-	s.packets++
-	s.octets += uint32(p.PayloadEnd - p.PayloadAt)
+	s.stats.Packet(p.PayloadEnd - p.PayloadAt)
 	s.transmit(sh, out)
 }
 

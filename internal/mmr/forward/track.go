@@ -8,6 +8,7 @@ import (
 	"causeway/internal/media/keyframe"
 	"causeway/internal/media/nack"
 	"causeway/internal/media/pli"
+	"causeway/internal/media/rtcpstat"
 
 	"github.com/pion/rtcp"
 )
@@ -36,6 +37,7 @@ type track struct {
 	// Everything below belongs to the shard's holder.
 	missing nack.Log
 	keys    pli.Limiter
+	stats   rtcpstat.Receiver
 }
 
 func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
@@ -44,6 +46,7 @@ func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
 		codec: keyframe.CodecOf(pub.source.cfg.Codec.Name),
 	}
 	t.video = t.codec != keyframe.Other
+	t.stats.ClockRate = pub.source.cfg.Codec.ClockRate
 	if t.video {
 		t.cache = cache.New(videoCache)
 	} else {
@@ -55,6 +58,11 @@ func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
 // receive takes a packet of the track, possibly a repaired one. The shard is
 // held.
 func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
+	if repaired {
+		t.stats.Repaired(p.Sequence)
+	} else {
+		t.stats.Packet(p.Sequence, p.Timestamp, now)
+	}
 	verdict := t.missing.Receive(p.Sequence, now)
 	if verdict == nack.Duplicate {
 		sh.count(ignored, 1)
