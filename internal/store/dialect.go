@@ -114,6 +114,9 @@ func (e *sentence) Unwrap() error { return e.err }
 // explain turns an error of opening or reaching the database into a sentence
 // with its remedy. Passwords do not appear in it.
 func (d dialect) explain(err error) error {
+	if errors.Is(err, errNewer) {
+		return err
+	}
 	if d.postgres {
 		return &sentence{explainPostgres(d.place, err), err}
 	}

@@ -16,24 +16,40 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// errNewer says that the tables are not ours any more.
+var errNewer = errors.New("the database was made by a newer causeway; run a newer causeway or name another database")
+
 // migrate brings the tables up to date. A database that is up to date already
-// costs one query. Several web nodes may do this at once on PostgreSQL: an
-// advisory lock lets one pass at a time.
+// costs two queries. Several processes may do this at once: on PostgreSQL an
+// advisory lock lets one pass at a time; on SQLite, which has none, whoever
+// fails because another was quicker looks again.
 func (s *Store) migrate(ctx context.Context, log *slog.Logger) error {
 	newest, err := newestMigration()
 	if err != nil {
 		return err
 	}
-	have, err := s.version(ctx)
-	if err != nil {
-		return err
+	var failed error
+	for before := int64(-2); ; {
+		have, err := s.version(ctx)
+		switch {
+		case err != nil:
+			return errors.Join(failed, err)
+		case have == newest:
+			return nil
+		case have > newest:
+			return fmt.Errorf("%w (it is of version %d, and this one knows %d)", errNewer, have, newest)
+		case have == before:
+			return failed // and nobody else got any further
+		}
+		before = have
+		if failed = s.up(ctx, log); failed == nil {
+			return nil
+		}
 	}
-	if have == newest {
-		return nil
-	}
-	if have > newest {
-		return fmt.Errorf("the database is of version %d and this program knows only %d: run a newer causeway", have, newest)
-	}
+}
+
+// up runs the migrations that the database lacks.
+func (s *Store) up(ctx context.Context, log *slog.Logger) error {
 	folder, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("open migrations: %w", err)
@@ -62,7 +78,8 @@ func (s *Store) migrate(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// version is the newest migration that the database has, 0 for an empty one.
+// version is the newest migration that the database has, -1 for one that has
+// not even the table of versions.
 func (s *Store) version(ctx context.Context) (int64, error) {
 	find := `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`
 	if s.dialect.postgres {
@@ -73,7 +90,7 @@ func (s *Store) version(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("look for tables: %w", err)
 	}
 	if tables == 0 {
-		return 0, nil
+		return -1, nil
 	}
 	var v sql.NullInt64
 	if err := s.db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`).Scan(&v); err != nil {

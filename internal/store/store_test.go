@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -291,6 +292,33 @@ func TestOpenAgain(t *testing.T) {
 			if err := errors.Join(s.Ping(ctx), s.Close()); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+func TestNewerDatabase(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		ctx := context.Background()
+		open(t, dsn)
+		driver, source := "pgx", dsn
+		if file, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+			driver, source = "sqlite", strings.ReplaceAll(file, "%", "%25")
+			source = "file:" + source
+		}
+		db, err := sql.Open(driver, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.ExecContext(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, $1)`, true)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(ctx, dsn, slog.New(slog.DiscardHandler))
+		if err == nil {
+			t.Fatal("opened", s.Close())
+		}
+		if !strings.Contains(err.Error(), "run a newer causeway") {
+			t.Error(err)
 		}
 	})
 }
