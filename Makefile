@@ -9,7 +9,7 @@ SITE     := internal/web/site/dist
 WEB_SRC  := $(shell find webclient/src webclient/public webclient/index.html webclient/*.ts webclient/*.json protocol/problems.json -type f 2>/dev/null)
 GO_SRC   := $(shell find . -name '*.go' -not -path './webclient/*' -not -path './.tools/*' 2>/dev/null) go.mod go.sum
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+LDFLAGS  := -s -w -X main.buildVersion=$(VERSION)
 # Linux, macOS and Windows, without cgo.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 FUZZTIME ?= 3s

@@ -263,7 +263,7 @@ func (h *house) addTo(g *run.Group) {
 	plain.Handle("/metrics", metrics.Handler(h.registry))
 	for _, ln := range h.loopback {
 		g.Add("http", func(ctx context.Context) error {
-			return servePlain(ctx, ln, onlyLoopback(local.Mark(plain)), h.log)
+			return port443.Plain(ctx, ln, onlyLoopback(local.Mark(plain)), h.log)
 		})
 	}
 }

@@ -133,13 +133,14 @@ func (c *meetingEndCmd) Run(ctx context.Context, to console) error {
 	return err
 }
 
+// printJSON prints a line of JSON, with & in links as it is.
 func printJSON(w io.Writer, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
-	_, err = fmt.Fprintf(w, "%s\n", data)
-	return err
+	return nil
 }
 
 const (

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -82,7 +80,7 @@ func (p ports) serve(ctx context.Context, s served, to console, asJSON bool) err
 		admin := http.NewServeMux()
 		admin.Handle("/", states)
 		admin.Handle("/metrics", metrics.Handler(s.registry))
-		g.Add("admin", func(ctx context.Context) error { return servePlain(ctx, p.admin, admin, s.log) })
+		g.Add("admin", func(ctx context.Context) error { return port443.Plain(ctx, p.admin, admin, s.log) })
 	}
 	g.Add("", func(ctx context.Context) error {
 		if pollReady(ctx, s.ready) == nil {
@@ -105,12 +103,7 @@ func (p ports) announce(s served, to console, asJSON bool) error {
 	if !asJSON {
 		return nil
 	}
-	line, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("announce: %w", err)
-	}
-	_, err = fmt.Fprintf(to.out, "%s\n", line)
-	return err
+	return printJSON(to.out, r)
 }
 
 // serverFlags are the flags of every server's command.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,12 +94,7 @@ type readiness struct {
 // announce tells whoever started it that it is ready.
 func (h *house) announce(to console, asJSON bool) error {
 	if asJSON {
-		line, err := json.Marshal(readiness{true, h.https, h.http, h.authority.CAFile(), h.apiKey})
-		if err != nil {
-			return fmt.Errorf("announce: %w", err)
-		}
-		_, err = fmt.Fprintf(to.out, "%s\n", line)
-		return err
+		return printJSON(to.out, readiness{true, h.https, h.http, h.authority.CAFile(), h.apiKey})
 	}
 	_, err := fmt.Fprint(to.out, h.welcome())
 	return err

@@ -3,7 +3,6 @@ package port443
 import (
 	"context"
 	"net"
-	"net/http"
 	"sync"
 )
 
@@ -48,41 +47,6 @@ func (p *pending) closeAll() {
 		_ = c.Close()
 	}
 	p.conns = nil
-}
-
-// fresh holds HTTP connections that have not brought a request yet. A
-// graceful shutdown would wait for them, although nobody waits on them.
-type fresh struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-	over  bool
-}
-
-// state is http.Server's ConnState.
-func (f *fresh) state(c net.Conn, s http.ConnState) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if s != http.StateNew {
-		delete(f.conns, c)
-		return
-	}
-	if f.over {
-		_ = c.Close()
-		return
-	}
-	if f.conns == nil {
-		f.conns = make(map[net.Conn]struct{})
-	}
-	f.conns[c] = struct{}{}
-}
-
-func (f *fresh) closeAll() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.over = true
-	for c := range f.conns {
-		_ = c.Close()
-	}
 }
 
 // handoff is the listener from which http.Server gets its connections: the

@@ -30,11 +30,6 @@ import (
 
 const (
 	handshakeTimeout = 10 * time.Second
-	headerTimeout    = 10 * time.Second
-	idleTimeout      = 2 * time.Minute
-	maxHeader        = 64 << 10
-	// grace is how long requests may go on when the port is closed.
-	grace = 5 * time.Second
 	// DefaultMaxPending bounds handshakes unless configured otherwise.
 	DefaultMaxPending = 1024
 )
@@ -71,7 +66,8 @@ func Serve(ctx context.Context, ln net.Listener, cfg Config) error {
 	}
 	p.pending.closeAll()
 	p.connections.Wait()
-	p.shutdown()
+	_ = p.http.Close()
+	p.server.shutdown()
 	served.Wait()
 	return err
 }
@@ -79,10 +75,9 @@ func Serve(ctx context.Context, ln net.Listener, cfg Config) error {
 type port struct {
 	tls         *tls.Config
 	streams     map[string]func(context.Context, net.Conn)
-	server      *http.Server
+	server      *server
 	http        *handoff
 	pending     pending
-	fresh       fresh
 	connections sync.WaitGroup
 	log         *slog.Logger
 }
@@ -106,14 +101,7 @@ func newPort(addr net.Addr, cfg Config) *port {
 		p.tls.NextProtos = append(p.tls.NextProtos, name)
 	}
 	slices.Sort(p.tls.NextProtos[2:])
-	p.server = &http.Server{
-		Handler:           cfg.HTTP,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ConnState:         p.fresh.state,
-		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
-	}
+	p.server = newServer(cfg.HTTP, p.log)
 	return p
 }
 
@@ -194,17 +182,4 @@ func looksLikeHTTP(b [5]byte) bool {
 		}
 	}
 	return false
-}
-
-// shutdown ends the HTTP side: connections without a request at once,
-// requests after grace.
-func (p *port) shutdown() {
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	_ = p.http.Close()
-	p.fresh.closeAll()
-	if err := p.server.Shutdown(ctx); err != nil {
-		p.log.Warn("port443: requests cut off", "err", err)
-		_ = p.server.Close()
-	}
 }

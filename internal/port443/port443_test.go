@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -18,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is a port in use, and how to reach it.
-type server struct {
+// site is a port in use, and how to reach it.
+type site struct {
 	t      *testing.T
 	addr   string
 	client *tls.Config
@@ -27,7 +28,7 @@ type server struct {
 	ended  chan error
 }
 
-func serve(t *testing.T, cfg Config) *server {
+func serve(t *testing.T, cfg Config) *site {
 	t.Helper()
 	authority, err := pki.Open(t.TempDir(), []string{"127.0.0.1"})
 	if err != nil {
@@ -39,7 +40,7 @@ func serve(t *testing.T, cfg Config) *server {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	s := &server{
+	s := &site{
 		t: t, addr: ln.Addr().String(), stop: stop, ended: make(chan error, 1),
 		client: &tls.Config{RootCAs: authority.Pool(), ServerName: "127.0.0.1"},
 	}
@@ -49,7 +50,7 @@ func serve(t *testing.T, cfg Config) *server {
 }
 
 // end stops the port and waits for it.
-func (s *server) end() {
+func (s *site) end() {
 	s.stop()
 	if err, first := <-s.ended; first && err != nil {
 		s.t.Errorf("Serve: %v", err)
@@ -61,7 +62,7 @@ func (s *server) end() {
 	}
 }
 
-func (s *server) dial(protocols ...string) *tls.Conn {
+func (s *site) dial(protocols ...string) *tls.Conn {
 	s.t.Helper()
 	cfg := s.client.Clone()
 	cfg.NextProtos = protocols
@@ -73,7 +74,7 @@ func (s *server) dial(protocols ...string) *tls.Conn {
 	return c
 }
 
-func (s *server) raw() net.Conn {
+func (s *site) raw() net.Conn {
 	s.t.Helper()
 	c, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -87,7 +88,7 @@ var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "hello over "+r.Proto)
 })
 
-func (s *server) get(protocols http.Protocols) string {
+func (s *site) get(protocols http.Protocols) string {
 	s.t.Helper()
 	tr := &http.Transport{TLSClientConfig: s.client, Protocols: &protocols}
 	defer tr.CloseIdleConnections()
@@ -237,6 +238,41 @@ func TestShutdown(t *testing.T) {
 	if c, err := net.Dial("tcp", s.addr); err == nil {
 		_ = c.Close()
 		t.Error("the port still listens")
+	}
+}
+
+func TestPlain(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Plain(ctx, ln, hello, slog.New(slog.DiscardHandler)) }()
+	idle, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = idle.Close() }()
+	tr := &http.Transport{}
+	defer tr.CloseIdleConnections()
+	res, err := (&http.Client{Transport: tr}).Get("http://" + ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "hello over HTTP/1.1" {
+		t.Errorf("got %q, %v", body, err)
+	}
+	_ = res.Body.Close()
+	stop()
+	if _, err := idle.Read(make([]byte, 1)); err == nil {
+		t.Error("a connection without a request stays open")
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := Plain(t.Context(), ln, hello, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("served on a closed listener")
 	}
 }
 
