@@ -135,7 +135,7 @@ func usable(all []netip.AddrPort) []netip.AddrPort {
 // open opens a socket of either family, on a port of the system's choice.
 func (cfg *DialConfig) open() (socket, error) {
 	if cfg.ListenPacket == nil {
-		sock, _, err := openSocket(netip.AddrPort{}, dialBatch)
+		sock, _, err := openSocket(netip.AddrPort{}, dialBatch, false)
 		if plain, ok := sock.(*packetSocket); ok {
 			plain.mark(cfg.TOS)
 		}

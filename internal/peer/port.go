@@ -106,25 +106,25 @@ func newPort(cfg PortConfig) (*Port, error) {
 	return p, nil
 }
 
-// open opens a socket per shard, on the first one's port.
+// open opens a socket per shard.
 func (p *Port) open() error {
-	listen := p.cfg.Listen
-	if p.cfg.ListenPacket == nil {
-		if err := portFree(listen); err != nil {
+	if p.cfg.ListenPacket != nil {
+		return p.openPackets()
+	}
+	listen, shared := p.cfg.Listen, p.cfg.Shards > 1
+	if shared {
+		var err error
+		if listen, err = freePort(listen); err != nil {
 			return err
 		}
 	}
 	for i := range p.cfg.Shards {
-		sock, granted, err := p.openShard(i, listen)
+		sock, granted, err := openSocket(listen, batchSize, shared)
 		if err != nil {
 			return err
 		}
 		p.shards = append(p.shards, newShard(p, i, sock))
-		if i > 0 || p.cfg.ListenPacket != nil {
-			continue
-		}
-		listen = netip.AddrPortFrom(listen.Addr(), sock.addr().Port())
-		if granted < wantedBuffers {
+		if i == 0 && granted < wantedBuffers {
 			p.log.Warn("the system limits the media socket's receive buffer: bursts may lose packets; on Linux raise net.core.rmem_max",
 				"granted_bytes", granted, "wanted_bytes", wantedBuffers)
 		}
@@ -132,15 +132,15 @@ func (p *Port) open() error {
 	return nil
 }
 
-func (p *Port) openShard(i int, listen netip.AddrPort) (socket, int, error) {
-	if p.cfg.ListenPacket == nil {
-		return openSocket(listen, batchSize)
+func (p *Port) openPackets() error {
+	for i := range p.cfg.Shards {
+		conn, err := p.cfg.ListenPacket(i)
+		if err != nil {
+			return fmt.Errorf("peer: open media socket: %w", err)
+		}
+		p.shards = append(p.shards, newShard(p, i, newPacketSocket(conn)))
 	}
-	conn, err := p.cfg.ListenPacket(i)
-	if err != nil {
-		return nil, 0, fmt.Errorf("peer: open media socket: %w", err)
-	}
-	return newPacketSocket(conn), 0, nil
+	return nil
 }
 
 // Close closes all connections and sockets and waits for all goroutines.

@@ -110,17 +110,20 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// portFree tells whether nobody else uses a port. Sockets that share a port
-// would let a second process of the same user take half of our packets.
-func portFree(listen netip.AddrPort) error {
-	if listen.Port() == 0 {
-		return nil
-	}
+// freePort makes sure that nobody else uses the port, and chooses one if it
+// is 0. Sockets that share a port need both: a second process of the same
+// user would silently take half of our packets, and the kernel chooses ports
+// for them that others share already.
+func freePort(listen netip.AddrPort) (netip.AddrPort, error) {
 	conn, err := net.ListenPacket(network(listen), listenString(listen))
 	if err != nil {
-		return fmt.Errorf("peer: open media socket: %w", err)
+		return listen, fmt.Errorf("peer: open media socket: %w", err)
 	}
-	return conn.Close()
+	port := addrPort(conn.LocalAddr()).Port()
+	if err := conn.Close(); err != nil {
+		return listen, fmt.Errorf("peer: open media socket: %w", err)
+	}
+	return netip.AddrPortFrom(listen.Addr(), port), nil
 }
 
 // mark sets the type of service of all that is sent, as far as the system

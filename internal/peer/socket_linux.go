@@ -34,10 +34,13 @@ type kernelSocket struct {
 	out  sender
 }
 
-// openSocket opens a kernel socket whose port others may share. The second
-// result is the size of its receive buffer as granted.
-func openSocket(listen netip.AddrPort, batch int) (socket, int, error) {
+// openSocket opens a kernel socket, whose port others of ours may share. The
+// second result is the size of its receive buffer as granted.
+func openSocket(listen netip.AddrPort, batch int, shared bool) (socket, int, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
+		if !shared {
+			return nil
+		}
 		var err error
 		if cerr := rc.Control(func(fd uintptr) {
 			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)

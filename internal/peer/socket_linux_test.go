@@ -46,7 +46,7 @@ func TestKernelSocket(t *testing.T) {
 		for _, offload := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s to %s, offload %v", test.listen, test.to, offload), func(t *testing.T) {
 				listen, _ := netip.ParseAddrPort(test.listen)
-				s, _, err := openSocket(listen, batchSize)
+				s, _, err := openSocket(listen, batchSize, false)
 				must(t, err)
 				defer func() { must(t, s.close()) }()
 				k := s.(*kernelSocket)
@@ -101,7 +101,7 @@ func checkSocket(t *testing.T, k *kernelSocket, local, remote netip.Addr) {
 }
 
 func TestKernelSocketDropsLongDatagrams(t *testing.T) {
-	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize)
+	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize, false)
 	must(t, err)
 	defer func() { must(t, s.close()) }()
 	from := packetConn(t)
@@ -130,7 +130,7 @@ func TestKernelSocketDropsLongDatagrams(t *testing.T) {
 
 // A datagram that cannot be sent does not keep others from being sent.
 func TestKernelSocketSkipsFailures(t *testing.T) {
-	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize)
+	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize, false)
 	must(t, err)
 	defer func() { must(t, s.close()) }()
 	receiver := packetConn(t)

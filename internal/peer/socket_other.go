@@ -16,7 +16,7 @@ const sharedPort = false
 
 // openSocket opens a kernel socket. The second result is the size of its
 // receive buffer as granted, as far as the system tells.
-func openSocket(listen netip.AddrPort, _ int) (socket, int, error) {
+func openSocket(listen netip.AddrPort, _ int, _ bool) (socket, int, error) {
 	addr, err := net.ResolveUDPAddr(network(listen), listenString(listen))
 	if err != nil {
 		return nil, 0, fmt.Errorf("peer: open media socket: %w", err)
