@@ -36,16 +36,17 @@ type Slot struct {
 	shard  atomic.Pointer[shard] // nil while the link is not up
 
 	// Everything below belongs to the shard's holder.
-	source  *Source
-	height  int          // lines that are wanted
-	codec   *offer.Codec // of the source, as the receiver knows it
-	current *track       // whose packets are sent; nil until one begins
-	taker   simulcast.Taker
-	sent    *outgoing // made when the slot gets its first source
-	asked   time.Time // when a key frame was last asked for
-	aimed   time.Time // when the layer was last chosen
-	stats   rtcpstat.Sender
-	nextSR  time.Time //
+	source       *Source
+	height       int          // lines that are wanted
+	codec        *offer.Codec // of the source, as the receiver knows it
+	current      *track       // whose packets are sent; nil until one begins
+	taker        simulcast.Taker
+	sent         *outgoing // made when the slot gets its first source
+	asked        time.Time // when a key frame was last asked for
+	aimed        time.Time // when the layer was last chosen
+	stats        rtcpstat.Sender
+	synchronized bool      // the mapping that was told came from sender reports
+	nextSR       time.Time //
 }
 
 // maxCarried is how many of the tracks that a slot has carried are known for
@@ -263,7 +264,7 @@ func (s *Slot) begin(sh *shard, t *track, now time.Time) {
 		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}
 	}
 	o.stream.Switch(source)
-	s.nextSR = now // tell the receiver's clock soon
+	s.nextSR, s.synchronized = now, false // tell the receiver's clock soon
 	s.source.fans[sh.index].refresh()
 	s.link.started.Store(true)
 	s.link.notify()

@@ -3,16 +3,17 @@ package forward
 import (
 	"time"
 
-	"causeway/protocol"
-
 	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/rtcp"
 )
 
 // How often things are due.
 const (
 	twccEvery    = 50 * time.Millisecond
 	reportsEvery = time.Second
+	remapEvery   = time.Second
 	aimEvery     = 100 * time.Millisecond
+	maxBlocks    = 31 // of a receiver report (RFC 3550 section 6.4.2)
 )
 
 // tick does what is due on a link. The shard is held.
@@ -23,6 +24,10 @@ func (l *Link) tick(s *shard, now time.Time) {
 	if l.pending && !now.Before(l.next.twcc) {
 		l.pending, l.next.twcc = false, now.Add(twccEvery)
 		l.send(l.twcc.BuildFeedbackPacket())
+	}
+	if !now.Before(l.next.reports) && len(l.tracks) > 0 {
+		l.next.reports = now.Add(reportsEvery)
+		l.reportTracks(now)
 	}
 	for _, slot := range l.slots {
 		if slot.source != nil {
@@ -35,6 +40,19 @@ func (l *Link) tick(s *shard, now time.Time) {
 func (s *Slot) tick(sh *shard, now time.Time) {
 	if s.video() && now.Sub(s.aimed) >= aimEvery {
 		s.aim(sh, now)
+	}
+	if s.current == nil {
+		return
+	}
+	// The mapping becomes exact with the publisher's first report: tell that
+	// at once.
+	if m := s.current.mapping.Load(); m != nil && m.synchronized != s.synchronized {
+		s.synchronized, s.nextSR = m.synchronized, now
+		s.link.started.Store(true)
+		s.link.notify()
+	}
+	if !now.Before(s.nextSR) {
+		s.report(now)
 	}
 }
 
@@ -55,10 +73,35 @@ func (l *Link) arrived(p *packet, now time.Time) {
 	l.pending = true
 }
 
-func (t *track) senderReport(ntp uint64, rtpTime uint32, now time.Time) {}
+// reportTracks tells the publisher how its tracks arrive. The shard is
+// held.
+func (l *Link) reportTracks(now time.Time) {
+	rr := &rtcp.ReceiverReport{SSRC: l.ssrc}
+	for _, t := range l.tracks {
+		if block, ok := t.stats.Report(t.ssrc, now); ok && len(rr.Reports) < maxBlocks {
+			rr.Reports = append(rr.Reports, block)
+		}
+	}
+	if len(rr.Reports) > 0 {
+		l.send([]rtcp.Packet{rr})
+	}
+}
 
-// Sync returns, for each slot, how its RTP time maps to the router's clock;
-// where that is not known, the clock rate is 0. No shard may be held.
-func (r *Router) Sync(slots []*Slot, now time.Time) []protocol.SlotSync {
-	return make([]protocol.SlotSync, len(slots))
+// report sends the slot's sender report: where its RTP time is on the
+// router's clock. The shard is held.
+func (s *Slot) report(now time.Time) {
+	rtp, ok := s.rtpAt(now)
+	if !ok {
+		return
+	}
+	wall := s.link.router.wall(now)
+	sr, ok := s.stats.Report(s.ssrc, rtp, wall)
+	if !ok {
+		return
+	}
+	s.nextSR = now.Add(reportsEvery)
+	s.link.send([]rtcp.Packet{&sr, &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
+		Source: s.ssrc,
+		Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: string(s.id)}},
+	}}}})
 }

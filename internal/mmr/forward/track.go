@@ -2,9 +2,11 @@ package forward
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"causeway/internal/media/cache"
+	"causeway/internal/media/clocksync"
 	"causeway/internal/media/keyframe"
 	"causeway/internal/media/nack"
 	"causeway/internal/media/pli"
@@ -33,11 +35,15 @@ type track struct {
 	// What takers on other shards read.
 	cacheMu sync.Mutex
 	cache   *cache.Cache // nil once the link is closed
+	mapping atomic.Pointer[mapping]
 
 	// Everything below belongs to the shard's holder.
-	missing nack.Log
-	keys    pli.Limiter
-	stats   rtcpstat.Receiver
+	missing  nack.Log
+	keys     pli.Limiter
+	stats    rtcpstat.Receiver
+	clock    *clocksync.Source
+	lastRTP  uint32 // of the latest packet
+	mappedAt time.Time
 }
 
 func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
@@ -46,7 +52,9 @@ func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
 		codec: keyframe.CodecOf(pub.source.cfg.Codec.Name),
 	}
 	t.video = t.codec != keyframe.Other
-	t.stats.ClockRate = pub.source.cfg.Codec.ClockRate
+	rate := pub.source.cfg.Codec.ClockRate
+	t.stats.ClockRate = rate
+	t.clock = clocksync.NewSource(&pub.source.cfg.Clock.clock, rate)
 	if t.video {
 		t.cache = cache.New(videoCache)
 	} else {
@@ -62,6 +70,11 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		t.stats.Repaired(p.Sequence)
 	} else {
 		t.stats.Packet(p.Sequence, p.Timestamp, now)
+		t.clock.Packet(p.Timestamp, now)
+		t.lastRTP = p.Timestamp
+		if t.mapping.Load() == nil {
+			t.remap(now)
+		}
 	}
 	verdict := t.missing.Receive(p.Sequence, now)
 	if verdict == nack.Duplicate {
@@ -141,6 +154,9 @@ func (t *track) wanted() bool {
 
 // tick asks for what is missing. The shard is held.
 func (t *track) tick(now time.Time) {
+	if now.Sub(t.mappedAt) >= remapEvery {
+		t.remap(now)
+	}
 	wanted := t.wanted()
 	if t.video && t.keys.Wanted() {
 		if wanted {
