@@ -13,7 +13,7 @@ type slotClock struct {
 	known  bool
 	rtp    uint32    // is captured at
 	at     time.Time // this
-	source bool      // the mapping is of the source that the slot now carries
+	source bool      // the mapping is of the source that the slot now carries, or as good as it gets
 }
 
 // A routerClock moves times of the router's clock to this machine's. The

@@ -4,28 +4,31 @@ import (
 	"bytes"
 	"encoding/hex"
 	"testing"
-	"time"
 )
 
-func TestSPSSize(t *testing.T) {
+func TestDescribe(t *testing.T) {
+	sps, err := hex.DecodeString("6742c015d901b1fe4f011000000300100000030320f162e480")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
-		name, sps     string
+		name          string
+		frame         Frame
+		key           bool
 		width, height int
 	}{
-		{"baseline, cropped", "6742c015d901b1fe4f011000000300100000030320f162e480", 426, 240},
-		{"high", "67640028acd940780227e5c044000003000400000300c83c60c658", 1920, 1080},
-		{"interlaced", "6764001eacd940b424d80880000003008", 720, 576},
-		{"high 4:4:4", "67f4000a919b28e4f1b2e022000003000200000300641e244b2c", 100, 60},
-		{"cut off", "6742c015d9", 0, 0},
-		{"nothing", "67", 0, 0},
+		{"sound", Frame{Codec: Opus, Data: []byte{1}}, true, 0, 0},
+		{"VP8 key", Frame{Codec: VP8, Data: keyFrame(640, 360, 20)}, true, 640, 360},
+		{"VP8 inter", Frame{Codec: VP8, Data: interFrame(1)}, false, 0, 0},
+		{"VP8 cut off", Frame{Codec: VP8, Data: keyFrame(640, 360, 20)[:9]}, false, 0, 0},
+		{"H.264 key", Frame{Codec: H264, Data: bytes.Join([][]byte{{}, sps, {0x68, 1}, {0x65, 1}}, startCode)}, true, 426, 240},
+		{"H.264 inter", Frame{Codec: H264, Data: bytes.Join([][]byte{{}, {0x41, 1}}, startCode)}, false, 0, 0},
 	}
 	for _, tt := range tests {
-		sps, err := hex.DecodeString(tt.sps[:len(tt.sps)/2*2])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w, h := spsSize(sps); w != tt.width || h != tt.height {
-			t.Errorf("%s: %dx%d, want %dx%d", tt.name, w, h, tt.width, tt.height)
+		f := tt.frame
+		f.describe()
+		if f.Key != tt.key || f.Width != tt.width || f.Height != tt.height {
+			t.Errorf("%s: key %v, %dx%d", tt.name, f.Key, f.Width, f.Height)
 		}
 	}
 }
@@ -35,7 +38,6 @@ func FuzzH264(f *testing.F) {
 	f.Add(makeAVCC(sps, []byte{0x68, 1}), []byte{0, 0, 0, 2, 0x65, 1})
 	f.Add([]byte{1, 2, 3, 4, 0xFF, 0xE1, 0, 0}, []byte{0, 0, 1, 0x67, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, header, frame []byte) {
-		spsSize(header)
 		parameterSets(frame)
 		a, err := parseAVCC(header)
 		if err != nil {
@@ -75,33 +77,6 @@ func TestH264Forms(t *testing.T) {
 	for _, b := range [][]byte{nil, {1, 2, 3}, {0, 0, 0, 0, 0xFF, 0xE1, 0, 0}, {1, 66, 0, 31, 0xFE, 0xE0, 0}, {1, 66, 0, 31, 0xFF, 0xE1, 0, 9, 1}, {1, 66, 0, 31, 0xFF, 0xE1, 0, 1, 1}} {
 		if _, err := parseAVCC(b); err == nil {
 			t.Errorf("took %x", b)
-		}
-	}
-}
-
-func TestOpusDuration(t *testing.T) {
-	ms := time.Millisecond
-	tests := []struct {
-		packet []byte
-		want   time.Duration
-	}{
-		{nil, 20 * ms},
-		{opusSilence, 20 * ms},
-		{[]byte{0x00}, 10 * ms},
-		{[]byte{0x18}, 60 * ms},
-		{[]byte{12 << 3}, 10 * ms},
-		{[]byte{13<<3 | 1}, 40 * ms},
-		{[]byte{16 << 3}, 2500 * time.Microsecond},
-		{[]byte{31<<3 | 3, 6}, 120 * ms},
-		{[]byte{31<<3 | 3, 7}, 20 * ms},  // too long to be true
-		{[]byte{31<<3 | 3, 0}, 20 * ms},  // no frames
-		{[]byte{31<<3 | 3}, 20 * ms},     // cut off
-		{[]byte{31<<3 | 2, 1}, 40 * ms},  //
-		{[]byte{0x08, 1, 2, 3}, 20 * ms}, //
-	}
-	for _, tt := range tests {
-		if got := opusDuration(tt.packet); got != tt.want {
-			t.Errorf("%x: %v, want %v", tt.packet, got, tt.want)
 		}
 	}
 }

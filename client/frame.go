@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"causeway/internal/media/keyframe"
 	"causeway/protocol"
 )
 
@@ -38,7 +39,8 @@ func (f *Frame) describe() {
 			f.Key = f.Key || len(nal) > 0 && nal[0]&0x1F == nalIDR
 		})
 		if sps, _ := parameterSets(f.Data); sps != nil && f.Key {
-			f.Width, f.Height = spsSize(sps)
+			i := keyframe.H264.Inspect(sps)
+			f.Width, f.Height = i.Width, i.Height
 		}
 	}
 }

@@ -7,8 +7,13 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	"causeway/internal/media/header"
+	"causeway/internal/media/jitter"
 	"causeway/internal/media/nack"
 	"causeway/internal/media/offer"
+	"causeway/internal/media/opus"
+	"causeway/internal/media/rtcpstat"
+	"causeway/internal/media/rtx"
 	"causeway/protocol"
 )
 
@@ -22,6 +27,10 @@ const (
 	// liveFor is how long after its last packet a slot is taken to carry
 	// something.
 	liveFor = 2 * time.Second
+	// repairFor is how long missing packets are asked for, and how long what
+	// follows them waits.
+	repairFor  = time.Second
+	maxWaiting = 1024 // packets
 )
 
 // An incoming is one slot: a stream of the router's that carries a source at
@@ -36,10 +45,10 @@ type incoming struct {
 	rtxOf  map[uint8]uint8 // payload type of retransmissions → of what is sent again
 
 	log       nack.Log
-	order     reorder
+	order     *jitter.Buffer
+	stats     rtcpstat.Receiver
 	assembler assembler
 	clock     slotClock
-	quality   quality
 
 	owner   protocol.SlotState // whose frames these are; no participant: not known
 	name    string
@@ -75,53 +84,55 @@ func newIncoming(id protocol.SlotID, l *offer.Line) *incoming {
 	}
 	s.clock.rate = videoClock
 	if l.Kind == offer.Audio {
-		s.clock.rate = opusClock
+		s.clock.rate = opus.ClockRate
 	}
-	s.quality.rate = s.clock.rate
+	s.stats.ClockRate = s.clock.rate
+	s.log.Patience = repairFor
+	s.order = jitter.New(jitter.Config{Packets: maxWaiting, Wait: repairFor})
 	return s
 }
 
-// receive takes a packet of the slot, sent once or again.
-func (s *incoming) receive(p *rtp.Packet, now time.Time) {
+// receive takes a packet of the slot, sent once or again; it may change it.
+func (s *incoming) receive(packet []byte, h header.Header, now time.Time) {
 	s.heardAt = now
-	if p.SSRC == s.rtx {
-		primary, ok := s.rtxOf[p.PayloadType]
-		if !ok || len(p.Payload) < 2 {
-			return // padding, or nothing of ours
+	if h.SSRC == s.rtx && s.rtx != 0 {
+		primary, ok := s.rtxOf[h.PayloadType]
+		if !ok {
+			return
 		}
-		p.SequenceNumber = uint16(p.Payload[0])<<8 | uint16(p.Payload[1]) // RFC 4588 §4
-		p.PayloadType, p.Payload = primary, p.Payload[2:]
+		if packet, ok = rtx.Unwrap(packet, primary, s.ssrc); !ok {
+			return // padding
+		}
+		h, _ = header.Parse(packet)
 	} else {
-		s.quality.received(p.SequenceNumber, p.Timestamp, now)
+		s.stats.Packet(h.Sequence, h.Timestamp, now)
 	}
-	switch s.log.Receive(p.SequenceNumber, now) {
-	case nack.Duplicate:
-		return
-	case nack.Restart:
-		s.order.reset()
-		s.assembler.needKey = true
+	if s.log.Receive(h.Sequence, now) != nack.Duplicate {
+		s.order.Push(h.Sequence, packet, now)
+		s.drain(now)
 	}
-	p.Payload = append([]byte(nil), p.Payload...) // it is the shard's
-	s.order.push(p, now)
-	s.drain(now)
 }
 
 // drain takes what can be had in order.
 func (s *incoming) drain(now time.Time) {
 	for {
-		p, missing := s.order.pop()
-		if p == nil {
+		item, ok := s.order.Pop(now)
+		if !ok {
 			return
 		}
-		s.lost += uint64(missing)
+		s.lost += item.Lost
+		var p rtp.Packet
+		if p.Unmarshal(item.Packet) != nil {
+			continue
+		}
 		codec, ok := s.codecs[p.PayloadType]
 		if !ok {
 			continue
 		}
-		if codec != s.assembler.codec {
+		if codec != s.assembler.codec || item.Restart {
 			s.assembler.reset(codec)
 		}
-		if f, ok := s.assembler.push(p, missing); ok {
+		if f, ok := s.assembler.push(&p, int(item.Lost)); ok {
 			s.hold(heldFrame{f, p.Timestamp, now})
 		}
 	}
@@ -151,8 +162,20 @@ func (s *incoming) release(now time.Time) {
 		}
 		s.held = s.held[1:]
 		s.clock.guess(h.rtp, h.at)
+		s.clock.source = true // what follows does not wait in vain once more
 		s.deliver(h)
 	}
+}
+
+// flush delivers what is held, whatever is known: the stream has ended.
+func (s *incoming) flush() {
+	for _, h := range s.held {
+		if s.owner.Participant != "" {
+			s.clock.guess(h.rtp, h.at)
+			s.deliver(h)
+		}
+	}
+	s.held = nil
 }
 
 // discard throws the oldest held frame away.
@@ -181,11 +204,7 @@ func (s *incoming) assign(state protocol.SlotState, name string, now time.Time) 
 	}
 	known := s.owner.Participant != ""
 	if known {
-		for _, h := range s.held { // they were the old owner's
-			s.clock.guess(h.rtp, h.at)
-			s.deliver(h)
-		}
-		s.held = nil
+		s.flush() // it was the old owner's
 		if s.assembler.codec != Opus {
 			s.assembler.needKey = true
 		}
@@ -203,12 +222,12 @@ func (s *incoming) sync(m protocol.SlotSync, router routerClock) {
 
 // sent takes a sender report of the router.
 func (s *incoming) sent(r *rtcp.SenderReport, now time.Time) {
-	s.quality.report(r.NTPTime, now)
+	s.stats.SenderReport(r.NTPTime, now)
 }
 
 // report is the reception report of the slot; false: nothing came yet.
 func (s *incoming) report(now time.Time) (rtcp.ReceptionReport, bool) {
-	return s.quality.block(s.ssrc, now)
+	return s.stats.Report(s.ssrc, now)
 }
 
 // tick asks for what is missing, every 25 ms.
@@ -221,10 +240,7 @@ func (s *incoming) tick(now time.Time) []rtcp.Packet {
 			Nacks: rtcp.NackPairsFromSequenceNumbers(due),
 		})
 	}
-	if s.order.stuck(now, s.log.Missing() == 0) {
-		s.order.skip()
-		s.drain(now)
-	}
+	s.drain(now) // what has waited for long enough
 	s.release(now)
 	if s.wantsKey(now) {
 		s.pliAt = now

@@ -13,6 +13,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	"causeway/internal/media/header"
 	"causeway/internal/media/offer"
 	"causeway/internal/peer"
 	"causeway/protocol"
@@ -166,23 +167,23 @@ func (l *link) Path(_ *peer.Conn, path peer.PathState, _ time.Time) {
 
 // Closed implements peer.Handler.
 func (l *link) Closed(_ *peer.Conn, err error) {
+	for _, s := range l.slots {
+		s.flush()
+	}
 	l.change(func(s *linkState) { s.closed, s.err = true, err })
 }
 
 // RTP implements peer.Handler.
 func (l *link) RTP(_ *peer.Conn, packet []byte, now time.Time) {
-	var p rtp.Packet
-	if err := p.Unmarshal(packet); err != nil {
-		return
-	}
-	slot := l.in[p.SSRC]
-	if slot == nil {
+	h, ok := header.Parse(packet)
+	slot := l.in[h.SSRC]
+	if !ok || slot == nil {
 		return
 	}
 	if l.state.firstMedia.IsZero() { // written with the shard held only
 		l.change(func(s *linkState) { s.firstMedia = now })
 	}
-	slot.receive(&p, now)
+	slot.receive(packet, h, now)
 }
 
 // send sends a packet of ours; the shard is held.
@@ -192,8 +193,7 @@ func (l *link) send(o *outgoing, p *rtp.Packet, now time.Time) {
 		return
 	}
 	o.sent.Store(p.SequenceNumber, l.buffer[:n], now)
-	o.packets++
-	o.octets += uint32(len(p.Payload))
+	o.stats.Packet(len(p.Payload))
 	_ = l.live.SendRTP(l.buffer[:n]) // not ready or not taken: the same as lost on the way
 }
 
@@ -237,11 +237,11 @@ func (l *link) outgoing(ssrc uint32) *outgoing {
 func (l *link) acknowledged(blocks []rtcp.ReceptionReport, now time.Time) {
 	for _, b := range blocks {
 		o := l.outgoing(b.SSRC)
-		if o == nil || o.packets == 0 {
+		if o == nil {
 			continue
 		}
-		o.lost = b.TotalLost
-		if o.acked {
+		o.stats.Reception(b, now)
+		if sent, _ := o.stats.Packets(); sent == 0 || o.acked {
 			continue
 		}
 		o.acked = true
@@ -276,8 +276,7 @@ func (l *link) repair(nack *rtcp.TransportLayerNack) {
 // keyWanted notes that a key frame was asked for. What is published was
 // encoded before, so the next one comes when it comes.
 func (l *link) keyWanted(ssrc uint32) {
-	if o := l.outgoing(ssrc); o != nil {
-		o.wanted++
+	if l.outgoing(ssrc) != nil {
 		l.change(func(s *linkState) { s.wanted++ })
 	}
 }
@@ -320,28 +319,17 @@ func (l *link) reports(now time.Time) []rtcp.Packet {
 	var list []rtcp.Packet
 	source := l.ssrc
 	for _, o := range l.out {
-		if o.packets == 0 {
+		r, ok := o.stats.Report(o.ssrc, o.rtpAt(now), now)
+		if !ok {
 			continue
-		}
-		r := &rtcp.SenderReport{
-			SSRC: o.ssrc, NTPTime: ntpTime(now), PacketCount: o.packets, OctetCount: o.octets,
-			RTPTime: o.lastRTP + uint32(int64(now.Sub(o.lastAt).Microseconds())*int64(o.clock)/1_000_000),
 		}
 		if list == nil {
 			r.Reports, source = blocks, o.ssrc
 		}
-		list = append(list, r)
+		list = append(list, &r)
 	}
 	if list == nil {
 		list = []rtcp.Packet{&rtcp.ReceiverReport{SSRC: source, Reports: blocks}}
 	}
 	return append(list, rtcp.NewCNAMESourceDescription(source, l.cname))
-}
-
-// ntpTime is a time as reports carry it: seconds since 1900 and their
-// fraction (RFC 3550 §4).
-func ntpTime(t time.Time) uint64 {
-	const since1900 = 2208988800
-	fraction := uint64(t.Nanosecond()) << 32 / uint64(time.Second)
-	return uint64(t.Unix()+since1900)<<32 | fraction
 }

@@ -8,12 +8,17 @@ import (
 	"github.com/pion/rtp/codecs"
 
 	"causeway/internal/media/cache"
+	"causeway/internal/media/opus"
+	"causeway/internal/media/rtcpstat"
 	"causeway/protocol"
 )
 
 // maxPayload bounds the payload of an RTP packet, so that with headers,
 // extensions and SRTP it fits every usual path (1200 of 1280 bytes).
 const maxPayload = 1120
+
+// videoClock is the RTP clock of pictures, Hz.
+const videoClock = 90000
 
 // An outgoing is one RTP stream that we send: its numbering and headers.
 // Whoever uses it holds the connection's shard.
@@ -27,15 +32,12 @@ type outgoing struct {
 	mid, layer          string
 	source              protocol.Source
 
-	packets, octets uint32 // for sender reports
-	lastRTP         uint32
-	lastAt          time.Time // when lastRTP was captured
-	silent          bool      // the last piece of sound was silence
-	acked           bool      // a receiver report says that packets arrived
-	lost            uint32    // as the router reports
-	wanted          int       // key frames asked for
-
-	sent *cache.Cache // lately, for retransmission
+	stats   rtcpstat.Sender
+	sent    *cache.Cache // lately, for retransmission
+	lastRTP uint32
+	lastAt  time.Time // when lastRTP was captured
+	silent  bool      // the last piece of sound was silence
+	acked   bool      // a receiver report says that packets arrived
 
 	payloader rtp.Payloader
 }
@@ -56,7 +58,7 @@ func newOutgoing(codec Codec, payloadType, rtxPT uint8) *outgoing {
 	}
 	switch codec {
 	case Opus:
-		o.clock = opusClock
+		o.clock = opus.ClockRate
 		o.payloader = &codecs.OpusPayloader{}
 	case VP8:
 		o.payloader = &codecs.VP8Payloader{EnablePictureID: true}
@@ -74,7 +76,12 @@ func (o *outgoing) rtpTime(at time.Duration) uint32 {
 	return o.base + uint32(ticks)
 }
 
-// packets makes the RTP packets of a sample.
+// rtpAt is the RTP timestamp of a moment, for sender reports.
+func (o *outgoing) rtpAt(now time.Time) uint32 {
+	return o.lastRTP + uint32(now.Sub(o.lastAt).Microseconds()*int64(o.clock)/1_000_000)
+}
+
+// packetize makes the RTP packets of a sample.
 func (o *outgoing) packetize(s Sample, sound bool) []*rtp.Packet {
 	payloads := o.payloader.Payload(maxPayload, s.Data)
 	list := make([]*rtp.Packet, 0, len(payloads))

@@ -83,7 +83,7 @@ type group struct {
 
 const (
 	settleTime   = 1500 * time.Millisecond
-	maxWaiting   = 4096
+	maxUnsettled = 4096
 	manifestName = "manifest.json"
 	manifestPace = 5 * time.Second
 )
@@ -121,7 +121,7 @@ func (r *Recorder) Write(f Frame) {
 			g.zero = f.Captured
 		}
 		g.waiting = append(g.waiting, f)
-		if f.Captured.Sub(g.zero) >= settleTime || len(g.waiting) >= maxWaiting {
+		if f.Captured.Sub(g.zero) >= settleTime || len(g.waiting) >= maxUnsettled {
 			r.settle(g)
 		}
 	}

@@ -56,8 +56,8 @@ func (m *Meeting) roster(r *protocol.Roster) {
 		self := p.ID == m.self.ID
 		m.mu.Unlock()
 		switch {
-		case same:
-		case e.Kind == Appeared && !self:
+		case same, e.Kind == Appeared && self:
+		case e.Kind == Appeared:
 			m.note(e)
 		default:
 			m.outbox.put(e)

@@ -6,7 +6,11 @@ import (
 	"time"
 
 	"causeway/client/internal/webm"
+	"causeway/internal/media/opus"
 )
+
+// opusSilence is 20 ms of silence: a CELT packet that codes no band.
+var opusSilence = []byte{0xF8, 0xFF, 0xFE}
 
 const (
 	silence = 20 * time.Millisecond // one opusSilence
@@ -33,7 +37,7 @@ func newTake(path string, info Recording, first Frame) (*take, error) {
 	switch first.Codec {
 	case Opus:
 		track.Codec, track.Private = webm.Opus, webm.OpusHead(2)
-		track.SampleRate, track.Channels, track.Frame = opusClock, 2, silence
+		track.SampleRate, track.Channels, track.Frame = opus.ClockRate, 2, silence
 	case VP8:
 		track.Codec = webm.VP8
 	case H264:
@@ -118,6 +122,14 @@ func (t *take) fill(at time.Duration) error {
 		t.Filled++
 	}
 	return nil
+}
+
+// opusDuration is how long a packet sounds, 20 ms for what is not a packet.
+func opusDuration(packet []byte) time.Duration {
+	if p, ok := opus.Parse(packet); ok {
+		return p.Duration()
+	}
+	return silence
 }
 
 func (t *take) close() error {
