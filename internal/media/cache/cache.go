@@ -20,6 +20,9 @@ const (
 	// MaxPacket is the largest packet that is kept.
 	MaxPacket = 2048
 	maxBlocks = 255
+	// maxBehind is how far back a packet may be before the source is taken as
+	// begun anew.
+	maxBehind = 3000
 )
 
 // Config bounds a cache.
@@ -76,6 +79,9 @@ func (c *Cache) Store(seq uint16, packet []byte, now time.Time) {
 	}
 	if c.entries == nil {
 		c.entries = make([]entry, c.mask+1)
+	}
+	if highest, ok := c.newest.Highest(); ok && seqnum.Diff(seq, uint16(highest)) < -maxBehind {
+		c.Reset()
 	}
 	s := uint32(c.newest.Unwrap(seq))
 	e := &c.entries[s&c.mask]

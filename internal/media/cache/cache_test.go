@@ -71,6 +71,15 @@ func TestStale(t *testing.T) {
 	}
 }
 
+func TestRestart(t *testing.T) {
+	c := New(Config{Packets: 16, Bytes: 1 << 20, Keep: time.Second})
+	c.Store(40000, packet(1, 50), start)
+	c.Store(40000-maxBehind-1, packet(2, 50), start)
+	if has(c, 40000, packet(1, 50)) || !has(c, 40000-maxBehind-1, packet(2, 50)) {
+		t.Error("a source that began anew is not kept")
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	c := New(Config{})
 	c.Store(1, make([]byte, MaxPacket+1), start)

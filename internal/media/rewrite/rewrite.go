@@ -20,8 +20,8 @@ import (
 	"causeway/internal/media/seqnum"
 )
 
-// maxJump is how far a source's sequence numbers may jump ahead before it is
-// taken as begun anew.
+// maxJump is how far a source's sequence numbers may jump either way before it
+// is taken as begun anew.
 const maxJump = 3000
 
 // Config describes the outgoing stream.
@@ -181,7 +181,8 @@ func (s *Stream) finish(h *header.Header, packet []byte, e *epoch, seq uint16, f
 // sender that began anew do.
 func (s *Stream) jumped(seq uint16) bool {
 	highest, ok := s.newest.Highest()
-	return ok && !s.pending && seqnum.Diff(seq, uint16(highest)) > maxJump
+	d := seqnum.Diff(seq, uint16(highest))
+	return ok && !s.pending && (d > maxJump || d < -maxJump)
 }
 
 // Source returns the source that the stream carries, or will with the next

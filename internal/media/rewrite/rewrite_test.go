@@ -304,15 +304,17 @@ func TestPaddingAndDrop(t *testing.T) {
 
 // TestRestart: a source that leaps goes on without a gap.
 func TestRestart(t *testing.T) {
-	s := New(Config{ClockRate: 90000})
-	a := &camera{source: video(1), seq: 0xff00}
-	s.Switch(a.source)
-	first := rewritten(t, s, a.packet(t, true, 0), at(0))
-	a.seq += maxJump + 10
-	a.ts += 1 << 30
-	second := rewritten(t, s, a.packet(t, true, 0), at(100))
-	if second.SequenceNumber != first.SequenceNumber+1 || second.Timestamp != first.Timestamp+9000 {
-		t.Errorf("%v after %v", second, first)
+	for _, leap := range []int{maxJump + 10, -maxJump - 10, 0x7fff, -0x8000} {
+		s := New(Config{ClockRate: 90000})
+		a := &camera{source: video(1), seq: 0xff00}
+		s.Switch(a.source)
+		first := rewritten(t, s, a.packet(t, true, 0), at(0))
+		a.seq += uint16(leap)
+		a.ts += 1 << 30
+		second := rewritten(t, s, a.packet(t, true, 0), at(100))
+		if second.SequenceNumber != first.SequenceNumber+1 || second.Timestamp != first.Timestamp+9000 {
+			t.Errorf("leap of %d: %v after %v", leap, second, first)
+		}
 	}
 }
 
