@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -110,5 +111,6 @@ func Parse[T any](file string, data []byte, defaults T) (T, error) {
 	for _, issue := range checker.Check() {
 		faults = append(faults, &Fault{File: file, Line: doc.line(issue.Field), Issue: issue})
 	}
+	slices.SortStableFunc(faults, func(a, b error) int { return a.(*Fault).Line - b.(*Fault).Line })
 	return value, errors.Join(faults...)
 }

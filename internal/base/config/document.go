@@ -25,12 +25,10 @@ func parseDocument(file string, data []byte) (*document, error) {
 	d := &document{file: file, data: data}
 	parsed, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return nil, d.explain(err, nil)
+		return nil, d.explain(err)
 	}
 	if len(parsed.Docs) > 1 {
-		return nil, d.fault(parsed.Docs[1].GetToken(), Issue{
-			Problem: "a second document begins here", Remedy: "keep one document in the file",
-		})
+		return nil, d.fault(parsed.Docs[1].Start, "a second document begins here", "keep one document in the file")
 	}
 	if len(parsed.Docs) == 1 {
 		d.body = parsed.Docs[0].Body
@@ -39,74 +37,34 @@ func parseDocument(file string, data []byte) (*document, error) {
 }
 
 func (d *document) decode(into any) error {
+	if err := d.check(reflect.TypeOf(into)); err != nil {
+		return err
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(d.data), yaml.DisallowUnknownField())
 	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return d.explain(err, reflect.TypeOf(into))
+		return d.explain(err)
 	}
 	return nil
 }
 
-func (d *document) fault(at *token.Token, issue Issue) error {
+func (d *document) fault(at *token.Token, problem, remedy string) error {
 	line := 1
 	if at != nil && at.Position != nil {
 		line = at.Position.Line
-		if issue.Field == "" {
-			issue.Field = d.pathOf(at)
-		}
 	}
-	return &Fault{File: d.file, Line: line, Issue: issue}
+	return &Fault{File: d.file, Line: line, Issue: Issue{Problem: problem, Remedy: remedy}}
 }
 
-// explain puts a decoder's error into words. root is the type decoded into.
-func (d *document) explain(err error, root reflect.Type) error {
-	var unknown *yaml.UnknownFieldError
-	var mismatch *yaml.TypeError
-	var overflow *yaml.OverflowError
+// explain puts an error of the YAML library into the form of all others.
+func (d *document) explain(err error) error {
+	var at *token.Token
+	text := err.Error()
 	var located yaml.Error
-	switch {
-	case errors.As(err, &unknown):
-		field := d.pathOf(unknown.Token)
-		return d.fault(unknown.Token, Issue{field, "there is no such field", suggest(root, field)})
-	case errors.As(err, &mismatch):
-		return d.fault(mismatch.Token, Issue{"", "is not " + nameOf(mismatch.DstType), "write " + nameOf(mismatch.DstType)})
-	case errors.As(err, &overflow):
-		return d.fault(overflow.Token, Issue{"", overflow.SrcNum + " is out of range", "write a number that fits"})
-	case errors.As(err, &located):
-		return d.fault(located.GetToken(), Issue{"", firstLine(located.GetMessage()), "correct the YAML here"})
+	if errors.As(err, &located) {
+		at, text = located.GetToken(), located.GetMessage()
 	}
-	return d.fault(nil, Issue{"", firstLine(err.Error()), "correct this value"})
-}
-
-func firstLine(s string) string {
-	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	return s
-}
-
-// pathOf finds the field whose key or value begins at a token.
-func (d *document) pathOf(at *token.Token) string {
-	if d.body == nil || at == nil {
-		return ""
-	}
-	found := ""
-	ast.Walk(visitor(func(n ast.Node) bool {
-		t := n.GetToken()
-		if found == "" && t != nil && t.Position != nil && t.Position.Offset == at.Position.Offset {
-			if _, composed := n.(*ast.MappingNode); !composed {
-				found = strings.TrimPrefix(n.GetPath(), "$.")
-			}
-		}
-		return found == ""
-	}), d.body)
-	return strings.TrimPrefix(found, "$")
-}
-
-type visitor func(ast.Node) bool
-
-func (v visitor) Visit(n ast.Node) ast.Visitor {
-	if v(n) {
-		return v
-	}
-	return nil
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
+	return d.fault(at, text, "correct the YAML here")
 }
 
 // line finds the line of a field; a field that is not in the file has the

@@ -9,9 +9,6 @@ import (
 
 // nameOf names a type for people.
 func nameOf(t reflect.Type) string {
-	if t == nil {
-		return "a value of this kind"
-	}
 	if t == reflect.TypeFor[time.Duration]() {
 		return `a duration such as "10s"`
 	}
@@ -20,79 +17,41 @@ func nameOf(t reflect.Type) string {
 		return "text"
 	case reflect.Bool:
 		return "true or false"
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return "a whole number"
 	case reflect.Float32, reflect.Float64:
 		return "a number"
 	case reflect.Slice, reflect.Array:
 		return "a list"
 	case reflect.Struct, reflect.Map:
 		return "a section of fields"
-	case reflect.Pointer:
-		return nameOf(t.Elem())
 	}
-	return "a value of this kind"
+	return "a whole number"
 }
 
-// suggest says what to do about an unknown field: the field that was
-// probably meant, or the fields that there are.
-func suggest(root reflect.Type, field string) string {
-	parent, name := "", field
-	if i := strings.LastIndexByte(field, '.'); i >= 0 {
-		parent, name = field[:i], field[i+1:]
+// suggest says what to do about an unknown field of a section: the field that
+// was probably meant, or the fields that there are.
+func suggest(section reflect.Type, name string) string {
+	var known []string
+	for f := range fields(section) {
+		known = append(known, f.name)
 	}
-	known := fieldsOf(descend(root, parent))
 	if len(known) == 0 {
 		return "remove it"
 	}
 	best := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
-	if distance(name, best) <= 1+len(name)/4 {
+	if distance(name, best) <= 1+min(len(name), 20)/4 {
 		return `did you mean "` + best + `"?`
 	}
 	return "remove it, or use one of: " + strings.Join(known, ", ")
 }
 
-// descend finds the type of a section.
-func descend(t reflect.Type, path string) reflect.Type {
-	t = plain(t)
-	if path == "" || t == nil {
-		return t
-	}
-	name, rest, _ := strings.Cut(path, ".")
-	name, _, indexed := strings.Cut(name, "[")
-	switch t.Kind() {
-	case reflect.Struct:
-		for f := range fields(t) {
-			if f.name == name {
-				t = plain(f.typ)
-				if indexed && t.Kind() == reflect.Slice {
-					t = t.Elem()
-				}
-				return descend(t, rest)
-			}
+// fieldOf finds the type of a section's field, nil if there is none.
+func fieldOf(section reflect.Type, name string) reflect.Type {
+	for f := range fields(section) {
+		if f.name == name {
+			return f.typ
 		}
-	case reflect.Map:
-		return descend(t.Elem(), rest)
 	}
 	return nil
-}
-
-func plain(t reflect.Type) reflect.Type {
-	for t != nil && t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	return t
-}
-
-func fieldsOf(t reflect.Type) []string {
-	var names []string
-	if t = plain(t); t != nil && t.Kind() == reflect.Struct {
-		for f := range fields(t) {
-			names = append(names, f.name)
-		}
-	}
-	return names
 }
 
 type field struct {
@@ -110,7 +69,7 @@ func fields(t reflect.Type) func(yield func(field) bool) {
 			case tag == "-" || !f.IsExported():
 				continue
 			case strings.Contains(options, "inline"):
-				for inner := range fields(plain(f.Type)) {
+				for inner := range fields(f.Type) {
 					if !yield(inner) {
 						return
 					}
@@ -128,6 +87,8 @@ func fields(t reflect.Type) func(yield func(field) bool) {
 
 // distance is the Levenshtein distance of two short words.
 func distance(a, b string) int {
+	const long = 64
+	a, b = a[:min(len(a), long)], b[:min(len(b), long)]
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
