@@ -79,6 +79,15 @@ func connect(t testing.TB, hub *bus.Server, name string) *bus.Conn {
 
 func startNodeOn(t testing.TB, hub *bus.Server, dsn string, cfg Config) *node {
 	t.Helper()
+	n := launch(t, connect(t, hub, "web"), dsn, cfg)
+	await(t, "ready", func() bool { return n.Ready() == nil })
+	n.conn = connect(t, hub, "other")
+	return n
+}
+
+// launch runs a node, which may not be ready yet.
+func launch(t testing.TB, conn *bus.Conn, dsn string, cfg Config) *node {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	st, err := store.Open(context.Background(), dsn, log)
 	if err != nil {
@@ -89,7 +98,7 @@ func startNodeOn(t testing.TB, hub *bus.Server, dsn string, cfg Config) *node {
 			t.Error(err)
 		}
 	})
-	s, err := New(cfg, Deps{Store: st, Bus: connect(t, hub, "web"), Log: log, Metrics: prometheus.NewPedanticRegistry(), Version: "test"})
+	s, err := New(cfg, Deps{Store: st, Bus: conn, Log: log, Metrics: prometheus.NewPedanticRegistry(), Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,12 +111,11 @@ func startNodeOn(t testing.TB, hub *bus.Server, dsn string, cfg Config) *node {
 			t.Errorf("run: %v", err)
 		}
 	})
-	await(t, "ready", func() bool { return s.Ready() == nil })
 	key, err := s.EnsureAPIKey(context.Background(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &node{Server: s, t: t, key: key, conn: connect(t, hub, "other")}
+	return &node{Server: s, t: t, key: key}
 }
 
 // await waits until something that happens elsewhere has happened.

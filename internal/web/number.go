@@ -30,9 +30,9 @@ func parseNumber(s string) (string, bool) {
 // spreadsheets drop.
 func newNumber() string { return pick("123456789", 1) + pick("0123456789", 9) }
 
-// newPasscode makes a passcode that can be read out: 10 characters, without
-// those that look alike, 50 bits.
-func newPasscode() string { return pick("abcdefghjkmnpqrstuvwxyz23456789ACDEFHJKLMNPRTUVWXYZ", 10) }
+// newPasscode makes a passcode that can be read out: 10 small letters and
+// digits without those that look alike, 49 bits.
+func newPasscode() string { return pick("abcdefghjkmnpqrstuvwxyz23456789", 10) }
 
 // newID makes the id of a meeting, participant or report: 125 random bits in
 // what protocol.ValidID allows.

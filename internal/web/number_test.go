@@ -74,7 +74,7 @@ func TestMade(t *testing.T) {
 		if got, ok := parseNumber(number); !ok || got != number || len(number) != 10 || number[0] == '0' {
 			t.Fatalf("number %q", number)
 		}
-		if len(passcode) != 10 || strings.ContainsAny(passcode, "0O1lI") || cleanText(passcode) != passcode {
+		if len(passcode) != 10 || strings.ContainsAny(passcode, "0o1li") || strings.ToLower(passcode) != passcode || cleanText(passcode) != passcode {
 			t.Fatalf("passcode %q", passcode)
 		}
 		if !protocol.ValidID(id) {

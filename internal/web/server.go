@@ -156,7 +156,10 @@ func (s *Server) listen(ask chan<- struct{}) (stop func(), err error) {
 	if err != nil {
 		return stop, err
 	}
-	return stop, bus.Publish(s.bus, protocol.SubjectHubAsk, protocol.Empty{})
+	if err := bus.Publish(s.bus, protocol.SubjectHubAsk, protocol.Empty{}); err != nil {
+		s.log.Debug("controllers not asked, they will speak by themselves", "err", err) // the bus is not there yet
+	}
+	return stop, nil
 }
 
 // hear takes a controller's state.
