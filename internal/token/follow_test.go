@@ -49,7 +49,10 @@ func web(t *testing.T, conn *bus.Conn, keys func() protocol.KeySet) <-chan struc
 	asked := make(chan struct{}, 16)
 	sub, err := bus.Subscribe(conn, protocol.SubjectKeysAsk, func(string, protocol.Empty) {
 		_ = bus.Publish(conn, protocol.SubjectKeys, keys())
-		asked <- struct{}{}
+		select {
+		case asked <- struct{}{}:
+		default: // the test does not count
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
