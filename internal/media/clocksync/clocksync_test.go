@@ -2,6 +2,7 @@ package clocksync
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,6 +152,23 @@ func TestOldReport(t *testing.T) {
 	s.Report(m.ntp(1000), 0, at(1021))
 	got, _ := s.At(90_000)
 	near(t, "reordered", got, at(1020), time.Millisecond)
+}
+
+// TestConcurrent: sources of one participant on different goroutines; the race
+// detector looks on.
+func TestConcurrent(t *testing.T) {
+	var c Clock
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			s := NewSource(&c, 90000)
+			for ms := 0.0; ms < 5000; ms += 100 {
+				s.Report(machine{}.ntp(ms+float64(i)), uint32(ms*90), at(ms+20))
+				s.At(uint32(ms * 90))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestInverse: RTP is the inverse of At, by reports or by arrivals.

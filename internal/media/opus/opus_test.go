@@ -91,3 +91,10 @@ func BenchmarkParse(b *testing.B) {
 		Parse(p)
 	}
 }
+
+func TestNoAllocation(t *testing.T) {
+	p := []byte{0x7b, 0x86, 2}
+	if n := testing.AllocsPerRun(1000, func() { Parse(p) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

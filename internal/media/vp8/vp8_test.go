@@ -136,3 +136,16 @@ func BenchmarkParse(b *testing.B) {
 		d.SetPictureID(p, 5)
 	}
 }
+
+func TestNoAllocation(t *testing.T) {
+	p := []byte{0x90, 0xf0, 0x81, 0x02, 0x03, 0x44, 0x10}
+	n := testing.AllocsPerRun(1000, func() {
+		d, _ := Parse(p)
+		d.SetPictureID(p, d.PictureID+1)
+		d.SetTL0PICIDX(p, d.TL0PICIDX+1)
+		d.Key(p)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
