@@ -1,0 +1,180 @@
+// Hands and eyes for the tests: people in browsers.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { expect, inject } from "vitest";
+import type { Meeting } from "../src/protocol/messages.ts";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Starts the browser, with a camera and a microphone that are made up. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream",
+      "--auto-select-desktop-capture-source=Entire screen",
+      "--autoplay-policy=no-user-gesture-required",
+      "--allow-loopback-in-peer-connection",
+      "--disable-background-networking",
+      "--disable-renderer-backgrounding",
+      "--disable-backgrounding-occluded-windows",
+    ],
+  });
+}
+
+/** Creates a meeting as a program would. */
+export async function createMeeting(topic: string): Promise<Meeting> {
+  const response = await fetch(`${inject("url")}/api/v1/meetings`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ topic }),
+  });
+  if (!response.ok) throw new Error(`create a meeting: ${response.status} ${await response.text()}`);
+  return (await response.json()) as Meeting;
+}
+
+/** Puts a link on the address under test, whatever name the server gives itself. */
+export function here(link: string): string {
+  const url = new URL(link);
+  return `${inject("url")}${url.pathname}${url.search}`;
+}
+
+/** What a person's browser has decoded and played. */
+export interface Seen {
+  /** Frames decoded on the video connection. */
+  frames: number;
+  /** Frames decoded on the content connection. */
+  screenFrames: number;
+  /** Energy of the sound received (getStats totalAudioEnergy). */
+  energy: number;
+  audioPackets: number;
+}
+
+/** One person in a browser window. */
+export class Person {
+  readonly page: Page;
+  /** Whatever the console said that it should not. */
+  readonly complaints: string[] = [];
+
+  private constructor(page: Page) {
+    this.page = page;
+    page.on("pageerror", (error) => this.complaints.push(`uncaught: ${error.message}`));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.complaints.push(message.text());
+    });
+  }
+
+  /** Opens a window with a profile of its own. */
+  static async arrive(browser: Browser, options: BrowserContextOptions = {}): Promise<Person> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US", ...options });
+    await context.addInitScript(watchConnections);
+    return new Person(await context.newPage());
+  }
+
+  /** Goes through the lobby into the room. */
+  async join(link: string, name: string): Promise<void> {
+    await this.page.goto(here(link));
+    await this.page.getByLabel(/Your name|您的名稱/).fill(name);
+    await this.page.locator(".way-ready").waitFor();
+    await this.page.getByRole("button", { name: /Join now|立即加入/ }).click();
+    await this.inRoom();
+  }
+
+  /** Waits until the router has welcomed this person. */
+  async inRoom(): Promise<void> {
+    await this.page.locator("#controls").waitFor();
+    await this.page.locator("[data-tile]").first().waitFor();
+  }
+
+  button(name: string | RegExp) {
+    return this.page.getByRole("button", { name, exact: typeof name === "string" });
+  }
+
+  /** The tile of a person, told by its words. */
+  tile(words: RegExp) {
+    return this.page.getByRole("button", { name: words });
+  }
+
+  /** Waits for something to be said to screen readers. */
+  async hears(words: RegExp): Promise<void> {
+    await this.page.locator("[role=log] p", { hasText: words }).first().waitFor({ state: "attached" });
+  }
+
+  seen(): Promise<Seen> {
+    return this.page.evaluate(async () => {
+      const peers = (globalThis as unknown as { peers: RTCPeerConnection[] }).peers;
+      const sum = { frames: 0, screenFrames: 0, energy: 0, audioPackets: 0 };
+      for (const peer of peers.filter((p) => p.connectionState === "connected")) {
+        const content =
+          peer.getTransceivers().length === 4 &&
+          peer.getTransceivers()[0]?.sender.track?.kind !== "audio" &&
+          peer.getTransceivers()[1]?.receiver.track.kind === "audio" &&
+          peer.getTransceivers()[0]?.receiver.track.kind === "video";
+        for (const stat of (await peer.getStats()).values()) {
+          if (stat.type !== "inbound-rtp") continue;
+          if (content) sum.screenFrames += stat.framesDecoded ?? 0;
+          else sum.frames += stat.framesDecoded ?? 0;
+          sum.energy += stat.totalAudioEnergy ?? 0;
+          if (stat.kind === "audio") sum.audioPackets += stat.packetsReceived ?? 0;
+        }
+      }
+      return sum;
+    });
+  }
+
+  /** Waits until something seen has grown past what it was at the call. */
+  async grows(what: keyof Seen, by: number): Promise<void> {
+    const before = (await this.seen())[what];
+    await expect
+      .poll(async () => (await this.seen())[what], { timeout: 15_000, interval: 100 })
+      .toBeGreaterThan(before + by);
+  }
+
+  /** Checks the page with axe: no violation of WCAG 2 A and AA. */
+  async accessible(): Promise<void> {
+    await this.page.evaluate(axe);
+    const violations = await this.page.evaluate(async () => {
+      const { axe } = globalThis as unknown as { axe: { run: (o: object) => Promise<{ violations: Violation[] }> } };
+      interface Violation {
+        id: string;
+        help: string;
+        nodes: { html: string; failureSummary: string }[];
+      }
+      const found = await axe.run({
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      });
+      return found.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(" | ")}`);
+    });
+    expect(violations).toEqual([]);
+  }
+
+  /** Closes the window; the console must have been quiet. */
+  async leave(): Promise<void> {
+    await this.page.context().close();
+    expect(this.complaints).toEqual([]);
+  }
+}
+
+/** Runs in the page before its scripts: keeps what the tests look at. */
+function watchConnections(): void {
+  const scope = globalThis as unknown as { peers: RTCPeerConnection[]; sockets: WebSocket[] };
+  scope.peers = [];
+  scope.sockets = [];
+  const Peer = globalThis.RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Peer {
+    constructor(configuration?: RTCConfiguration) {
+      super(configuration);
+      scope.peers.push(this);
+    }
+  };
+  const Socket = globalThis.WebSocket;
+  globalThis.WebSocket = class extends Socket {
+    constructor(url: string | URL) {
+      super(url);
+      scope.sockets.push(this);
+    }
+  };
+}

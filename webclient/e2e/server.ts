@@ -1,0 +1,96 @@
+// Starts the binary under test on free ports, in a folder of its own, unless
+// CAUSEWAY_URL names a running one. A test may ask for a restart.
+import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createTCP } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Where the site is. */
+    url: string;
+    /** GET it to kill the server and start it anew; "" when it is not ours. */
+    restart: string;
+  }
+}
+
+interface Running {
+  process: ChildProcess;
+  url: string;
+}
+
+async function freeTCP(): Promise<number> {
+  const server = createTCP().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  return typeof address === "object" && address ? address.port : 0;
+}
+
+async function freeUDP(): Promise<number> {
+  const socket = createSocket("udp4").bind(0);
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+/** Starts the binary and waits for the line that says it is ready. */
+async function start(binary: string, args: string[]): Promise<Running> {
+  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const log: string[] = [];
+  createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
+  const lines = createInterface({ input: child.stdout });
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log.join("\n")}`)));
+    lines.on("line", (line) => {
+      const ready = JSON.parse(line) as { ready: boolean; http: string };
+      if (ready.ready) resolve(ready.http);
+    });
+  });
+  return { process: child, url };
+}
+
+async function stop(running: Running, signal: NodeJS.Signals): Promise<void> {
+  if (running.process.exitCode !== null) return;
+  const ended = once(running.process, "exit");
+  running.process.kill(signal);
+  await ended;
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const running = process.env.CAUSEWAY_URL;
+  if (running) {
+    project.provide("url", running.replace(/\/$/, ""));
+    project.provide("restart", "");
+    return async () => {};
+  }
+  const binary = process.env.CAUSEWAY_BIN;
+  if (!binary) throw new Error("Set CAUSEWAY_URL to a running server, or CAUSEWAY_BIN to the binary.");
+  const data = mkdtempSync(join(tmpdir(), "causeway-e2e-"));
+  const [https, http, media] = [await freeTCP(), await freeTCP(), await freeUDP()];
+  const args = ["up", "--json", "--data", data, "--log-level", "warn"];
+  args.push("--listen", `127.0.0.1:${https}`, "--http", `localhost:${http}`, "--media-port", String(media));
+  let server = await start(binary, args);
+  const control = createServer(async (_, response) => {
+    await stop(server, "SIGKILL");
+    server = await start(binary, args);
+    response.end("started");
+  }).listen(0, "127.0.0.1");
+  await once(control, "listening");
+  const address = control.address();
+  project.provide("url", server.url);
+  project.provide("restart", `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/`);
+  return async () => {
+    control.close();
+    await stop(server, "SIGTERM");
+    rmSync(data, { recursive: true, force: true });
+  };
+}
