@@ -211,13 +211,15 @@ func (s *Server) repeat(now time.Time) {
 	s.publish(sum)
 }
 
-// lastWord tells the hub that this controller takes nobody any more.
+// lastWord tells the hub that no router is to be had through this controller
+// any more. It must not say that the zone drains: that would hold for the
+// zone's other controllers too.
 func (s *Server) lastWord() {
 	s.stopping.Store(true)
 	s.mu.Lock()
 	sum := s.state.summary(time.Now())
 	s.mu.Unlock()
-	sum.status = protocol.ZoneDraining
+	sum.status = protocol.ZoneEmpty
 	s.publish(sum)
 	s.deps.Log.Info("zone controller stops")
 }
