@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -111,7 +110,7 @@ func unmarshal(data []byte, v any) error {
 			return fmt.Errorf("nested deeper than %d", maxDepth)
 		}
 	}
-	return json.Unmarshal(bytes.TrimSpace(data), v)
+	return json.Unmarshal(data, v)
 }
 
 // problemOf turns what huma finds wrong with a request into a problem.

@@ -146,3 +146,14 @@ func TestBuilt(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
+
+func FuzzAccepts(f *testing.F) {
+	for _, s := range []string{"gzip, br", "br;q=0", "br ; q=0.5", ";;,,", "BR", "br;q=-1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		if accepts(header, "br") && !strings.Contains(strings.ToLower(header), "br") {
+			t.Errorf("%q does not name br", header)
+		}
+	})
+}
