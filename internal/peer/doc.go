@@ -15,11 +15,17 @@
 // the shard may touch them, and nobody else. There is one shard per socket of
 // a port (SO_REUSEPORT), and one for every dialled connection.
 //
-// Goroutines: one per shard (reads, ticks, delivers), and three per
-// connection for the handshake and the ten seconds after it, during which
-// lost last flights are repeated. An established connection has none of its
-// own. Port.Close waits for all of them; for a dialled connection [Conn.Done]
-// tells when they have ended.
+// Goroutines: one per shard (reads, ticks, delivers), and four per connection
+// for the handshake and the ten seconds after it, during which a lost last
+// flight is repeated: one of ours, three of pion/dtls. An established
+// connection has none of its own. Port.Close waits for ours; for a dialled
+// connection [Conn.Done] tells when they have ended. pion's end promptly after
+// them, but cannot be waited for.
+//
+// Everything unauthenticated is answered with silence. A STUN check is
+// answered once its integrity is proved, a DTLS handshake is begun only for an
+// address that such a check came from, and a packet changes nothing before it
+// is decrypted.
 //
 // Limits: 2048-byte datagrams, 64 datagrams per read, 16 remote addresses per
 // connection, 256 synchronisation sources per connection and direction, 256

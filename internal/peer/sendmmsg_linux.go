@@ -1,0 +1,120 @@
+package peer
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A sender holds what sendmmsg sends.
+type sender struct {
+	messages []mmsghdr
+	iovecs   []unix.Iovec
+	names    []unix.RawSockaddrInet6
+	control  [][controlSize]byte
+	v6       bool
+	attempt  func(fd uintptr) bool
+	from, to int // messages to send
+	n        int
+	errno    syscall.Errno
+}
+
+func (s *sender) init(batch int, v6 bool) {
+	*s = sender{
+		messages: make([]mmsghdr, batch),
+		iovecs:   make([]unix.Iovec, maxQueued),
+		names:    make([]unix.RawSockaddrInet6, batch),
+		control:  make([][controlSize]byte, batch),
+		v6:       v6,
+	}
+	for i := range s.messages {
+		s.messages[i].hdr.Name = (*byte)(unsafe.Pointer(&s.names[i]))
+	}
+	s.attempt = s.send
+}
+
+func (s *sender) send(fd uintptr) bool {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd,
+			uintptr(unsafe.Pointer(&s.messages[s.from])), uintptr(s.to-s.from), unix.MSG_DONTWAIT, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		s.n, s.errno = int(n), errno
+		return true // never wait for room: media that is late is of no use
+	}
+}
+
+// write sends the groups, a batch of them at a time.
+func (k *kernelSocket) write(o *outbox, failed func(*group, int, error)) {
+	for at := 0; at < len(o.groups); at += len(k.out.messages) {
+		k.writeBatch(o, o.groups[at:min(at+len(k.out.messages), len(o.groups))], failed)
+	}
+}
+
+func (k *kernelSocket) writeBatch(o *outbox, groups []group, failed func(*group, int, error)) {
+	s := &k.out
+	vectors := 0
+	for i := range groups {
+		vectors = s.prepare(i, o, &groups[i], vectors)
+	}
+	for s.from, s.to = 0, len(groups); s.from < s.to; {
+		err := k.raw.Write(s.attempt)
+		if err == nil && s.errno == 0 && s.n > 0 {
+			s.from += s.n
+			continue
+		}
+		if err == nil {
+			err = s.errno
+		}
+		g := &groups[s.from]
+		switch {
+		case g.count > 1 && s.errno == unix.EIO: // this kind of route never offloads
+			k.gso = false
+			k.writeSingly(o, g, failed)
+		case g.count > 1 && s.errno == unix.EINVAL: // too large for this path's MTU
+			k.writeSingly(o, g, failed)
+		default:
+			failed(g, g.count, err)
+		}
+		s.from++
+		if s.errno == unix.EAGAIN || s.errno == unix.ENOBUFS {
+			for ; s.from < s.to; s.from++ {
+				failed(&groups[s.from], groups[s.from].count, err)
+			}
+		}
+	}
+}
+
+// writeSingly sends the datagrams of a group without offload, fragmented if
+// need be, when the kernel refuses to segment them.
+func (k *kernelSocket) writeSingly(o *outbox, g *group, failed func(*group, int, error)) {
+	for j := g.first; j >= 0; j = o.slots[j].next {
+		b := o.slots[j].buf[:o.slots[j].n]
+		if _, err := k.conn.WriteToUDPAddrPort(b, g.to.remote); err != nil {
+			failed(g, 1, err)
+		}
+	}
+}
+
+// prepare fills message i with a group, whose vectors begin at v, and returns
+// where the next group's begin.
+func (s *sender) prepare(i int, o *outbox, g *group, v int) int {
+	h := &s.messages[i].hdr
+	h.Iov = &s.iovecs[v]
+	h.SetIovlen(g.count)
+	for j := g.first; j >= 0; j = o.slots[j].next {
+		s.iovecs[v].Base = &o.slots[j].buf[0]
+		s.iovecs[v].SetLen(o.slots[j].n)
+		v++
+	}
+	h.Namelen = putSockaddr(&s.names[i], g.to.remote, s.v6)
+	control := putControl(s.control[i][:0], g, s.v6)
+	h.Control = nil
+	if len(control) > 0 {
+		h.Control = &s.control[i][0]
+	}
+	h.SetControllen(len(control))
+	return v
+}
