@@ -175,7 +175,7 @@ func (l *Line) parseStream(value string) error {
 // parseSSRCs reads ssrc and ssrc-group:FID (RFC 5576 §4.1, §4.2, RFC 4588 §8.8).
 func (l *Line) parseSSRCs(attributes []sdp.Attribute) error {
 	var all []uint32
-	repairs := map[uint32]uint32{}
+	repairs := map[uint32]uint32{} // primary → RTX
 	repair := map[uint32]bool{}
 	for _, a := range attributes {
 		f := strings.Fields(a.Value)
@@ -190,15 +190,13 @@ func (l *Line) parseSSRCs(attributes []sdp.Attribute) error {
 		default:
 			continue
 		}
-		var ids []uint32
-		for _, s := range f {
-			n, err := strconv.ParseUint(s, 10, 32)
-			if err != nil {
-				return invalid("malformed %s", a.Key)
-			}
-			ids = append(ids, uint32(n))
-			if !slices.Contains(all, uint32(n)) {
-				all = append(all, uint32(n))
+		ids, err := numbers(f)
+		if err != nil {
+			return invalid("malformed %s", a.Key)
+		}
+		for _, id := range ids {
+			if !slices.Contains(all, id) {
+				all = append(all, id)
 			}
 		}
 		if len(all) > MaxSSRCs {
@@ -211,11 +209,29 @@ func (l *Line) parseSSRCs(attributes []sdp.Attribute) error {
 			repair[ids[1]] = true
 		}
 	}
-	for _, s := range all {
-		if repair[s] {
-			continue
+	l.keepSSRCs(slices.DeleteFunc(all, func(s uint32) bool { return repair[s] }), repairs)
+	return nil
+}
+
+func numbers(words []string) (ids []uint32, err error) {
+	for _, w := range words {
+		n, err := strconv.ParseUint(w, 10, 32)
+		if err != nil {
+			return nil, err
 		}
-		l.SSRCs = append(l.SSRCs, s)
+		ids = append(ids, uint32(n))
+	}
+	return ids, nil
+}
+
+// keepSSRCs stores the primary streams and those that repair them.
+func (l *Line) keepSSRCs(primary []uint32, repairs map[uint32]uint32) {
+	if len(primary) == 0 {
+		l.CName = ""
+		return
+	}
+	l.SSRCs = primary
+	for _, s := range primary {
 		if r, ok := repairs[s]; ok {
 			if l.RTXOf == nil {
 				l.RTXOf = map[uint32]uint32{}
@@ -223,10 +239,6 @@ func (l *Line) parseSSRCs(attributes []sdp.Attribute) error {
 			l.RTXOf[s] = r
 		}
 	}
-	if len(l.SSRCs) == 0 {
-		l.CName = ""
-	}
-	return nil
 }
 
 // parseRIDs reads rid and simulcast (RFC 8851 §4, RFC 8853 §5.1): the layers
