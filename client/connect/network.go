@@ -94,7 +94,8 @@ type timing struct {
 	wait    time.Duration // request written to first byte of the answer
 	http2   bool
 
-	dnsAt, tlsAt, wroteAt time.Time
+	dnsAt, tlsAt time.Time
+	sentAt       time.Time // the connection was there, then: the request was written
 }
 
 type timingKey struct{}
@@ -125,8 +126,11 @@ func (t *timing) watch(ctx context.Context) context.Context {
 		TLSHandshakeDone: func(tls.ConnectionState, error) {
 			t.set(func() { t.tls = time.Since(t.tlsAt) })
 		},
-		WroteRequest:         func(httptrace.WroteRequestInfo) { t.set(func() { t.wroteAt = time.Now() }) },
-		GotFirstResponseByte: func() { t.set(func() { t.wait = time.Since(t.wroteAt) }) },
+		// On HTTP/2 the answer may be there before it is told that the
+		// request was written, so the connection's time stands in for that.
+		GotConn:              func(httptrace.GotConnInfo) { t.set(func() { t.sentAt = time.Now() }) },
+		WroteRequest:         func(httptrace.WroteRequestInfo) { t.set(func() { t.sentAt = time.Now() }) },
+		GotFirstResponseByte: func() { t.set(func() { t.wait = time.Since(t.sentAt) }) },
 	})
 }
 

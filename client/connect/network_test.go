@@ -1,0 +1,70 @@
+package connect
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http/httptrace"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"causeway/protocol"
+)
+
+// The hooks of net/http come in an order that depends on the version of HTTP
+// and on luck; no order makes a round trip of centuries.
+func TestTimingInAnyOrder(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		steps []string
+		want  time.Duration
+	}{
+		{"written, then answered", []string{"conn", "wrote", "first"}, time.Second},
+		{"answered before it was said to be written", []string{"conn", "first", "wrote"}, time.Second},
+		{"large body", []string{"conn", "-", "-", "wrote", "first"}, time.Second},
+		{"refused before it was written", []string{"conn", "wrote"}, 0},
+		{"never connected", nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var tm timing
+				trace := httptrace.ContextClientTrace(tm.watch(t.Context()))
+				for _, s := range c.steps {
+					wait(context.Background(), time.Second)
+					switch s {
+					case "conn":
+						trace.GotConn(httptrace.GotConnInfo{})
+					case "wrote":
+						trace.WroteRequest(httptrace.WroteRequestInfo{})
+					case "first":
+						trace.GotFirstResponseByte()
+					}
+				}
+				if got := tm.waited(); got != c.want {
+					t.Errorf("waited %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestTimingOfNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tm timing
+		n := NewNetwork(Options{Via: "proxy.test:3128"})
+		defer n.Close()
+		ctx := tm.watch(t.Context())
+		trace := httptrace.ContextClientTrace(ctx)
+		trace.DNSStart(httptrace.DNSStartInfo{})
+		wait(ctx, 30*ms)
+		trace.DNSDone(httptrace.DNSDoneInfo{})
+		tm.set(func() { tm.dialled = 50 * ms })
+		trace.TLSHandshakeStart()
+		wait(ctx, 70*ms)
+		trace.TLSHandshakeDone(tls.ConnectionState{}, nil)
+		want := protocol.Attempt{Target: "x", Transport: "https", Via: "proxy.test:3128", DNSMS: 30, ConnectMS: 20, TLSMS: 70}
+		if got := tm.attempt("x", "https", n.options.Via); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
