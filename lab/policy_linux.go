@@ -1,0 +1,51 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// A Policy is what the gateway lets out of the client's site: nftables
+// statements of its forward chain, before everything else is accepted. The
+// proxy host is never restricted: it is how the site means to get out.
+type Policy []string
+
+// The policies. Silent ones drop, refusing ones reset.
+var (
+	Open             = Policy{}
+	UDPBlocked       = Policy{"meta l4proto udp drop"}
+	Only443          = Policy{"meta l4proto udp drop", "tcp dport != 443 drop"}
+	Only443Refusing  = Policy{"meta l4proto udp reject", "tcp dport != 443 reject with tcp reset"}
+	ProxyOnly        = Policy{"drop"}
+	ControllersGone  = Policy{"ip daddr 203.0.113.20 drop"}
+	ControllersReset = Policy{"ip daddr 203.0.113.20 meta l4proto tcp reject with tcp reset", "ip daddr 203.0.113.20 reject"}
+	OnlyWebAndTunnel = Policy{"ip daddr != { 203.0.113.10, 203.0.113.40 } drop"}
+	OnlyWeb          = Policy{"ip daddr != 203.0.113.10 drop"}
+)
+
+// Apply puts a policy into force at once, for running connections too.
+func (w *World) Apply(p Policy) {
+	w.t.Helper()
+	var rules strings.Builder
+	for _, r := range p {
+		fmt.Fprintf(&rules, "    iifname site ip saddr != %s %s\n", addresses["proxy"], r)
+	}
+	script := fmt.Sprintf(`flush ruleset
+table ip lab {
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+%s    iifname internet ct state != { established, related } drop
+  }
+  chain nat {
+    type nat hook postrouting priority srcnat;
+    oifname internet ip saddr 10.77.0.0/24 masquerade
+  }
+}
+`, rules.String())
+	cmd := w.command(context.Background(), "gateway", "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("nft: %v: %s\n%s", err, out, script)
+	}
+}

@@ -1,0 +1,53 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPolicies checks the lab itself: what each policy lets out.
+func TestPolicies(t *testing.T) {
+	w := NewWorld(t)
+	for _, host := range []string{"web", "zone", "mmr"} {
+		for _, port := range []string{"443", "8801"} {
+			p := w.Start(host, "python3", "-m", "http.server", port)
+			if !p.Until("Serving", 10*time.Second) {
+				t.Fatalf("no server in %s", host)
+			}
+		}
+	}
+	reach := func(from, address string) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		host, port, _ := strings.Cut(address, ":")
+		return w.command(ctx, from, "bash", "-c", "timeout 1 bash -c '</dev/tcp/"+addresses[host]+"/"+port+"'").Run() == nil
+	}
+	for _, tc := range []struct {
+		name   string
+		policy Policy
+		want   map[string]bool
+	}{
+		{"open", Open, map[string]bool{"web:443": true, "mmr:8801": true, "zone:443": true}},
+		{"only 443", Only443, map[string]bool{"web:443": true, "mmr:8801": false}},
+		{"only 443, refusing", Only443Refusing, map[string]bool{"web:443": true, "mmr:8801": false}},
+		{"proxy only", ProxyOnly, map[string]bool{"web:443": false, "mmr:8801": false}},
+		{"controllers gone", ControllersGone, map[string]bool{"web:443": true, "zone:443": false, "mmr:8801": true}},
+		{"only web", OnlyWeb, map[string]bool{"web:443": true, "zone:443": false, "mmr:443": false}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w.Apply(tc.policy)
+			for address, want := range tc.want {
+				if got := reach("client", address); got != want {
+					t.Errorf("client to %s: %v", address, got)
+				}
+				if !reach("proxy", address) {
+					t.Errorf("the proxy does not reach %s", address)
+				}
+			}
+		})
+	}
+}
