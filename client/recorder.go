@@ -61,7 +61,7 @@ type Recording struct {
 	LastMS    float64   `json:"last_ms"`   // in the file's time
 	Frames    int       `json:"frames"`    // written, without silence that was filled in
 	Lost      int       `json:"lost"`      // packets that never came
-	Filled    int       `json:"filled"`    // 20 ms pieces of silence that were filled in
+	FilledMS  float64   `json:"filled_ms"` // silence that was filled in
 	Width     int       `json:"width,omitempty"`
 	Height    int       `json:"height,omitempty"`
 }

@@ -135,13 +135,14 @@ func TestRecorderSound(t *testing.T) {
 		name   string
 		at     []float64
 		want   []int // times of real sound in the file
-		filled int
+		filled float64 // ms
 	}{
 		{"steady", []float64{0, 20, 40, 60}, []int{0, 20, 40, 60}, 0},
 		{"jitter of the clock", []float64{0, 23, 38, 61}, []int{0, 20, 40, 60}, 0},
-		{"one lost", []float64{0, 20, 60}, []int{0, 20, 60}, 1},
-		{"silence", []float64{0, 20, 1020}, []int{0, 20, 1020}, 49},
-		{"silence off the grid", []float64{0, 20, 1027}, []int{0, 20, 1027}, 49},
+		{"one lost", []float64{0, 20, 60}, []int{0, 20, 60}, 20},
+		{"silence", []float64{0, 20, 1020}, []int{0, 20, 1020}, 980},
+		{"silence off the grid", []float64{0, 20, 1027}, []int{0, 20, 1027}, 985},
+		{"begins late", []float64{33.5, 54}, []int{34, 54}, 32.5},
 		{"twice the same", []float64{0, 20, 20, 20, 20, 40}, []int{0, 20, 40}, 0},
 		{"back in time", []float64{0, 20, 40, -500, 60}, []int{0, 20, 40, 60}, 0},
 	}
@@ -167,8 +168,8 @@ func TestRecorderSound(t *testing.T) {
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Error(d)
 			}
-			if info.Filled != tt.filled || info.Frames != len(tt.want) || len(blocks) != tt.filled+len(tt.want) {
-				t.Errorf("%d filled and %d frames in %d blocks", info.Filled, info.Frames, len(blocks))
+			if info.FilledMS != tt.filled || info.Frames != len(tt.want) {
+				t.Errorf("%v ms filled and %d frames", info.FilledMS, info.Frames)
 			}
 		})
 	}

@@ -9,11 +9,20 @@ import (
 	"causeway/internal/media/opus"
 )
 
-// opusSilence is 20 ms of silence: a CELT packet that codes no band.
-var opusSilence = []byte{0xF8, 0xFF, 0xFE}
+// silences are pieces of silence, longest first: CELT packets that code no
+// band, so that only their configuration differs (RFC 6716 table 2).
+var silences = []struct {
+	duration time.Duration
+	packet   []byte
+}{
+	{20 * time.Millisecond, []byte{0xF8, 0xFF, 0xFE}},
+	{10 * time.Millisecond, []byte{0xF0, 0xFF, 0xFE}},
+	{5 * time.Millisecond, []byte{0xE8, 0xFF, 0xFE}},
+	{2500 * time.Microsecond, []byte{0xE0, 0xFF, 0xFE}},
+}
 
 const (
-	silence = 20 * time.Millisecond // one opusSilence
+	usualSound = 20 * time.Millisecond // of a packet
 	// Sound that is up to this much off its place is put where the sound
 	// before it ended: clocks of the network are no finer, and decoders
 	// hear every gap.
@@ -37,7 +46,7 @@ func newTake(path string, info Recording, first Frame) (*take, error) {
 	switch first.Codec {
 	case Opus:
 		track.Codec, track.Private = webm.Opus, webm.OpusHead(2)
-		track.SampleRate, track.Channels, track.Frame = opus.ClockRate, 2, silence
+		track.SampleRate, track.Channels, track.Frame = opus.ClockRate, 2, usualSound
 	case VP8:
 		track.Codec = webm.VP8
 	case H264:
@@ -100,7 +109,7 @@ func (t *take) place(f Frame, at time.Duration) (time.Duration, error) {
 	if at > t.next+maxFill {
 		return -1, fmt.Errorf("a gap of %v in the sound", at-t.next)
 	}
-	if at > t.next+tolerance {
+	if at > t.next+tolerance || t.Frames == 0 {
 		if err := t.fill(at); err != nil {
 			return -1, err
 		}
@@ -112,24 +121,27 @@ func (t *take) place(f Frame, at time.Duration) (time.Duration, error) {
 	return at, nil
 }
 
-// fill writes silence up to about at.
+// fill writes silence up to at, as near as pieces of silence come.
 func (t *take) fill(at time.Duration) error {
-	for range (at - t.next + silence/2) / silence {
-		if err := t.webm.Write(0, t.next, true, opusSilence); err != nil {
-			return err
+	before := t.next
+	for _, s := range silences {
+		for at-t.next >= s.duration {
+			if err := t.webm.Write(0, t.next, true, s.packet); err != nil {
+				return err
+			}
+			t.next += s.duration
 		}
-		t.next += silence
-		t.Filled++
 	}
+	t.FilledMS += milliseconds(t.next - before)
 	return nil
 }
 
-// opusDuration is how long a packet sounds, 20 ms for what is not a packet.
+// opusDuration is how long a packet sounds, usualSound for what is not a packet.
 func opusDuration(packet []byte) time.Duration {
 	if p, ok := opus.Parse(packet); ok {
 		return p.Duration()
 	}
-	return silence
+	return usualSound
 }
 
 func (t *take) close() error {

@@ -140,7 +140,8 @@ func (t *timing) attempt(target, transport, via string) protocol.Attempt {
 	defer t.mu.Unlock()
 	return protocol.Attempt{
 		Target: target, Transport: transport, Via: via,
-		DNSMS: millis(t.dns), ConnectMS: millis(t.dialled - t.dns), TLSMS: millis(t.tls), RTTMS: millis(t.wait),
+		DNSMS: millis(t.dns), ConnectMS: millis(max(t.dialled-t.dns, 0)), // not dialled to the end: 0
+		TLSMS: millis(t.tls), RTTMS: millis(t.wait),
 	}
 }
 

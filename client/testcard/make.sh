@@ -19,7 +19,9 @@ picture="color=c=0x1b2a41:s=640x360:r=25:d=$seconds,format=yuv420p,
 slider="color=c=0xe0a458:s=64x36:r=25:d=$seconds,format=yuv420p"
 white="drawbox=x=0:y=0:w=iw:h=ih:c=white:t=fill:enable='$flash'"
 # A 1 kHz beep of 100 ms over very quiet noise, so that every packet is worth sending.
-sound="aevalsrc=exprs='0.5*sin(2*PI*1000*t)*between(mod(t\,1)\,0.4\,0.4999)+0.002*(random(0)-0.5)':s=48000:d=$seconds"
+# ffmpeg's muxer stamps pictures later by the encoder's delay of 6.5 ms and sound
+# not, so the sound is made that much later.
+sound="aevalsrc=exprs='0.5*sin(2*PI*1000*t)*between(mod(t-0.0065\,1)\,0.4\,0.4999)+0.002*(random(0)-0.5)':s=48000:d=$seconds"
 vp8="-c:v libvpx -deadline best -cpu-used 0 -auto-alt-ref 0 -lag-in-frames 0 -error-resilient 1 -g 25 -qmin 4 -qmax 50 -threads 1"
 ffmpeg -v error -y -f lavfi -i "$picture" -f lavfi -i "$slider" -f lavfi -i "$sound" \
  -filter_complex "[0:v][1:v]overlay=x='mod(n*16,640)':y=312,$white,split[a][b];[b]scale=320:180:flags=area[low]" \
