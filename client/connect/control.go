@@ -56,7 +56,7 @@ func OpenControl(ctx context.Context, n *Network, controlURL string, hello proto
 	defer cancel()
 	var t timing
 	conn, welcome, err := open(t.watch(opening), n, controlURL, hello)
-	a := t.attempt(controlURL, "wss", n.options.Via)
+	a := t.attempt(controlURL, n.options.Via)
 	if a.OK = err == nil; !a.OK {
 		a.Error = explain(err, controlURL)
 	}

@@ -46,7 +46,7 @@ func lookup(ctx context.Context, n *Network, link Link, req protocol.LookupReque
 		method: http.MethodPost, in: req,
 		url: link.Base + protocol.PathMeetings + "/" + link.Number + "/lookup",
 	}, &pkg, &t)
-	a := t.attempt(link.Base, "https", n.options.Via)
+	a := t.attempt(link.Base, n.options.Via)
 	if a.OK = err == nil; !a.OK {
 		a.Error = explain(err, link.Base)
 	}

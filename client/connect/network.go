@@ -134,10 +134,12 @@ func (t *timing) watch(ctx context.Context) context.Context {
 	})
 }
 
-// attempt begins a report entry from what was timed.
-func (t *timing) attempt(target, transport, via string) protocol.Attempt {
+// attempt begins a report entry from what was timed. The transport is the
+// scheme of the target's address.
+func (t *timing) attempt(target, via string) protocol.Attempt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	transport, _, _ := strings.Cut(target, "://")
 	return protocol.Attempt{
 		Target: target, Transport: transport, Via: via,
 		DNSMS: millis(t.dns), ConnectMS: millis(max(t.dialled-t.dns, 0)), // not dialled to the end: 0

@@ -62,8 +62,8 @@ func TestTimingOfNames(t *testing.T) {
 		trace.TLSHandshakeStart()
 		wait(ctx, 70*ms)
 		trace.TLSHandshakeDone(tls.ConnectionState{}, nil)
-		want := protocol.Attempt{Target: "x", Transport: "https", Via: "proxy.test:3128", DNSMS: 30, ConnectMS: 20, TLSMS: 70}
-		if got := tm.attempt("x", "https", n.options.Via); got != want {
+		want := protocol.Attempt{Target: "http://localhost:8080", Transport: "http", Via: "proxy.test:3128", DNSMS: 30, ConnectMS: 20, TLSMS: 70}
+		if got := tm.attempt("http://localhost:8080", n.options.Via); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})

@@ -196,7 +196,7 @@ func (s *Survey) unreachable() error {
 func (s *Survey) attempts() []protocol.Attempt {
 	var list []protocol.Attempt
 	for _, r := range s.Records() {
-		a := r.timing.attempt(r.Controller.URL, "https", s.network.options.Via)
+		a := r.timing.attempt(r.Controller.URL, s.network.options.Via)
 		a.Zone, a.OK = r.Zone.ID, r.Answered()
 		a.RTTMS, a.RTTMinMS, a.JitterMS = millis(r.Median()), millis(r.Min()), millis(r.Jitter())
 		switch {
