@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"causeway/internal/web/site"
+	"causeway/protocol"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -28,6 +29,14 @@ type page struct {
 	Title, Version, Description string
 	Groups                      []group
 	Schemas                     []schema
+	Problems                    []problem
+}
+
+// problem is a row of the table of problems that cross HTTP.
+type problem struct {
+	Code   protocol.Code
+	Status int
+	protocol.Words
 }
 
 type group struct {
@@ -119,6 +128,14 @@ func describe(doc *huma.OpenAPI) page {
 	for _, name := range sorted(schemas) {
 		p.Schemas = append(p.Schemas, schema{name, fieldsOf(schemas[name])})
 	}
+	for code, entry := range protocol.Problems {
+		if entry.Status != 0 {
+			p.Problems = append(p.Problems, problem{code, entry.Status, entry.Words[protocol.English]})
+		}
+	}
+	slices.SortFunc(p.Problems, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(a.Code, b.Code))
+	})
 	return p
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +12,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
+
+// Problem stands for protocol.Problem, to which the page links.
+type Problem struct{}
 
 type child struct {
 	Name string `json:"name" maxLength:"7" doc:"<What> it is called"`
@@ -38,6 +42,7 @@ func fetch(t *testing.T, path string) *httptest.ResponseRecorder {
 	}, func(context.Context, *input) (*output, error) { return nil, nil })
 	huma.Register(api, huma.Operation{OperationID: "drop", Method: http.MethodDelete, Path: "/things/{id}"},
 		func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })
+	api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
 	h, err := Handler(api.OpenAPI())
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +62,7 @@ func TestPage(t *testing.T) {
 		"Test API", "1.2.3", "<h2>Things</h2>", "<h2>Other</h2>", "POST /things/{id}", `<article id="adopt">`, `<article id="drop">`,
 		"Credential: API key (not always", "Credential: none", `list of <a href="#Child">Child</a>`, `object of <a href="#Child">Child</a>`,
 		"string, at most 7 characters", "one of boy, girl", "&lt;What&gt; it is called", "integer (int64)", "otherwise",
+		"<code>wrong_passcode</code><td>403<td>The passcode is not right.",
 	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %q", want)
