@@ -8,7 +8,9 @@ import (
 const (
 	firstFlightInterval = 250 * time.Millisecond
 	lastFlightInterval  = time.Second
-	burst               = 50 * time.Millisecond
+	// burst is longer than the datagrams of one transmission can be apart,
+	// and shorter than the interval at which transmissions are offered.
+	burst = 200 * time.Millisecond
 )
 
 // A pacer thins out the retransmissions of a flight: the DTLS layer offers
@@ -18,24 +20,29 @@ const (
 // 4.2.4.1 lets us choose.) Hearing from the remote starts anew.
 type pacer struct {
 	heard    atomic.Bool
-	last     time.Time // of the flight's latest transmission
+	offered  time.Time // the latest datagram
+	last     time.Time // the flight's latest transmission that passed
 	interval time.Duration
-	bursts   int // transmissions so far
+	passing  bool // the current transmission
+	bursts   int  // transmissions that passed so far
 }
 
 // allow tells whether a datagram of the current flight may be sent.
 func (p *pacer) allow(now time.Time) bool {
+	same := now.Sub(p.offered) < burst
+	p.offered = now
 	switch {
-	case p.heard.Swap(false) || p.last.IsZero():
+	case p.heard.Swap(false) || p.bursts == 0:
 		p.interval = firstFlightInterval
-	case now.Sub(p.last) < burst: // the same transmission
-		return true
-	case now.Sub(p.last) < p.interval-burst:
+	case same:
+		return p.passing
+	case now.Sub(p.last) < p.interval-firstFlightInterval/2: // timers are not exact
+		p.passing = false
 		return false
 	default:
 		p.interval = min(2*p.interval, lastFlightInterval)
 	}
-	p.last = now
+	p.last, p.passing = now, true
 	p.bursts++
 	return true
 }
