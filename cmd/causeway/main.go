@@ -20,6 +20,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"causeway/internal/base/config"
 	"causeway/protocol"
 )
 
@@ -122,8 +123,12 @@ func fail(w io.Writer, err error) int {
 		}
 		return 1
 	}
+	prefix := "causeway: "
+	if _, inFile := errors.AsType[*config.Fault](err); inFile {
+		prefix = "" // FILE:LINE: comes first, as editors like it
+	}
 	for text := range strings.Lines(err.Error()) {
-		_, _ = fmt.Fprintf(w, "causeway: %s\n", strings.TrimSuffix(text, "\n"))
+		_, _ = fmt.Fprintf(w, "%s%s\n", prefix, strings.TrimSuffix(text, "\n"))
 	}
 	return 1
 }
