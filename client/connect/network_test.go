@@ -3,6 +3,8 @@ package connect
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"net/http"
 	"net/http/httptrace"
 	"testing"
 	"testing/synctest"
@@ -65,6 +67,30 @@ func TestTimingOfNames(t *testing.T) {
 		want := protocol.Attempt{Target: "http://localhost:8080", Transport: "http", Via: "proxy.test:3128", DNSMS: 30, ConnectMS: 20, TLSMS: 70}
 		if got := tm.attempt("http://localhost:8080", n.options.Via); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// FuzzDecode checks that whatever answers is taken for an answer, a problem
+// or a stranger, and nothing is made up.
+func FuzzDecode(f *testing.F) {
+	for _, body := range []string{`{"zone":"a"}`, `{"code":"zone_full","title":"Full."}`, "", "{", "null", "[]", `{"code":7}`, "<html>"} {
+		f.Add(200, "application/json", body)
+		f.Add(503, "application/problem+json; charset=utf-8", body)
+		f.Add(302, "text/html;;=", body)
+	}
+	f.Fuzz(func(t *testing.T, status int, kind, body string) {
+		resp := &http.Response{StatusCode: status, Status: "?", Header: http.Header{"Content-Type": {kind}}}
+		var answer protocol.ProbeAnswer
+		err := decode(resp, []byte(body), &answer)
+		var p *protocol.Problem
+		switch {
+		case err == nil && status/100 != 2:
+			t.Fatalf("status %d taken for an answer", status)
+		case errors.As(err, &p) && p.Code == "":
+			t.Fatal("a problem without a code")
+		case err != nil && p == nil && !errors.Is(err, errForeign):
+			t.Fatalf("unclear error %v", err)
 		}
 	})
 }
