@@ -90,7 +90,9 @@ type MMRState struct {
 	// plain one for browsers on the same machine, "" if there is none.
 	ControlURL      string `json:"control_url"`
 	LocalControlURL string `json:"local_control_url,omitempty"`
-	Version         string `json:"version"`
+	// Media lists its UDP media addresses, ip:port; relays lead nowhere else.
+	Media   []string `json:"media"`
+	Version string   `json:"version"`
 }
 
 // Load is a router's load against its limits.
@@ -140,8 +142,11 @@ type AdmitRequest struct {
 
 // AdmitAnswer is the router's part of JoinAnswer.
 type AdmitAnswer struct {
-	Session string `json:"session"`
-	Answers Offers `json:"answers"`
+	Session  string       `json:"session"`
+	Answers  Offers       `json:"answers"`
+	MediaTCP []string     `json:"media_tcp,omitempty"`
+	MediaTLS string       `json:"media_tls,omitempty"`
+	TURN     []TURNServer `json:"turn,omitempty"`
 }
 
 // ControllerState is what a controller says of its zone every second. A

@@ -47,4 +47,23 @@ type JoinAnswer struct {
 	ControlURL string `json:"control_url"`
 	// Answers are SDP answers to the offers, with the router's candidates.
 	Answers Offers `json:"answers"`
+	// MediaTCP and MediaTLS are where the router takes media over streams: TCP
+	// addresses (ip:port), and host:port of its TLS port, to be spoken to with
+	// the ALPN of media.
+	MediaTCP []string `json:"media_tcp,omitempty"`
+	MediaTLS string   `json:"media_tls,omitempty"`
+	// TURN is for browsers, which have no other way over TLS.
+	TURN []TURNServer `json:"turn,omitempty"`
+}
+
+// ALPNMedia is the ALPN protocol (RFC 7301) of media over TLS: RFC 4571 frames
+// of STUN, DTLS and SRTP.
+const ALPNMedia = "causeway-media/1"
+
+// TURNServer is a TURN server with short-lived credentials (RFC 8656), in the
+// form of RTCIceServer.
+type TURNServer struct {
+	URLs       []string `json:"urls"`
+	Username   string   `json:"username"`
+	Credential string   `json:"credential"`
 }

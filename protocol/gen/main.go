@@ -47,9 +47,17 @@ var enums = map[string][]string{
 // roots are the messages that the web client sends or reads; what they refer
 // to follows.
 var roots = []any{
-	protocol.LookupRequest{}, protocol.Package{}, protocol.CreateMeeting{}, protocol.Meeting{}, protocol.SiteConfig{},
-	protocol.ProbeAnswer{}, protocol.JoinRequest{}, protocol.JoinAnswer{}, protocol.Report{},
-	protocol.Problem{}, protocol.ProblemEntry{},
+	protocol.LookupRequest{},
+	protocol.Package{},
+	protocol.CreateMeeting{},
+	protocol.Meeting{},
+	protocol.SiteConfig{},
+	protocol.ProbeAnswer{},
+	protocol.JoinRequest{},
+	protocol.JoinAnswer{},
+	protocol.Report{},
+	protocol.Problem{},
+	protocol.ProblemEntry{},
 }
 
 func strs[T ~string](values ...T) []string {

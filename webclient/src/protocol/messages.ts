@@ -108,6 +108,9 @@ export interface JoinAnswer {
   session: string;
   control_url: string;
   answers: Offers;
+  media_tcp?: string[];
+  media_tls?: string;
+  turn?: TURNServer[];
 }
 
 export interface JoinRequest {
@@ -324,6 +327,12 @@ export interface Speakers {
 export interface Sync {
   now_ms: number;
   slots: SlotSync[];
+}
+
+export interface TURNServer {
+  urls: string[];
+  username: string;
+  credential: string;
 }
 
 export interface Tunnel {
