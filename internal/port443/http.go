@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -40,7 +42,7 @@ func Plain(ctx context.Context, ln net.Listener, handler http.Handler, log *slog
 type server struct {
 	http.Server
 	log   *slog.Logger
-	fresh fresh
+	quiet quiet
 }
 
 func newServer(handler http.Handler, log *slog.Logger) *server {
@@ -50,7 +52,7 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ConnState:         s.fresh.state,
+		ConnState:         s.quiet.state,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return s
@@ -60,44 +62,54 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 func (s *server) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	s.fresh.closeAll()
+	s.quiet.closeAll()
 	if err := s.Shutdown(ctx); err != nil {
 		s.log.Warn("port443: requests cut off", "err", err)
 		_ = s.Close()
 	}
 }
 
-// fresh holds connections that have not brought a request yet. A graceful
-// shutdown would wait for them, although nobody waits on them.
-type fresh struct {
+// quiet holds connections on which nothing is asked: new ones and idle ones. A
+// graceful shutdown would wait 5 s for a request on new ones, and 1 s for
+// clients to take notice on those of HTTP/2, although nobody waits on them.
+type quiet struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 	over  bool
 }
 
 // state is http.Server's ConnState.
-func (f *fresh) state(c net.Conn, s http.ConnState) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if s != http.StateNew {
-		delete(f.conns, c)
-		return
-	}
-	if f.over {
+func (q *quiet) state(c net.Conn, s http.ConnState) {
+	if q.note(c, s == http.StateNew || s == http.StateIdle) {
 		_ = c.Close()
-		return
 	}
-	if f.conns == nil {
-		f.conns = make(map[net.Conn]struct{})
-	}
-	f.conns[c] = struct{}{}
 }
 
-func (f *fresh) closeAll() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.over = true
-	for c := range f.conns {
+// note remembers whether a connection is quiet, and reports whether it is to
+// be closed for that.
+func (q *quiet) note(c net.Conn, isQuiet bool) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !isQuiet {
+		delete(q.conns, c)
+		return false
+	}
+	if q.over {
+		return true
+	}
+	if q.conns == nil {
+		q.conns = make(map[net.Conn]struct{})
+	}
+	q.conns[c] = struct{}{}
+	return false
+}
+
+func (q *quiet) closeAll() {
+	q.mu.Lock()
+	conns := slices.Collect(maps.Keys(q.conns))
+	q.over = true
+	q.mu.Unlock()
+	for _, c := range conns {
 		_ = c.Close()
 	}
 }
