@@ -49,9 +49,18 @@ export function install(play: Play): void {
     return answer(url, init, play) ?? real(input, init);
   };
   if (navigator.mediaDevices) navigator.mediaDevices.getUserMedia = async (c) => camera(c);
+  if (navigator.mediaDevices) navigator.mediaDevices.enumerateDevices = async () => devices;
   globalThis.WebSocket = router.socket() as unknown as typeof WebSocket;
   globalThis.RTCPeerConnection = peerConnection(router) as unknown as typeof RTCPeerConnection;
 }
+
+const device = (kind: MediaDeviceKind, deviceId: string, label: string) =>
+  ({ kind, deviceId, label, groupId: "" }) as MediaDeviceInfo;
+const devices = [
+  device("audioinput", "m1", "Desk microphone"),
+  device("videoinput", "c1", "Integrated camera"),
+  device("audiooutput", "s1", "Headphones"),
+];
 
 /** A camera with something to look at, and a silent microphone. */
 function camera(wanted: MediaStreamConstraints | undefined): MediaStream {

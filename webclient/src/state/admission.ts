@@ -15,7 +15,7 @@ export interface Person {
   token?: string;
 }
 
-/** Asks web for the package (phase 1). */
+/** Asks web for the package (phase 1). Without a recorder it is not told in the report. */
 export async function lookup(
   link: MeetingLink,
   person: Person,

@@ -120,7 +120,7 @@ export class Entry {
     this.state.set({ step: "lookup" });
     try {
       this.#makeOffers();
-      const pkg = await this.#lookup();
+      const pkg = await this.#lookup(this.recorder);
       this.state.set({ step: "zones" });
       await this.#probe(pkg);
       await this.#offers;
@@ -130,18 +130,19 @@ export class Entry {
     }
   }
 
-  /** Only the name changed: a new token, but the same zones. */
+  /** Only the name changed, or time went by: a new token, but the same zones. */
   async #again(): Promise<void> {
     try {
-      await this.#lookup();
+      await this.#lookup(null);
+      this.recorder.event("looked up again under the final name");
     } catch (error) {
       this.#caught(error);
     }
   }
 
-  async #lookup(): Promise<Package> {
+  async #lookup(recorder: Recorder | null): Promise<Package> {
     const person = { name: this.#name, client: clientInfo(), ...(this.#token ? { token: this.#token } : {}) };
-    const pkg = await lookup(this.#link, person, this.recorder, this.#life.signal);
+    const pkg = await lookup(this.#link, person, recorder, this.#life.signal);
     this.#token = pkg.token;
     this.package.set(pkg);
     return pkg;

@@ -91,64 +91,79 @@ export interface Arrangement {
   boxes: Box[];
   page: number;
   pages: number;
+  /** Where the buttons for turning pages go; null when there is one page. */
+  pager: Box | null;
 }
 
 /** The strip beside or below what is large. */
 const strip = { wide: 208, narrow: 104 };
 
+/** The height of the buttons for turning pages. */
+const pagerHeight = 44;
+
 /** Places everything on the stage. */
 export function arrange(input: StageInput): Arrangement {
   if (!input.large) return gallery(input);
-  if (input.count === 0) {
-    return { large: { x: 0, y: 0, width: input.width, height: input.height }, first: 0, boxes: [], page: 0, pages: 1 };
-  }
-  return input.width >= input.height ? beside(input) : below(input);
+  const { width, height } = input;
+  if (input.count === 0) return { ...onePage, large: { x: 0, y: 0, width, height }, boxes: [] };
+  return width >= height ? beside(input) : below(input);
 }
 
-function gallery({ width, height, gap, count, slots, page: wanted }: StageInput): Arrangement {
-  const size = pageSize(width, height, slots);
-  const pages = Math.max(1, Math.ceil(count / size));
-  const at = Math.max(0, Math.min(pages - 1, wanted));
-  const here = Math.min(size, count - at * size);
-  const grid = tiling(here, width, height, gap, shapeFor(width, height));
+const onePage = { first: 0, page: 0, pages: 1, pager: null };
+
+function gallery(input: StageInput): Arrangement {
+  const { width, gap, count, slots } = input;
+  const size = pageSize(width, input.height, slots);
+  const cut = turn(count, size, input.page);
+  const height = input.height - (cut.pages > 1 ? pagerHeight : 0);
+  const grid = tiling(cut.here, width, height, gap, shapeFor(width, height));
   const top = (height - grid.rows * grid.height - gap * (grid.rows - 1)) / 2;
-  const boxes: Box[] = [];
-  for (let i = 0; i < here; i++) {
+  const boxes = places(cut.here, (i) => {
     const row = Math.floor(i / grid.columns);
-    const inRow = Math.min(grid.columns, here - row * grid.columns); // the last row is centred
+    const inRow = Math.min(grid.columns, cut.here - row * grid.columns); // the last row is centred
     const left = (width - inRow * grid.width - gap * (inRow - 1)) / 2;
-    boxes.push({
+    return {
       x: Math.round(left + (i - row * grid.columns) * (grid.width + gap)),
       y: Math.round(top + row * (grid.height + gap)),
       width: grid.width,
       height: grid.height,
-    });
-  }
-  return { large: null, first: at * size, boxes, page: at, pages };
+    };
+  });
+  const pager = cut.pages > 1 ? { x: 0, y: height, width, height: pagerHeight } : null;
+  return { large: null, boxes, pager, first: cut.first, page: cut.page, pages: cut.pages };
 }
 
 /** A column of tiles to the right. */
-function beside({ width, height, gap, count, slots, page: wanted }: StageInput): Arrangement {
+function beside(input: StageInput): Arrangement {
+  const { width, gap, count } = input;
   const w = Math.min(strip.wide, Math.floor(width * 0.24));
   const h = Math.floor((w * 9) / 16);
-  const size = Math.max(1, Math.min(slots - 1, Math.floor((height + gap) / (h + gap))));
-  const cut = turn(count, size, wanted);
+  const rows = (height: number) => Math.max(1, Math.min(input.slots - 1, Math.floor((height + gap) / (h + gap))));
+  const fits = rows(input.height) >= count;
+  const height = fits ? input.height : input.height - pagerHeight;
+  const cut = turn(count, rows(height), input.page);
   const top = Math.max(0, (height - cut.here * h - gap * (cut.here - 1)) / 2);
   const x = width - w;
   const boxes = places(cut.here, (i) => ({ x, y: Math.round(top + i * (h + gap)), width: w, height: h }));
-  return { large: { x: 0, y: 0, width: x - gap, height }, boxes, ...cut };
+  const large = { x: 0, y: 0, width: x - gap, height: input.height };
+  const pager = fits ? null : { x, y: height, width: w, height: pagerHeight };
+  return { large, boxes, pager, first: cut.first, page: cut.page, pages: cut.pages };
 }
 
 /** A row of tiles underneath. */
-function below({ width, height, gap, count, slots, page: wanted }: StageInput): Arrangement {
-  const h = Math.min(strip.narrow, Math.floor(height * 0.22));
+function below(input: StageInput): Arrangement {
+  const { width, gap, count } = input;
+  const h = Math.min(strip.narrow, Math.floor(input.height * 0.22));
   const w = Math.floor((h * 4) / 3);
-  const size = Math.max(1, Math.min(slots - 1, Math.floor((width + gap) / (w + gap))));
-  const cut = turn(count, size, wanted);
+  const columns = Math.max(1, Math.min(input.slots - 1, Math.floor((width + gap) / (w + gap))));
+  const cut = turn(count, columns, input.page);
+  const height = input.height - (cut.pages > 1 ? pagerHeight : 0);
   const left = Math.max(0, (width - cut.here * w - gap * (cut.here - 1)) / 2);
   const y = height - h;
   const boxes = places(cut.here, (i) => ({ x: Math.round(left + i * (w + gap)), y, width: w, height: h }));
-  return { large: { x: 0, y: 0, width, height: y - gap }, boxes, ...cut };
+  const pager = cut.pages > 1 ? { x: 0, y: height, width, height: pagerHeight } : null;
+  const large = { x: 0, y: 0, width, height: y - gap };
+  return { large, boxes, pager, first: cut.first, page: cut.page, pages: cut.pages };
 }
 
 function turn(count: number, size: number, wanted: number) {

@@ -10,6 +10,8 @@ export interface Counters {
   remote: string;
   sent: number;
   received: number;
+  /** The router reported that something we sent has arrived. */
+  acknowledged: boolean;
   lost: number;
   bytesIn: number;
   bytesOut: number;
@@ -41,6 +43,7 @@ export function sum(entries: Iterable<Entry>, state: RTCPeerConnectionState): Co
     remote: "",
     sent: 0,
     received: 0,
+    acknowledged: false,
     lost: 0,
     bytesIn: 0,
     bytesOut: 0,
@@ -52,6 +55,8 @@ export function sum(entries: Iterable<Entry>, state: RTCPeerConnectionState): Co
       out.lost += Math.max(0, number(entry.packetsLost));
     } else if (entry.type === "outbound-rtp") {
       out.sent += number(entry.packetsSent);
+    } else if (entry.type === "remote-inbound-rtp") {
+      out.acknowledged = true;
     } else if (entry.type === "transport") {
       out.bytesIn = number(entry.bytesReceived);
       out.bytesOut = number(entry.bytesSent);

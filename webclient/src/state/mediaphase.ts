@@ -1,7 +1,7 @@
 // Phase 4 as seen by the report, and the watch over the media connections
 // afterwards: when did each come up, and has the path been lost?
 import { type Connections, mediaKinds } from "../media/connections.ts";
-import type { MediaKind } from "../protocol/messages.ts";
+import type { MediaKind, SlotID } from "../protocol/messages.ts";
 import { problem } from "../protocol/problems.ts";
 import type { Recorder } from "./report.ts";
 
@@ -100,6 +100,11 @@ export class MediaPhase {
         if (states[kind] === "failed") outcome(kind, false, "no answer from the router's media port");
       }
     };
+    for (const [slot, receiver] of connections.receivers) {
+      // A track is muted until the first packet of its slot arrives.
+      const arrived = () => recorder.flows(kindOfSlot(slot));
+      receiver.track.addEventListener("unmute", arrived, { once: true, signal: this.#life.signal });
+    }
     const stop = connections.states.subscribe(look);
     const limit = setTimeout(() => {
       for (const kind of mediaKinds) outcome(kind, false, `not connected after ${connectMS / 1000} s`);
@@ -109,6 +114,11 @@ export class MediaPhase {
       clearTimeout(limit);
     });
   }
+}
+
+/** The connection to which a slot belongs. */
+function kindOfSlot(slot: SlotID): MediaKind {
+  return slot.startsWith("a") ? "audio" : slot.startsWith("v") ? "video" : "content";
 }
 
 /** The address in the first candidate of a description, for the report. */

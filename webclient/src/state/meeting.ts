@@ -141,7 +141,10 @@ export class Meeting {
       await this.#firstJoin(ticket.offers);
       this.#recorder.event(`joined on ${this.#answer?.mmr} in zone ${this.#answer?.zone}`);
       this.#watch(signal);
-      void this.#media.settled.then(() => postReport(this.report(), this.#package.token));
+      void this.#media.settled.then(async () => {
+        await this.#measure();
+        postReport(this.report(), this.#package.token);
+      });
       while (!signal.aborted) {
         this.status.set({ state: "live" });
         await this.#lost();
@@ -345,7 +348,9 @@ export class Meeting {
   #watch(signal: AbortSignal): void {
     every(500, () => void this.#lipSync.tick(this.room.get(), this.#connections).catch(() => {}), signal);
     every(300, () => this.#refocus(), signal);
-    every(2000, () => void this.#measure().catch(() => {}), signal);
+    const measure = () => void this.#measure().catch(() => {}); // fails only when closed meanwhile
+    every(2000, measure, signal);
+    measure();
   }
 
   async #measure(): Promise<void> {
@@ -353,16 +358,11 @@ export class Meeting {
     if (this.#life.signal.aborted) return;
     this.stats.set(stats);
     for (const kind of mediaKinds) {
-      const s = stats[kind];
-      if (s.remote === "") continue;
-      const seen = {
-        transport: s.transport,
-        remote: s.remote,
-        packets_sent: s.sent,
-        packets_received: s.received,
-        packets_lost: s.lost,
-      };
-      this.#recorder.media(kind, seen, s.received > 0);
+      const { transport, remote, sent, received, lost, acknowledged } = stats[kind];
+      if (remote === "") continue;
+      if (received > 0 || (acknowledged && sent > 0)) this.#recorder.flows(kind);
+      const counts = { packets_sent: sent, packets_received: received, packets_lost: lost };
+      this.#recorder.media(kind, { transport, remote, ...counts });
     }
   }
 

@@ -22,6 +22,7 @@ const dscp: Record<MediaKind, number> = { audio: 46, video: 34, content: 36 }; /
 export class Recorder {
   readonly #report: Report;
   readonly #clock: () => number;
+  readonly #first: Partial<Record<MediaKind, number>> = {};
   #origin: number;
   #pausedAt: number | null = null;
 
@@ -81,12 +82,18 @@ export class Recorder {
     this.#report.mmr = answer.mmr;
   }
 
+  /** The first packet of a kind has arrived, or was acknowledged. Later calls change nothing. */
+  flows(kind: MediaKind): void {
+    if (this.#first[kind]) return;
+    this.#first[kind] = this.now();
+    this.#report.first_media_ms ||= this.now();
+    const known = this.#report.media[kind];
+    if (known) known.first_packet_ms = this.now();
+  }
+
   /** What a media connection did so far. */
-  media(kind: MediaKind, seen: Omit<MediaReport, "dscp" | "first_packet_ms">, flows: boolean): void {
-    const before = this.#report.media[kind];
-    const first = before?.first_packet_ms || (flows ? this.now() : 0);
-    this.#report.media[kind] = { ...seen, dscp: dscp[kind], first_packet_ms: first };
-    if (flows && this.#report.first_media_ms === 0) this.#report.first_media_ms = first;
+  media(kind: MediaKind, seen: Omit<MediaReport, "dscp" | "first_packet_ms">): void {
+    this.#report.media[kind] = { ...seen, dscp: dscp[kind], first_packet_ms: this.#first[kind] ?? 0 };
   }
 
   event(what: string): void {

@@ -23,17 +23,22 @@ export default function Landing() {
         <LanguageSwitch />
       </header>
       <main>
-        <section class="hero">
-          <h1>{t().tagline}</h1>
-          <p>{t().intro}</p>
-        </section>
         <Show
           when={created()}
           fallback={
-            <div class="cards">
-              <Create done={setCreated} />
-              <Join />
-            </div>
+            <>
+              <section class="hero">
+                <div>
+                  <h1>{t().tagline}</h1>
+                  <p>{t().intro}</p>
+                </div>
+                <Bridge />
+              </section>
+              <div class="cards">
+                <Create done={setCreated} />
+                <Join />
+              </div>
+            </>
           }
         >
           {(meeting) => <Created meeting={meeting()} again={() => setCreated(null)} />}
@@ -60,6 +65,30 @@ export default function Landing() {
         <a href="/docs">{t().apiDocs}</a>
       </footer>
     </div>
+  );
+}
+
+/** A causeway over water, and those who meet on it. */
+function Bridge() {
+  return (
+    <svg class="bridge" viewBox="0 0 360 220" aria-hidden="true">
+      <circle class="bridge-sun" cx="262" cy="74" r="46" />
+      <path class="bridge-far" d="M0 128q50-34 96-14t92-16 90 4 82 10v46H0z" />
+      <path class="bridge-water" d="M0 158h360v62H0z" />
+      <path
+        class="bridge-deck"
+        d="M0 112h360v16h-20v44h-14v-18a23 23 0 0 0-46 0v18h-14v-18a23 23 0 0 0-46 0v18h-14v-18a23 23 0 0 0-46 0v18h-14v-18a23 23 0 0 0-46 0v18H86v-18a23 23 0 0 0-46 0v18H26v-44H0z"
+      />
+      <path class="bridge-line" d="M20 188q14-8 28 0t28 0M120 200q14-8 28 0t28 0 28 0M250 190q14-8 28 0t28 0" />
+      <g class="bridge-people">
+        <circle cx="120" cy="86" r="8" />
+        <path d="M107 112v-5a13 13 0 0 1 26 0v5z" />
+        <circle cx="160" cy="82" r="8" />
+        <path d="M147 112v-9a13 13 0 0 1 26 0v9z" />
+        <circle cx="200" cy="87" r="8" />
+        <path d="M187 112v-4a13 13 0 0 1 26 0v4z" />
+      </g>
+    </svg>
   );
 }
 

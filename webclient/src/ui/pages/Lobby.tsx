@@ -151,19 +151,27 @@ export default function Lobby(props: Props) {
                 </span>
               </Show>
             </label>
-            <Show when={problemNow()}>
+            <Show
+              when={problemNow()}
+              fallback={
+                <button
+                  type="submit"
+                  class="button primary large"
+                  aria-disabled={joining() || state().step === "passcode"}
+                >
+                  {joining() ? t().joining : t().joinNow}
+                </button>
+              }
+            >
               {(p) => (
                 <>
                   <ProblemNote problem={p()} />
-                  <button type="button" class="button" onClick={() => void retry(entry, name(), setFailed)}>
+                  <button type="button" class="button large" onClick={() => void retry(entry, name(), setFailed)}>
                     {t().tryAgain}
                   </button>
                 </>
               )}
             </Show>
-            <button type="submit" class="button primary large" aria-disabled={joining() || state().step === "passcode"}>
-              {joining() ? t().joining : t().joinNow}
-            </button>
             <Way entry={entry} />
           </form>
         </div>

@@ -10,6 +10,7 @@ import type { ViewName } from "../pages/Room.tsx";
 import { t } from "../text/text.ts";
 import { watch } from "../watch.ts";
 import { CopyButton } from "./CopyField.tsx";
+import { place } from "./place.ts";
 import { ScreenTile } from "./ScreenTile.tsx";
 import { PersonTile } from "./Tile.tsx";
 
@@ -55,7 +56,16 @@ export function Stage(props: Props) {
     if (props.view !== "speaker") return "";
     return present.has(focus()) && focus() ? focus() : (ids().find((id) => id !== room().me) ?? room().me);
   });
-  const small = createMemo(() => ids().filter((id) => id !== large()), [], { equals: sameList });
+  /** The tiles that are not large. Beside a screen who speaks comes first, so as to be on the first page. */
+  const small = createMemo(
+    () => {
+      const others = ids().filter((id) => id !== large());
+      const first = screen() && others.includes(focus()) ? focus() : "";
+      return first ? [first, ...others.filter((id) => id !== first)] : others;
+    },
+    [],
+    { equals: sameList },
+  );
   const places = createMemo(() => {
     const { width, height } = size();
     const isLarge = screen() !== "" || large() !== "";
@@ -123,26 +133,33 @@ export function Stage(props: Props) {
           <CopyButton text={() => props.invite} label={t().copyJoinLink} class="button small primary" />
         </div>
       </Show>
-      <Show when={places().pages > 1}>
-        <nav class="pager" aria-label={t().pageOf(places().page + 1, places().pages)}>
-          <button
-            type="button"
-            aria-label={t().previousPage}
-            disabled={places().page === 0}
-            onClick={() => setPage(places().page - 1)}
-          >
-            <Left />
-          </button>
-          <span aria-live="polite">{t().pageOf(places().page + 1, places().pages)}</span>
-          <button
-            type="button"
-            aria-label={t().nextPage}
-            disabled={places().page >= places().pages - 1}
-            onClick={() => setPage(places().page + 1)}
-          >
-            <Right />
-          </button>
-        </nav>
+      <Show when={places().pager}>
+        {(box) => (
+          <nav class="pager" style={place(box())} aria-label={t().pageOf(places().page + 1, places().pages)}>
+            <button
+              type="button"
+              aria-label={t().previousPage}
+              disabled={places().page === 0}
+              onClick={() => setPage(places().page - 1)}
+            >
+              <Left />
+            </button>
+            <span aria-live="polite">
+              <span class="visually-hidden">{t().pageOf(places().page + 1, places().pages)}</span>
+              <span aria-hidden="true">
+                {places().page + 1} / {places().pages}
+              </span>
+            </span>
+            <button
+              type="button"
+              aria-label={t().nextPage}
+              disabled={places().page >= places().pages - 1}
+              onClick={() => setPage(places().page + 1)}
+            >
+              <Right />
+            </button>
+          </nav>
+        )}
       </Show>
     </section>
   );
