@@ -31,7 +31,6 @@ type fakeSystem struct {
 	mu       sync.Mutex
 	lookups  []protocol.LookupRequest
 	joins    []protocol.JoinRequest
-	sessions int
 	conns    []*fakeConn
 	channels []*websocket.Conn
 	said     []protocol.ControlMessage
@@ -194,7 +193,6 @@ type fakeConn struct {
 	repaired int
 	repairs  uint16
 	plis     int
-	wanted   uint16 // asked for once, to see it come again
 	again    int    // retransmissions that came
 	source   uint32 // SSRC of what is echoed
 	report   *rtcp.SenderReport

@@ -22,6 +22,14 @@ func arrange(slots int, height int, self string, people []protocol.Participant, 
 			order = append(order, id)
 		}
 	}
+	speaks := func(id string) bool {
+		return slices.ContainsFunc(speakers, func(s protocol.Speaker) bool { return s.Participant == id })
+	}
+	for _, w := range had { // not thrown out by somebody louder
+		if speaks(w.Participant) {
+			consider(w.Participant)
+		}
+	}
 	for _, s := range speakers {
 		consider(s.Participant)
 	}

@@ -31,6 +31,7 @@ func TestArrange(t *testing.T) {
 		{"fills the gap", 3, "m a b c d", "", "b x a", "b c a"},
 		{"speaker comes in", 2, "m a b c", "c", "a b", "a c"},
 		{"speaker is shown", 2, "m a b c", "b", "a b", "a b"},
+		{"somebody louder", 1, "m a b c", "b a", "a", "a"},
 		{"self speaks", 2, "m a b c", "m", "a b", "a b"},
 		{"camera off", 2, "m A b", "a", "a b", "- b"},
 		{"no slots", 0, "m a b", "a", "", ""},

@@ -62,7 +62,6 @@ type linkState struct {
 	firstMedia time.Time // first packet received, or acknowledged
 	lost       uint64    // packets that were not repaired
 	acked      map[protocol.Source]bool
-	frames     uint64
 	wanted     int // key frames asked for by the router
 }
 

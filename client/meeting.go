@@ -66,7 +66,8 @@ type received struct {
 }
 
 // Join enters the meeting of a link. ctx bounds the joining; the meeting
-// itself lasts until Leave or its end. Errors are *protocol.Problem.
+// itself lasts until Leave or its end. Errors are *protocol.Problem; the Meeting
+// is returned with them too, over already, for its Report.
 func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 	m, err := newMeeting(link, o)
 	if err != nil {

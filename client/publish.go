@@ -12,9 +12,13 @@ import (
 )
 
 const (
-	burst    = 8                      // packets of a picture sent at once
-	breather = 2 * time.Millisecond   // then the network gets this long
-	tooLate  = 500 * time.Millisecond // behind by more than this, the feed's clock is set anew
+	burst    = 8                    // packets of a picture sent at once
+	breather = 2 * time.Millisecond // then the network gets this long
+	// lead is how long a file that is played once waits for those who are
+	// there already to ask for its pictures: it cannot make another key frame
+	// for them.
+	lead    = 500 * time.Millisecond
+	tooLate = 500 * time.Millisecond // behind by more than this, the feed's clock is set anew
 )
 
 // A publisher sends a feed in real time. It survives the connections it sends
@@ -59,6 +63,9 @@ func (p *publisher) mute(source protocol.Source, muted bool) {
 // run sends until the feed or ctx ends. Its error is nil at the feed's end.
 func (p *publisher) run(ctx context.Context) error {
 	defer p.feed.Close()
+	if f, ok := p.feed.(*fileFeed); ok && !f.loop && !pause(ctx, lead) {
+		return nil
+	}
 	return pace(ctx, p.feed, func(s Sample, captured time.Time) {
 		if s.Track >= 0 && s.Track < len(p.tracks) {
 			p.send(ctx, s, captured)

@@ -134,7 +134,7 @@ func TestRecorderSound(t *testing.T) {
 	tests := []struct {
 		name   string
 		at     []float64
-		want   []int // times of real sound in the file
+		want   []int   // times of real sound in the file
 		filled float64 // ms
 	}{
 		{"steady", []float64{0, 20, 40, 60}, []int{0, 20, 40, 60}, 0},

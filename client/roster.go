@@ -1,7 +1,6 @@
 package client
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
@@ -50,7 +49,7 @@ func (m *Meeting) roster(r *protocol.Roster) {
 			m.people = append(m.people, p)
 			e.Kind = Appeared
 		} else {
-			same = reflect.DeepEqual(m.people[i], p)
+			same = m.people[i] == p
 			m.people[i] = p
 		}
 		self := p.ID == m.self.ID
