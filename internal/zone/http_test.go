@@ -29,6 +29,7 @@ func TestJoin(t *testing.T) {
 	want := protocol.JoinAnswer{
 		Zone: "z", Controller: "zc-1", MMR: "mmr-1", Session: "mmr-1-1",
 		ControlURL: "wss://mmr-1.example.org/mmr/v1/control", Answers: protocol.Offers{Audio: "answer"},
+		MediaTCP: []string{"192.0.2.9:8801"}, MediaTLS: "mmr-1.example.org:443", TURN: []protocol.TURNServer{{Username: "u"}},
 	}
 	if !reflect.DeepEqual(a, want) {
 		t.Errorf("got %+v, want %+v", a, want)
