@@ -109,7 +109,7 @@ func TestServersApart(t *testing.T) {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	enough := time.After(patience)
-	for found := ""; found != "https://localhost:" + a.port("zc1") + " https://localhost:" + a.port("zc2"); {
+	for found := ""; found != "https://localhost:"+a.port("zc1")+" https://localhost:"+a.port("zc2"); {
 		select {
 		case <-again.C: // the controllers repeat themselves each second
 		case <-enough:
