@@ -191,9 +191,6 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.registry.start(ctx)
-	s.mu.Lock()
-	s.stopping = ctx
-	s.mu.Unlock()
 	var running sync.WaitGroup
 	var follow error
 	running.Go(func() {
@@ -201,11 +198,15 @@ func (s *Server) Run(ctx context.Context) error {
 		follow = token.Follow(ctx, s.deps.Bus, s.verifier)
 	})
 	running.Go(func() { s.endings.run(ctx) })
-	running.Go(func() { s.announcer.run(ctx) })
+	// Who hears of this router may ask it at once: subscribe before announcing.
 	subs, err := s.subscribe(ctx)
 	if err != nil {
 		cancel()
 	}
+	running.Go(func() { s.announcer.run(ctx) })
+	s.mu.Lock()
+	s.stopping = ctx
+	s.mu.Unlock()
 	<-ctx.Done()
 	for _, sub := range subs {
 		sub.Stop()

@@ -239,6 +239,7 @@ func (w *world) join(meeting, id string, x wish) *client {
 	for _, k := range c.conns {
 		k.waitReady()
 	}
+	w.until("welcome to "+id, func() bool { return len(told[protocol.Welcome](c)) > 0 })
 	return c
 }
 
