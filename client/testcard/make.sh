@@ -22,7 +22,7 @@ white="drawbox=x=0:y=0:w=iw:h=ih:c=white:t=fill:enable='$flash'"
 # ffmpeg's muxer stamps pictures later by the encoder's delay of 6.5 ms and sound
 # not, so the sound is made that much later.
 sound="aevalsrc=exprs='0.5*sin(2*PI*1000*t)*between(mod(t-0.0065\,1)\,0.4\,0.4999)+0.002*(random(0)-0.5)':s=48000:d=$seconds"
-vp8="-c:v libvpx -deadline best -cpu-used 0 -auto-alt-ref 0 -lag-in-frames 0 -error-resilient 1 -g 25 -qmin 4 -qmax 50 -threads 1"
+vp8="-c:v libvpx -deadline best -cpu-used 0 -auto-alt-ref 0 -lag-in-frames 0 -error-resilient 1 -g 25 -keyint_min 25 -qmin 4 -qmax 50 -threads 1"
 ffmpeg -v error -y -f lavfi -i "$picture" -f lavfi -i "$slider" -f lavfi -i "$sound" \
  -filter_complex "[0:v][1:v]overlay=x='mod(n*16,640)':y=312,$white,split[a][b];[b]scale=320:180:flags=area[low]" \
  -map "[a]" -map "[low]" -map 2:a $vp8 -b:v:0 260k -maxrate:v:0 500k -bufsize:v:0 500k -b:v:1 90k -maxrate:v:1 180k -bufsize:v:1 180k \
