@@ -39,8 +39,7 @@ type sample struct {
 	Networks map[string]place `yaml:"networks"`
 	Sites    []place          `yaml:"sites"`
 	Center   *place           `yaml:"center"`
-	hidden   int
-	Computed int `yaml:"-"`
+	Hidden   int              `yaml:"-"`
 }
 
 func defaults() sample {
@@ -125,7 +124,7 @@ func TestLoadOverDefaults(t *testing.T) {
 		Base: Base{":443"}, TLS: section{Cert: "a.pem", Timeout: 10 * time.Second, Tries: 3}, Weight: 1,
 		Names: []string{"x"}, Networks: map[string]place{"10.0.0.0/8": {1, 2}}, Center: &place{Lat: 5},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(sample{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
