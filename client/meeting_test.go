@@ -117,6 +117,10 @@ func TestEcho(t *testing.T) {
 		if !ok {
 			t.Fatalf("a frame of %s that was never sent", fr.Source)
 		}
+		if at < 0 { // occurs more than once
+			step := map[protocol.Source]time.Duration{protocol.Mic: 20 * time.Millisecond, protocol.Camera: 40 * time.Millisecond}
+			at = last[fr.Source] + step[fr.Source]
+		}
 		if before, ok := last[fr.Source]; ok && fr.Source == protocol.Camera && at != before+40*time.Millisecond {
 			t.Errorf("picture of %v follows on that of %v", at, before)
 		}
@@ -141,7 +145,8 @@ func TestEcho(t *testing.T) {
 	checkEchoReport(t, report)
 }
 
-// feedTimes maps the test card's samples that occur once to their times.
+// feedTimes maps the test card's samples to their times, -1 for those that
+// occur more than once: white pictures look alike.
 func feedTimes(t *testing.T) map[string]time.Duration {
 	t.Helper()
 	feed := TestCard()
@@ -154,6 +159,9 @@ func feedTimes(t *testing.T) map[string]time.Duration {
 		}
 		if s.At >= testCardLength {
 			return when
+		}
+		if _, twice := when[string(s.Data)]; twice {
+			s.At = -1
 		}
 		when[string(s.Data)] = s.At
 	}

@@ -66,11 +66,12 @@ type joinIO struct {
 }
 
 // Run joins, takes part and leaves. Its error is a *protocol.Problem.
-func (c *joinCmd) Run(ctx context.Context) error {
-	streams := joinIO{out: os.Stdout, log: os.Stderr}
-	if term.IsTerminal(int(os.Stdout.Fd())) && !c.JSON && os.Getenv("TERM") != "dumb" {
-		streams.screen = newScreen(os.Stdout, func() (int, int) {
-			w, h, err := term.GetSize(int(os.Stdout.Fd()))
+func (c *joinCmd) Run(ctx context.Context, to console) error {
+	streams := joinIO{out: to.out, log: to.err}
+	out, ok := to.out.(*os.File)
+	if ok && term.IsTerminal(int(out.Fd())) && !c.JSON && os.Getenv("TERM") != "dumb" {
+		streams.screen = newScreen(out, func() (int, int) {
+			w, h, err := term.GetSize(int(out.Fd()))
 			if err != nil {
 				return 80, 24
 			}
@@ -113,7 +114,7 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 
 // options opens what is named on the command line.
 func (c *joinCmd) options(streams joinIO) (client.Options, *client.Recorder, error) {
-	o := client.Options{Name: c.Name, VideoSlots: c.VideoSlots, Log: c.logger(streams)}
+	o := client.Options{Name: c.Name, VideoSlots: c.VideoSlots, Version: version(), Log: c.logger(streams)}
 	if c.CA != "" {
 		roots, err := pki.Pool(c.CA)
 		if err != nil {

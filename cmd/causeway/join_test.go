@@ -134,6 +134,9 @@ func checkRecording(t *testing.T, dir string) {
 	for _, r := range m.Recordings {
 		blocks := readBlocks(t, filepath.Join(dir, r.File))
 		last := len(blocks) - 1
+		for last > 0 && when[string(blocks[last].data)] < 0 {
+			last--
+		}
 		at, ok := when[string(blocks[last].data)]
 		if !ok {
 			t.Errorf("%s: the last block was never sent", r.File)
@@ -160,7 +163,8 @@ func checkRecording(t *testing.T, dir string) {
 	t.Logf("sound is %v behind the picture", off)
 }
 
-// testCardTimes maps the test card's samples to their times in a round.
+// testCardTimes maps the test card's samples to their times in a round, -1 for
+// those that occur more than once.
 func testCardTimes(t *testing.T) map[string]time.Duration {
 	t.Helper()
 	card := client.TestCard()
@@ -173,6 +177,9 @@ func testCardTimes(t *testing.T) map[string]time.Duration {
 		}
 		if s.At >= 8*time.Second {
 			return when
+		}
+		if _, twice := when[string(s.Data)]; twice {
+			s.At = -1
 		}
 		when[string(s.Data)] = s.At
 	}
