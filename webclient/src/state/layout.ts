@@ -96,7 +96,7 @@ export interface Arrangement {
 }
 
 /** The strip beside or below what is large. */
-const strip = { wide: 208, narrow: 104 };
+const strip = { wide: 208, narrow: 84 };
 
 /** The height of the buttons for turning pages. */
 const pagerHeight = 44;

@@ -98,23 +98,7 @@ export default function Lobby(props: Props) {
         <LanguageSwitch />
       </header>
       <main class="lobby-main">
-        <div class="lobby-self">
-          <Preview devices={props.devices} on={on()} name={name()} toggle={toggle} />
-          <div class="devices">
-            <DeviceSelect devices={props.devices} kind="microphone" icon={<Mic />} />
-            <DeviceSelect devices={props.devices} kind="camera" icon={<Camera />} />
-            <DeviceSelect
-              devices={props.devices}
-              kind="speaker"
-              icon={<Speaker />}
-              extra={
-                <button type="button" class="button small" onClick={() => void chime(props.devices.current("speaker"))}>
-                  {t().testSpeaker}
-                </button>
-              }
-            />
-          </div>
-        </div>
+        <Preview devices={props.devices} on={on()} name={name()} toggle={toggle} />
         <div class="lobby-form">
           <h1>{pkg()?.meeting.topic || t().lobbyTitle}</h1>
           <p class="lobby-number">
@@ -174,6 +158,20 @@ export default function Lobby(props: Props) {
             </Show>
             <Way entry={entry} />
           </form>
+        </div>
+        <div class="devices">
+          <DeviceSelect devices={props.devices} kind="microphone" icon={<Mic />} />
+          <DeviceSelect devices={props.devices} kind="camera" icon={<Camera />} />
+          <DeviceSelect
+            devices={props.devices}
+            kind="speaker"
+            icon={<Speaker />}
+            extra={
+              <button type="button" class="button small" onClick={() => void chime(props.devices.current("speaker"))}>
+                {t().testSpeaker}
+              </button>
+            }
+          />
         </div>
       </main>
     </div>

@@ -12,7 +12,7 @@ export function Quality(props: { meeting: Meeting; pressed: boolean; open: () =>
     const s = stats();
     if (!s) return "good";
     const loss = Math.max(s.audio.loss, s.video.loss);
-    if (s.audio.state !== "connected" || loss > 0.1) return "poor";
+    if (s.audio.state === "failed" || s.audio.state === "disconnected" || loss > 0.1) return "poor";
     return loss > 0.03 || s.audio.rttMS > 300 ? "fair" : "good";
   };
   return (
