@@ -147,6 +147,7 @@ type Stats struct {
 	PacketsReceived, BytesReceived uint64 // authentic SRTP and SRTCP, UDP payload
 	PacketsDropped                 uint64 // forged, replayed, too early or malformed
 	SendDropped                    uint64 // not taken by the kernel
+	Shed                           uint64 // grown too old in the queue of a slow stream
 	LastHeard                      time.Time
 	RTT                            time.Duration // smoothed, of checks; 0 if unknown (the lite side sends none)
 	Remote                         netip.AddrPort

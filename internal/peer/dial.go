@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"causeway/protocol"
+
 	"github.com/pion/stun/v3"
 )
 
@@ -36,6 +38,22 @@ type DialConfig struct {
 	// Candidates are the router's UDP addresses, of which the first 16 are
 	// tried. All are tried at once, and the first that answers is used.
 	Candidates []netip.AddrPort
+	// TCP are the router's TCP addresses, dialled directly if Stream is nil.
+	TCP []netip.AddrPort
+	// Stream opens a byte stream to the router for a rung of the ladder,
+	// protocol.TCP or protocol.TLS, through whatever proxy or tunnel it takes.
+	// An error that is errors.ErrUnsupported says that there is no such rung.
+	// If nil, there is no TLS rung.
+	Stream func(ctx context.Context, t protocol.Transport) (net.Conn, error)
+	// StreamDelay is how long TCP waits for UDP to answer before it is tried;
+	// TLS waits twice as long. At least 250 ms, which 0 means.
+	StreamDelay time.Duration
+	// Prefer is the rung that carried media on this network last time: it is
+	// tried at once, together with the better ones. Empty means UDP.
+	Prefer protocol.Transport
+	// Backlog is how old a packet may grow in the queue of a slow stream; 0
+	// means 200 ms if TOS says EF, as for sound, and else 500 ms.
+	Backlog time.Duration
 	// TOS is the value of the IP header's traffic class octet, DSCP << 2.
 	TOS int
 	// Handler is told what happens. It must not be nil.

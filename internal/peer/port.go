@@ -216,6 +216,9 @@ type AcceptConfig struct {
 	Active bool
 	// TOS is the value of the IP header's traffic class octet, DSCP << 2.
 	TOS int
+	// Backlog is how old a packet may grow in the queue of a slow stream; 0
+	// means 200 ms if TOS says EF, as for sound, and else 500 ms.
+	Backlog time.Duration
 	// Handler is told what happens. It must not be nil.
 	Handler Handler
 }
