@@ -22,7 +22,7 @@ export function tuneAudio(sdp: string): string {
       if (!pt) return section;
       let out = section;
       if (!new RegExp(`^a=rtcp-fb:${pt} nack\\r?$`, "m").test(out)) {
-        out = out.replace(/^(a=rtpmap:\d+ opus\/48000.*)$/im, `$1\na=rtcp-fb:${pt} nack\r`);
+        out = out.replace(/^(a=rtpmap:\d+ opus\/48000.*)$/im, `$1\r\na=rtcp-fb:${pt} nack`);
       }
       return withParameter(out, pt, "usedtx", "1");
     })
@@ -33,18 +33,7 @@ export function tuneAudio(sdp: string): string {
 function withParameter(section: string, pt: string, name: string, value: string): string {
   const line = new RegExp(`^(a=fmtp:${pt} )([^\\r\\n]*)`, "m");
   const found = line.exec(section);
-  if (!found) return section.replace(/^(a=rtpmap:\d+ opus\/48000.*)$/im, `$1\na=fmtp:${pt} ${name}=${value}\r`);
+  if (!found) return section.replace(/^(a=rtpmap:\d+ opus\/48000.*)$/im, `$1\r\na=fmtp:${pt} ${name}=${value}`);
   if (new RegExp(`(^|;)\\s*${name}=`).test(found[2] ?? "")) return section;
   return section.replace(line, `$1$2;${name}=${value}`);
-}
-
-/** The media types and directions of a description's m-lines, in order: what an offer asks for. */
-export function outline(sdp: string): string[] {
-  return sections(sdp)
-    .filter((s) => s.startsWith("m="))
-    .map((s) => {
-      const kind = /^m=(\w+)/.exec(s)?.[1] ?? "";
-      const direction = /^a=(sendonly|recvonly|sendrecv|inactive)/m.exec(s)?.[1] ?? "sendrecv";
-      return `${kind} ${direction}`;
-    });
 }

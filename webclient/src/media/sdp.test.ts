@@ -1,0 +1,37 @@
+import { describe, expect, it } from "vitest";
+import { tuneAudio } from "./sdp.ts";
+
+const section = (fmtp: string) =>
+  ["m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=sendonly", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc", fmtp]
+    .filter(Boolean)
+    .join("\r\n")
+    .concat("\r\n");
+const head = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+
+describe("tuneAudio", () => {
+  it("asks for retransmission and discontinuous transmission", () => {
+    const out = tuneAudio(head + section("a=fmtp:111 minptime=10;useinbandfec=1"));
+    expect(out).toContain("a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 nack\r\n");
+    expect(out).toContain("a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n");
+  });
+  it("does nothing twice", () => {
+    const once = tuneAudio(head + section("a=fmtp:111 useinbandfec=1"));
+    expect(tuneAudio(once)).toBe(once);
+  });
+  it("keeps a usedtx that is there", () => {
+    expect(tuneAudio(section("a=fmtp:111 usedtx=0"))).toContain("a=fmtp:111 usedtx=0\r\n");
+  });
+  it("adds the parameters where there are none", () => {
+    expect(tuneAudio(section(""))).toContain("a=fmtp:111 usedtx=1\r\n");
+  });
+  it("tunes every audio section, and only those", () => {
+    const video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n";
+    const out = tuneAudio(head + section("") + video + section(""));
+    expect(out.match(/a=rtcp-fb:111 nack\r/g)).toHaveLength(2);
+    expect(out).toContain(video);
+  });
+  it("keeps every line end as it is on the wire", () => {
+    const out = tuneAudio(head + section("a=fmtp:111 useinbandfec=1"));
+    expect(out.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
+  });
+});

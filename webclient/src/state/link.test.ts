@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { lobbyPath, parseLink, parseTyped, spaced } from "./link.ts";
+
+describe("parseLink", () => {
+  it.each([
+    ["https://h/j/123456789?pwd=a%26b&host=s", { number: "123456789", passcode: "a&b", invitation: "s" }],
+    ["https://h/j/12345678901/", { number: "12345678901", passcode: "", invitation: "" }],
+    ["https://h/j/12345678", null],
+    ["https://h/j/123456789012", null],
+    ["https://h/j/12345678x", null],
+    ["https://h/", null],
+  ])("%s", (link, want) => expect(parseLink(new URL(link))).toEqual(want));
+  it("comes back from its path", () => {
+    const link = { number: "1234567890", passcode: "a b&c=密", invitation: "x/y" };
+    expect(parseLink(new URL(lobbyPath(link), "https://h"))).toEqual(link);
+  });
+});
+
+describe("parseTyped", () => {
+  it.each([
+    ["123 456 7890", "1234567890"],
+    ["123-456-789", "123456789"],
+    ["  https://h:8443/j/123456789?pwd=x ", "123456789"],
+    ["h.example.org/j/123456789", "123456789"],
+    ["12345", undefined],
+    ["", undefined],
+    ["https://", undefined],
+    ["javascript:alert(1)", undefined],
+  ])("%s", (text, want) => expect(parseTyped(text)?.number).toBe(want));
+});
+
+it.each([
+  ["123456789", "123 456 789"],
+  ["1234567890", "123 456 7890"],
+  ["12345678901", "123 4567 8901"],
+])("spaced %s", (number, want) => expect(spaced(number)).toBe(want));
