@@ -1,7 +1,7 @@
 // What this participant publishes: microphone, camera and screen, whether they
 // are on, and the tracks on the connections of the moment.
 import type { Connections } from "../media/connections.ts";
-import type { Devices } from "../media/devices.ts";
+import type { DeviceKind, Devices } from "../media/devices.ts";
 import { Emitter, Value } from "../media/value.ts";
 
 /** What is on. */
@@ -36,6 +36,7 @@ export class Publisher {
       devices.camera.subscribe(() => this.#sync()),
       this.local.subscribe(() => this.#sync()),
       this.screen.subscribe(() => this.#sync()),
+      devices.events.subscribe((e) => e.what !== "switched" && this.#without(e.kind)),
     ];
     signal.addEventListener("abort", () => {
       for (const f of stop) f();
@@ -94,6 +95,12 @@ export class Publisher {
     for (const track of this.screen.get()?.getTracks() ?? []) track.stop();
     this.screen.set(null);
     this.local.update((l) => (l.sharing ? { ...l, sharing: false } : l));
+  }
+
+  /** A device failed or was lost: others are told that there is nothing to hear or see. */
+  #without(kind: DeviceKind): void {
+    if (kind === "microphone") this.local.update((l) => (l.microphoneOn ? { ...l, microphoneOn: false } : l));
+    if (kind === "camera") this.local.update((l) => (l.cameraOn ? { ...l, cameraOn: false } : l));
   }
 
   #sync(): void {

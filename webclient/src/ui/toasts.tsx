@@ -46,24 +46,26 @@ export function Toasts() {
       <div class="visually-hidden" aria-live="polite" role="log" aria-label={t().notifications}>
         <For each={said()}>{(s) => <p>{s.text}</p>}</For>
       </div>
-      <ul class="toasts" aria-label={t().notifications}>
-        <For each={toasts()}>
-          {(x) => (
-            <li class={`toast toast-${x.kind}`}>
-              <Show when={x.kind !== "info"}>{x.kind === "good" ? <Check /> : <Warning />}</Show>
-              <div class="toast-text">
-                <strong>{x.text}</strong>
-                <Show when={x.detail}>
-                  <span>{x.detail}</span>
-                </Show>
-              </div>
-              <button type="button" class="bare" aria-label={t().dismiss} onClick={() => dismiss(x.id)}>
-                <Close />
-              </button>
-            </li>
-          )}
-        </For>
-      </ul>
+      <section aria-label={t().notifications}>
+        <ul class="toasts">
+          <For each={toasts()}>
+            {(x) => (
+              <li class={`toast toast-${x.kind}`}>
+                <Show when={x.kind !== "info"}>{x.kind === "good" ? <Check /> : <Warning />}</Show>
+                <div class="toast-text">
+                  <strong>{x.text}</strong>
+                  <Show when={x.detail}>
+                    <span>{x.detail}</span>
+                  </Show>
+                </div>
+                <button type="button" class="bare" aria-label={t().dismiss} onClick={() => dismiss(x.id)}>
+                  <Close />
+                </button>
+              </li>
+            )}
+          </For>
+        </ul>
+      </section>
     </>
   );
 }

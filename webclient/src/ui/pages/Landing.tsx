@@ -202,9 +202,9 @@ function Created(props: { meeting: Meeting; again: () => void }) {
   };
   return (
     <section class="card created" aria-labelledby="created-title">
-      <h2 id="created-title" tabindex="-1" ref={(e) => queueMicrotask(() => e.focus())}>
+      <h1 id="created-title" tabindex="-1" ref={(e) => queueMicrotask(() => e.focus())}>
         {t().created}
-      </h2>
+      </h1>
       <Show when={props.meeting.topic}>
         <p class="created-topic">{props.meeting.topic}</p>
       </Show>

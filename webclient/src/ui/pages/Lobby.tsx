@@ -72,8 +72,9 @@ export default function Lobby(props: Props) {
     try {
       const ticket = await entry.take(wanted);
       props.enter(ticket, {
-        microphone: on().microphone && props.devices.microphone.get() !== null,
-        camera: on().camera && props.devices.camera.get() !== null,
+        // A device that is still being opened comes in time; one that failed does not.
+        microphone: on().microphone && !props.devices.problems.get().microphone,
+        camera: on().camera && !props.devices.problems.get().camera,
       });
     } catch (error) {
       const p = problemOf(error);

@@ -28,7 +28,7 @@ export function ConnectionPanel(props: { meeting: Meeting; close: () => void }) 
   const json = () => JSON.stringify(props.meeting.report(), null, 2);
   return (
     <Panel title={t().connectionTitle} close={props.close} class="connection">
-      <div class="connection-body">
+      <section class="connection-body" tabindex="0" aria-label={t().connectionTitle}>
         <section aria-labelledby="in-use">
           <h3 id="in-use">{t().inUse}</h3>
           <dl class="facts-list">
@@ -66,7 +66,7 @@ export function ConnectionPanel(props: { meeting: Meeting; close: () => void }) 
             </ul>
           </section>
         </Show>
-      </div>
+      </section>
       <div class="panel-foot row">
         <CopyButton text={json} label={t().copyJSON} />
       </div>

@@ -41,7 +41,7 @@ export function Controls(props: Props) {
   const canShare = typeof navigator.mediaDevices?.getDisplayMedia === "function";
   const isHost = () => room().participants.get(room().me)?.role === "host";
   return (
-    <footer class="controls" id="controls" aria-label={t().controls} role="toolbar">
+    <section class="controls" id="controls" aria-label={t().controls}>
       <div class="controls-group">
         <Control
           label={local().microphoneOn ? t().mute : t().unmute}
@@ -105,7 +105,7 @@ export function Controls(props: Props) {
           <LeaveMenu do={props.do} />
         </Show>
       </div>
-    </footer>
+    </section>
   );
 }
 

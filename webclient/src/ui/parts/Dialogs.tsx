@@ -2,7 +2,7 @@
 
 import * as Alert from "@kobalte/core/alert-dialog";
 import * as Dialog from "@kobalte/core/dialog";
-import { For, type JSX } from "solid-js";
+import { createEffect, For, type JSX } from "solid-js";
 import type { Devices } from "../../media/devices.ts";
 import { chime } from "../../media/level.ts";
 import { Camera, Close, Mic, Speaker } from "../icons.tsx";
@@ -12,13 +12,33 @@ import { DeviceSelect } from "./DeviceSelect.tsx";
 import { LanguageSwitch } from "./LanguageSwitch.tsx";
 import { Level } from "./Level.tsx";
 
+/**
+ * Remembers what had the focus when a dialog opened, and gives it back: our
+ * dialogs open by key or from a menu, so they have no trigger of their own.
+ */
+function returningFocus(open: () => boolean): (event: Event) => void {
+  let from: HTMLElement | null = null;
+  createEffect(() => {
+    if (!open()) return;
+    const active = document.activeElement;
+    const menu = active?.closest('[role="menu"]'); // it closes too: its button stays
+    const stays = menu ? document.getElementById(menu.getAttribute("aria-labelledby") ?? "") : active;
+    from = stays instanceof HTMLElement ? stays : null;
+  });
+  return (event) => {
+    event.preventDefault();
+    from?.focus();
+  };
+}
+
 function Frame(props: { open: boolean; close: () => void; title: string; children: JSX.Element }) {
+  const giveBack = returningFocus(() => props.open);
   return (
     <Dialog.Root open={props.open} onOpenChange={(open) => !open && props.close()}>
       <Dialog.Portal>
         <Dialog.Overlay class="overlay" />
         <div class="dialog-place">
-          <Dialog.Content class="dialog">
+          <Dialog.Content class="dialog" onCloseAutoFocus={giveBack}>
             <header class="panel-top">
               <Dialog.Title as="h2">{props.title}</Dialog.Title>
               <Dialog.CloseButton class="icon-button" aria-label={t().close}>
@@ -103,12 +123,13 @@ interface ConfirmProps {
 
 /** Asks before something that cannot be undone. */
 export function Confirm(props: ConfirmProps) {
+  const giveBack = returningFocus(() => props.open);
   return (
     <Alert.Root open={props.open} onOpenChange={(open) => !open && props.close()}>
       <Alert.Portal>
         <Alert.Overlay class="overlay" />
         <div class="dialog-place">
-          <Alert.Content class="dialog dialog-small">
+          <Alert.Content class="dialog dialog-small" onCloseAutoFocus={giveBack}>
             <Alert.Title as="h2">{props.title}</Alert.Title>
             <Alert.Description>{props.text}</Alert.Description>
             <div class="row end">

@@ -19,7 +19,7 @@ export function PeoplePanel(props: { meeting: Meeting; invite: string; close: ()
   const isHost = () => room().participants.get(room().me)?.role === "host";
   return (
     <Panel title={t().peopleTitle(room().participants.size)} close={props.close} class="people">
-      <ul class="people-list">
+      <ul class="people-list" tabindex="0" aria-label={t().people}>
         <For each={list()}>
           {(id) => (
             <Show when={room().participants.get(id)}>
