@@ -50,13 +50,22 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 		}
 		answers, err := s.admitTo(ctx, m, a, plans)
 		if err == nil {
-			return protocol.AdmitAnswer{Session: a.Session, Answers: answers}, nil
+			return s.answer(a, answers), nil
 		}
 		if !errors.Is(err, meeting.ErrOver) {
 			return protocol.AdmitAnswer{}, err
 		}
 	}
 	return protocol.AdmitAnswer{}, meeting.ErrOver
+}
+
+// answer tells the participant the ways to the media port.
+func (s *Server) answer(a meeting.Admission, answers protocol.Offers) protocol.AdmitAnswer {
+	r := protocol.AdmitAnswer{Session: a.Session, Answers: answers, MediaTCP: s.mediaTCP(), MediaTLS: s.mediaTLS()}
+	if a.ClientKind == "web" {
+		r.TURN = s.turnServers(a.ID)
+	}
+	return r
 }
 
 // admitTo opens the media connections and lets the participant into m.

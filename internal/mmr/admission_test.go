@@ -83,17 +83,19 @@ func TestWrongOffers(t *testing.T) {
 	w := newWorld(t, nil)
 	good := goodOffers(t)
 	for name, change := range map[string]func(*protocol.Offers){
-		"none":                func(o *protocol.Offers) { *o = protocol.Offers{} },
-		"garbage":             func(o *protocol.Offers) { o.Video = "garbage" },
-		"binary":              func(o *protocol.Offers) { o.Audio = "\x00\xff\xfe" },
-		"huge":                func(o *protocol.Offers) { o.Audio += strings.Repeat("a=x\r\n", 100_000) },
-		"cut":                 func(o *protocol.Offers) { o.Audio = o.Audio[:len(o.Audio)/8] },
-		"no fingerprint":      func(o *protocol.Offers) { o.Audio = strings.ReplaceAll(o.Audio, "a=fingerprint", "a=fringerprint") },
-		"no credentials":      func(o *protocol.Offers) { o.Audio = strings.ReplaceAll(o.Audio, "a=ice-pwd", "a=ice-pdw") },
-		"no known codec":      func(o *protocol.Offers) { o.Audio = strings.ReplaceAll(o.Audio, "opus/48000/2", "PCMU/8000") },
-		"video on audio":      func(o *protocol.Offers) { o.Audio = o.Video },
-		"audio on video":      func(o *protocol.Offers) { o.Video = o.Audio },
-		"nothing sent or got": func(o *protocol.Offers) { o.Audio = strings.NewReplacer("a=sendonly", "a=inactive", "a=recvonly", "a=inactive").Replace(o.Audio) },
+		"none":           func(o *protocol.Offers) { *o = protocol.Offers{} },
+		"garbage":        func(o *protocol.Offers) { o.Video = "garbage" },
+		"binary":         func(o *protocol.Offers) { o.Audio = "\x00\xff\xfe" },
+		"huge":           func(o *protocol.Offers) { o.Audio += strings.Repeat("a=x\r\n", 100_000) },
+		"cut":            func(o *protocol.Offers) { o.Audio = o.Audio[:len(o.Audio)/8] },
+		"no fingerprint": func(o *protocol.Offers) { o.Audio = strings.ReplaceAll(o.Audio, "a=fingerprint", "a=fringerprint") },
+		"no credentials": func(o *protocol.Offers) { o.Audio = strings.ReplaceAll(o.Audio, "a=ice-pwd", "a=ice-pdw") },
+		"no known codec": func(o *protocol.Offers) { o.Audio = strings.ReplaceAll(o.Audio, "opus/48000/2", "PCMU/8000") },
+		"video on audio": func(o *protocol.Offers) { o.Audio = o.Video },
+		"audio on video": func(o *protocol.Offers) { o.Video = o.Audio },
+		"nothing sent or got": func(o *protocol.Offers) {
+			o.Audio = strings.NewReplacer("a=sendonly", "a=inactive", "a=recvonly", "a=inactive").Replace(o.Audio)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			offers := good
@@ -188,7 +190,7 @@ func TestHelloChecks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			ws, _, err := websocket.Dial(ctx, strings.Replace(w.http.URL, "http", "ws", 1)+protocol.PathControl, nil)
+			ws, _, err := websocket.Dial(ctx, w.base+protocol.PathControl, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -341,7 +343,8 @@ func TestStateAndLegs(t *testing.T) {
 	defer mu.Unlock()
 	s := states[len(states)-1]
 	if s.ID != id || s.Zone != zone || s.Health != protocol.Healthy || s.Load.Participants != 1 ||
-		s.Load.MaxParticipants != 1000 || !strings.HasSuffix(s.ControlURL, protocol.PathControl) || s.Load.CPU < 0 || s.Load.CPU > 1 {
+		s.Load.MaxParticipants != 1000 || !strings.HasSuffix(s.ControlURL, protocol.PathControl) || s.Load.CPU < 0 || s.Load.CPU > 1 ||
+		len(s.Media) != 1 || s.Media[0] != w.server.port.Addr().String() {
 		t.Errorf("state %+v", s)
 	}
 }

@@ -68,7 +68,7 @@ func (a *announcer) state(health protocol.Health) {
 		ID: s.cfg.ID, Zone: s.cfg.Zone, Health: health,
 		Load:       s.load.measure(time.Now(), s.router.Traffic(), n),
 		ControlURL: s.cfg.ControlURL, LocalControlURL: s.cfg.LocalControlURL,
-		Version: s.version,
+		Media: s.mediaAddresses(), Version: s.version,
 	})
 }
 

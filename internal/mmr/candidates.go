@@ -31,7 +31,7 @@ func mediaCandidates(public []string, bound netip.AddrPort) ([]offer.Candidate, 
 	}
 	candidates := make([]offer.Candidate, 0, len(addrs))
 	for i, a := range addrs {
-		if i == offer.MaxCandidates {
+		if i == offer.MaxCandidates/2 { // as many again for TCP
 			break
 		}
 		candidates = append(candidates, offer.Candidate{

@@ -22,8 +22,10 @@ type Config struct {
 	// browsers on the same machine, "" if there is none.
 	ControlURL      string `yaml:"control_url"`
 	LocalControlURL string `yaml:"local_control_url"`
-	// MediaListen is the UDP address of the media port.
+	// MediaListen is the address of the media port.
 	MediaListen string `yaml:"media_listen"`
+	// MediaTCP takes media over TCP too, on the same address and port.
+	MediaTCP bool `yaml:"media_tcp"`
 	// PublicAddresses are told to clients as the router's addresses; empty
 	// means all addresses of this machine.
 	PublicAddresses []string `yaml:"public_addresses"`
@@ -46,6 +48,7 @@ func DefaultConfig() Config {
 		Zone:        "zone-1",
 		ControlURL:  "wss://localhost:8443" + protocol.PathControl,
 		MediaListen: ":" + strconv.Itoa(protocol.MediaPort),
+		MediaTCP:    true,
 		Limits:      Limits{Participants: 1000},
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"causeway/internal/media/offer"
 	"causeway/internal/mmr/forward"
@@ -173,8 +175,8 @@ func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan) 
 	for _, p := range plans {
 		link := p.link(s.router, m, participant, clock, &media)
 		conn, err := s.port.Accept(peer.AcceptConfig{
-			Remote:            peer.Credentials{Ufrag: p.offer.Ufrag, Pwd: p.offer.Pwd},
-			RemoteFingerprint: p.offer.Fingerprint,
+			Remote:            peer.Credentials{Ufrag: strings.Clone(p.offer.Ufrag), Pwd: strings.Clone(p.offer.Pwd)},
+			RemoteFingerprint: strings.Clone(p.offer.Fingerprint),
 			Active:            p.answer.Setup == offer.Active,
 			TOS:               p.kind.DSCP() << 2,
 			Handler:           handler{link},
@@ -186,27 +188,51 @@ func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan) 
 		conns = append(conns, conn)
 		answer := p.answer
 		answer.Ufrag, answer.Pwd, answer.Fingerprint = conn.LocalUfrag(), conn.LocalPwd(), s.port.Fingerprint()
-		answer.Candidates = s.candidates()
+		answer.Candidates = s.answered()
 		answers.Set(p.kind, answer.String())
 	}
 	return media, answers, nil
 }
 
+// codecs keeps what the packet path needs of lines' codecs: once for all
+// lines that have the same, and no part of the description's text, which
+// would otherwise live as long as the participant.
+type codecs [][]offer.Codec
+
+func (c *codecs) keep(list []offer.Codec) []offer.Codec {
+	for _, kept := range *c {
+		if slices.EqualFunc(kept, list, func(a, b offer.Codec) bool {
+			return a.PayloadType == b.PayloadType && a.RTX == b.RTX && a.Name == b.Name && a.Fmtp == b.Fmtp
+		}) {
+			return kept
+		}
+	}
+	kept := slices.Clone(list)
+	for i := range kept {
+		k := &kept[i]
+		k.Name, k.Fmtp, k.Feedback = strings.Clone(k.Name), strings.Clone(k.Fmtp), nil
+	}
+	*c = append(*c, kept)
+	return kept
+}
+
 // link makes one connection's part of the packet path.
 func (p *plan) link(r *forward.Router, m *meeting.Meeting, participant string, clock *forward.Clock, media *meeting.Media) *forward.Link {
 	cfg := forward.LinkConfig{Kind: p.kind, Notify: m.Wake}
+	var kept codecs
 	for i, source := range p.publish {
+		answered := kept.keep(p.answer.Lines[i].Codecs)
 		src := r.NewSource(forward.SourceConfig{
-			Owner: participant, Kind: source, Codec: p.answer.Lines[i].Codecs[0], Clock: clock, Loudest: m.LoudestOf(source),
+			Owner: participant, Kind: source, Codec: answered[0], Clock: clock, Loudest: m.LoudestOf(source),
 		})
 		media.Sources[source] = src
-		cfg.Publish = append(cfg.Publish, forward.Publish{Source: src, Line: p.offer.Lines[i], Codecs: p.answer.Lines[i].Codecs})
+		cfg.Publish = append(cfg.Publish, forward.Publish{Source: src, Line: p.offer.Lines[i], Codecs: answered})
 	}
 	for _, s := range p.slots {
 		l := &p.answer.Lines[s.line]
 		cfg.Slots = append(cfg.Slots, forward.SlotConfig{
 			ID: protocol.SlotID(s.ID), Kind: s.source, SSRC: s.SSRC, RTX: l.RTXOf[s.SSRC],
-			Codecs: l.Codecs, AudioLevel: l.ExtensionID(offer.URIAudioLevel),
+			Codecs: kept.keep(l.Codecs), AudioLevel: l.ExtensionID(offer.URIAudioLevel),
 		})
 	}
 	link := r.NewLink(cfg)

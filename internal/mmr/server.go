@@ -39,6 +39,8 @@ type Server struct {
 	verifier  *token.Verifier
 	router    *forward.Router
 	port      *peer.Port
+	streams   *streams
+	relay     relay
 	load      *meter
 	registry  *registry
 	announcer *announcer
@@ -85,7 +87,7 @@ func (s *Server) openPort() error {
 		return err
 	}
 	s.router = forward.New(time.Now())
-	s.port, err = peer.Listen(peer.PortConfig{
+	port, tcp, err := s.openMedia(peer.PortConfig{
 		Listen: listen,
 		Shards: s.cfg.Shards,
 		Tick:   func(sh *peer.Shard, now time.Time) { s.router.Tick(sh.Index(), now) },
@@ -96,16 +98,20 @@ func (s *Server) openPort() error {
 	if err != nil {
 		return fmt.Errorf("open the media port %s: %w", s.cfg.MediaListen, err)
 	}
+	s.port, s.streams = port, newStreams(port, tcp, s.cfg.Limits.Participants)
 	shards := make([]forward.Shard, 0, len(s.port.Shards()))
 	for _, sh := range s.port.Shards() {
 		shards = append(shards, sh)
 	}
 	s.router.Start(shards)
-	if err := s.findCandidates(); err != nil {
-		_ = s.port.Close()
-		return err
+	err = s.findCandidates()
+	if err == nil {
+		err = s.openRelay()
 	}
-	return nil
+	if err != nil {
+		_ = s.streams.close()
+	}
+	return err
 }
 
 // findCandidates works out under which addresses clients reach the port.
@@ -119,6 +125,15 @@ func (s *Server) findCandidates() error {
 }
 
 func (s *Server) candidates() []offer.Candidate { return *s.mediaCandidates.Load() }
+
+// mediaAddresses lists where clients reach the port, ip:port.
+func (s *Server) mediaAddresses() []string {
+	var addrs []string
+	for _, c := range s.candidates() {
+		addrs = append(addrs, c.Addr.String())
+	}
+	return addrs
+}
 
 // newMeeting makes a meeting that tells the router what the router tells
 // others.
@@ -165,10 +180,17 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	}
 	s.channels.Add(1)
 	s.mu.Unlock()
-	defer s.channels.Done()
+	serve := s.control.Upgrade(w, r)
+	if serve == nil {
+		s.channels.Done()
+		return
+	}
 	s.metrics.channels.Inc()
-	defer s.metrics.channels.Dec()
-	s.control.Serve(stopping, w, r)
+	go func() {
+		defer s.channels.Done()
+		defer s.metrics.channels.Dec()
+		serve(stopping)
+	}()
 }
 
 // hello leads a control channel to its session.
@@ -198,6 +220,7 @@ func (s *Server) Run(ctx context.Context) error {
 		follow = token.Follow(ctx, s.deps.Bus, s.verifier)
 	})
 	running.Go(func() { s.endings.run(ctx) })
+	running.Go(func() { s.streams.accept(ctx) })
 	// Who hears of this router may ask it at once: subscribe before announcing.
 	subs, err := s.subscribe(ctx)
 	if err != nil {
@@ -224,7 +247,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Close closes the media port. Run calls it; who never runs the router must.
-func (s *Server) Close() error { return s.port.Close() }
+func (s *Server) Close() error { return errors.Join(s.relay.turn.Close(), s.streams.close()) }
 
 // Ready returns nil when the router can take participants: its media port is
 // open, the bus is connected and the keys of join tokens are known.

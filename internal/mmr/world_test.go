@@ -27,7 +27,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if at := os.Getenv(childEnv); at != "" {
+		os.Exit(childMain(at))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait of these tests; what they wait for takes
 // milliseconds.
@@ -40,6 +45,8 @@ type world struct {
 	signer *token.Signer
 	server *Server
 	http   *httptest.Server
+	base   string // of the control channel's address, ws://host:port
+	cfg    Config
 }
 
 func quiet() *slog.Logger {
@@ -80,6 +87,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	if change != nil {
 		change(&cfg)
 	}
+	w.cfg = cfg
 	if w.server, err = New(cfg, Deps{Bus: connect("mmr"), Log: quiet()}); err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +101,7 @@ func (w *world) run() {
 	done := make(chan error, 1)
 	go func() { done <- w.server.Run(ctx) }()
 	w.http = httptest.NewServer(w.server.Handler())
+	w.base = strings.Replace(w.http.URL, "http", "ws", 1)
 	w.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -139,7 +148,7 @@ func claims(meeting, id string, role protocol.Role, expires time.Time) protocol.
 func (w *world) admit(req protocol.AdmitRequest) (protocol.AdmitAnswer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return bus.Request[protocol.AdmitAnswer](ctx, w.bus, protocol.SubjectAdmit(w.server.cfg.Zone, w.server.cfg.ID), req)
+	return bus.Request[protocol.AdmitAnswer](ctx, w.bus, protocol.SubjectAdmit(w.cfg.Zone, w.cfg.ID), req)
 }
 
 // wish says what a client offers.
@@ -174,6 +183,7 @@ type conn struct {
 	answer offer.Description
 	drop   func(protocol.SlotID, header.Header) bool
 	ready  chan struct{}
+	first  chan struct{} // closed with the first packet
 	closed chan struct{}
 	counts bool
 
@@ -236,9 +246,7 @@ func (w *world) join(meeting, id string, x wish) *client {
 	w.t.Helper()
 	c := w.enter(meeting, id, x)
 	c.control()
-	for _, k := range c.conns {
-		k.waitReady()
-	}
+	c.waitReady()
 	w.until("welcome to "+id, func() bool { return len(told[protocol.Welcome](c)) > 0 })
 	return c
 }
@@ -280,7 +288,7 @@ func (w *world) enter(meeting, id string, x wish) *client {
 		}
 		k := &conn{
 			client: c, kind: kind, answer: d, drop: x.drop, counts: x.discardMedia,
-			ready: make(chan struct{}), closed: make(chan struct{}), got: map[protocol.SlotID][]received{},
+			ready: make(chan struct{}), first: make(chan struct{}), closed: make(chan struct{}), got: map[protocol.SlotID][]received{},
 		}
 		k.peer, err = peer.Dial(ctx, peer.DialConfig{
 			Local: credentials[kind], Certificate: certificate,
@@ -313,7 +321,9 @@ func (k *conn) Ready(*peer.Conn, time.Time) { close(k.ready) }
 func (k *conn) RTP(_ *peer.Conn, raw []byte, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.n++
+	if k.n++; k.n == 1 {
+		close(k.first)
+	}
 	h, ok := header.Parse(raw)
 	if !ok || k.counts {
 		return
@@ -357,6 +367,13 @@ func (k *conn) waitReady() {
 	}
 }
 
+func (c *client) waitReady() {
+	c.t.Helper()
+	for _, k := range c.conns {
+		k.waitReady()
+	}
+}
+
 // in returns what arrived in a slot so far.
 func (k *conn) in(slot protocol.SlotID) []received {
 	k.mu.Lock()
@@ -396,7 +413,7 @@ func (c *client) control() {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, strings.Replace(c.http.URL, "http", "ws", 1)+protocol.PathControl, nil)
+	ws, _, err := websocket.Dial(ctx, c.base+protocol.PathControl, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}

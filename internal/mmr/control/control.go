@@ -5,8 +5,8 @@
 // itself and writes what a meeting queues. It knows no meeting: that is the
 // Session which the hello leads to.
 //
-// Goroutines: Server.Serve runs on the caller's (net/http's) and owns one
-// that writes; both have ended when Serve returns.
+// Goroutines: a channel is read on the caller's, and owns one that writes;
+// both have ended when the function that Server.Upgrade returns has.
 //
 // Limits: a client that says nothing for SilenceTimeout, takes longer than
 // WriteTimeout to accept a message, sends more than MessageRate, or lets
@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"causeway/protocol"
@@ -58,15 +59,24 @@ type Server struct {
 	Log   *slog.Logger
 }
 
-// Serve upgrades a request and serves its channel until it has ended, or
-// until ctx ends.
-func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
+// Upgrade makes a request a control channel. The function that it returns
+// serves the channel until it has ended, or until ctx ends; it is to be called
+// after the HTTP handler has returned, so that what net/http keeps of a
+// request is let go of. It is nil, and the request answered, if the request
+// was none for a channel.
+func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request) func(ctx context.Context) {
 	// Any origin: the session and the token are the credentials, no cookie is.
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		s.Log.Debug("control channel refused", "remote", r.RemoteAddr, "err", err)
-		return
+		return nil
 	}
+	remote := strings.Clone(r.RemoteAddr)
+	return func(ctx context.Context) { s.serve(ctx, ws, remote) }
+}
+
+// serve serves a channel until it has ended, or until ctx ends.
+func (s *Server) serve(ctx context.Context, ws *websocket.Conn, remote string) {
 	ws.SetReadLimit(protocol.MaxControlMessage)
 	// The reader outlives ctx for as long as the writer needs to say goodbye.
 	reading, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -77,12 +87,12 @@ func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		defer cancel()
 		ch.write(ctx, ws)
 	}()
-	err = s.read(reading, ws, ch)
+	err := s.read(reading, ws, ch)
 	ch.finish(err)
 	<-written
 	ws.CloseNow()
 	cancel()
-	s.Log.Debug("control channel closed", "remote", r.RemoteAddr, "err", err)
+	s.Log.Debug("control channel closed", "remote", remote, "err", err)
 }
 
 // errGone says that the channel ended without anyone's fault.

@@ -112,7 +112,9 @@ func newHouse(t *testing.T) *house {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		served.Add(1)
 		defer served.Done()
-		s.Serve(ctx, w, r)
+		if serve := s.Upgrade(w, r); serve != nil {
+			served.Go(func() { serve(ctx) })
+		}
 	})}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(h.listener) }()

@@ -3,6 +3,7 @@ package forward
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -97,7 +98,7 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 	l := &Link{router: r, kind: cfg.Kind, notify: cfg.Notify, ssrc: rand.Uint32() | 1}
 	for i, p := range cfg.Publish {
 		l.publish = append(l.publish, publishing{
-			source: p.Source, rids: p.Line.RIDs[:min(len(p.Line.RIDs), maxLayers)],
+			source: p.Source, rids: cloned(p.Line.RIDs[:min(len(p.Line.RIDs), maxLayers)]),
 			ridID:   p.Line.ExtensionID(offer.URIRID),
 			rridID:  p.Line.ExtensionID(offer.URIRepairedRID),
 			levelID: p.Line.ExtensionID(offer.URIAudioLevel),
@@ -116,6 +117,15 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 		l.slots = append(l.slots, newSlot(l, c))
 	}
 	return l
+}
+
+// cloned copies strings out of the description that they are a part of.
+func cloned(list []string) []string {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i] = strings.Clone(out[i])
+	}
+	return out
 }
 
 // Slots returns the link's slots in their order.

@@ -1,0 +1,69 @@
+package mmr
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"causeway/internal/turn"
+	"causeway/protocol"
+)
+
+// credentialsFor is how long a browser may use its TURN credentials: longer
+// than meetings are. Joining again gives new ones.
+const credentialsFor = 12 * time.Hour
+
+// relay lets browsers reach this router's media port, and nothing else, by
+// TURN over its TLS port.
+type relay struct{ turn *turn.Server }
+
+func (s *Server) openRelay() error {
+	public := s.candidates()
+	addresses := make(map[netip.Addr]bool, len(public))
+	address := public[0].Addr.Addr()
+	for _, c := range public {
+		addresses[c.Addr.Addr()] = true
+		// Browsers ask for IPv4 unless told otherwise (RFC 8656 section 7.2).
+		if !address.Is4() && c.Addr.Addr().Is4() {
+			address = c.Addr.Addr()
+		}
+	}
+	port := s.port.Addr()
+	own := netip.AddrPortFrom(port.Addr().Unmap(), port.Port())
+	if !own.Addr().IsValid() || own.Addr().IsUnspecified() {
+		own = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port.Port())
+	}
+	var err error
+	s.relay.turn, err = turn.New(turn.Config{
+		Address: address,
+		Allow: func(peer netip.AddrPort) (netip.AddrPort, bool) {
+			// Port 0 asks for the address alone.
+			return own, addresses[peer.Addr()] && (peer.Port() == 0 || peer.Port() == port.Port())
+		},
+		Log: s.log,
+	})
+	return err
+}
+
+// turnServers are this router's TURN servers for a participant in a browser.
+func (s *Server) turnServers(participant string) []protocol.TURNServer {
+	at := s.mediaTLS()
+	if at == "" {
+		return nil
+	}
+	user, password, err := s.relay.turn.Credentials(participant, credentialsFor)
+	if err != nil {
+		s.log.Error("no TURN credentials", "err", err)
+		return nil
+	}
+	return []protocol.TURNServer{{URLs: []string{"turns:" + at + "?transport=tcp"}, Username: user, Credential: password}}
+}
+
+// ServeTURN relays media of browsers between a TLS connection and this
+// router's media port, until the connection or ctx ends.
+func (s *Server) ServeTURN(ctx context.Context, c net.Conn) {
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	s.relay.turn.Serve(c)
+}
