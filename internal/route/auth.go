@@ -3,7 +3,6 @@ package route
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,8 +14,8 @@ import (
 )
 
 // Credentials gives the user and password for a proxy; ok is false when there
-// are none. It may ask a person and is called at most once per proxy and
-// Route, but for what the proxy refused.
+// are none. It is called at most once per proxy and Route while a connection
+// is being dialled, so it should not wait for a person: Login is for that.
 type Credentials func(ctx context.Context, proxy Proxy) (user, password string, ok bool)
 
 // preference lists the schemes, strongest first.
@@ -73,6 +72,23 @@ func (m *authMemory) session(p Proxy, ask Credentials) *authSession {
 	return s
 }
 
+// login sets the credentials for a proxy.
+func (m *authMemory) login(p Proxy, user, password string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proxies[p.Address] = &proxyMemory{user: user, password: password, known: true}
+}
+
+// known gives the credentials for a proxy, if there are any.
+func (m *authMemory) known(p Proxy) (user, password string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.proxies[p.Address]; k != nil {
+		return k.user, k.password, k.known
+	}
+	return p.User, p.Password, p.User != ""
+}
+
 // authorization is the next request's Proxy-Authorization, "" for none.
 func (s *authSession) authorization(address string) (string, error) {
 	if s.scheme == nil {
@@ -120,7 +136,7 @@ func (s *authSession) challenged(ctx context.Context, headers []string) error {
 		s.refused[n] = true
 	}
 	if len(names) == 0 {
-		return errors.New("the proxy asks for an authentication that is not known here: " + strings.Join(headers, ", "))
+		return &RefusedError{Status: http.StatusProxyAuthRequired, Foreign: headers}
 	}
 	return &RefusedError{Status: http.StatusProxyAuthRequired, Schemes: names, Tried: s.name}
 }

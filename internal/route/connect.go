@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -23,12 +24,15 @@ const maxRefusalBody = 64 << 10
 type RefusedError struct {
 	Status  int
 	Schemes []string // what it offers, for 407
+	Foreign []string // its challenges, for 407, when none of them is known here
 	Tried   string   // the scheme that was tried last, "" for none
 }
 
 // Error says it in words.
 func (e *RefusedError) Error() string {
 	switch {
+	case len(e.Foreign) > 0:
+		return "the proxy asks for an authentication that is not known here: " + strings.Join(e.Foreign, ", ")
 	case e.Status == http.StatusProxyAuthRequired && e.Tried == "":
 		return fmt.Sprintf("the proxy asks for credentials (%v) and there are none for it", e.Schemes)
 	case e.Status == http.StatusProxyAuthRequired:

@@ -251,3 +251,38 @@ func TestWaysAreTriedInOrder(t *testing.T) {
 		t.Errorf("via %v", via)
 	}
 }
+
+// TestProxyErrors: it can be told whether a proxy was reached, and what it
+// said; and a person's answer is used from then on.
+func TestProxyErrors(t *testing.T) {
+	unreached := Proxy{Kind: HTTP, Address: "127.0.0.1:1"}
+	for _, kind := range []Kind{HTTP, HTTPS, SOCKS5} {
+		unreached.Kind = kind
+		r, _, err := dialVia(t, unreached, nil, "a.example:443")
+		var p *ProxyError
+		if !errors.As(err, &p) || p.Reached || p.Proxy != unreached {
+			t.Errorf("%s: %#v", kind, err)
+		}
+		if got := r.Via("a.example:443"); got != unreached {
+			t.Errorf("%s: via %v", kind, got)
+		}
+	}
+	strict := startProxy(t, "basic", false)
+	way := Proxy{Kind: HTTP, Address: strict.Addr().String()}
+	r, _, err := dialVia(t, way, nil, "a.example:443")
+	var p *ProxyError
+	var refused *RefusedError
+	if !errors.As(err, &p) || !p.Reached || !errors.As(err, &refused) || refused.Status != http.StatusProxyAuthRequired || refused.Tried != "" {
+		t.Fatalf("%v", err)
+	}
+	r.Login(way, "ann", "wrong")
+	if _, err = r.DialContext(t.Context(), "tcp", "a.example:443"); !errors.As(err, &refused) || refused.Tried != "basic" {
+		t.Errorf("%v", err)
+	}
+	r.Login(way, "ann", "secret")
+	c, err := r.DialContext(t.Context(), "tcp", "a.example:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+}

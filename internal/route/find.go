@@ -53,8 +53,8 @@ type Finder struct {
 	system  *System
 }
 
-// NewFinder checks the settings. dial reaches the PAC script's server; nil is
-// the network.
+// NewFinder reads the settings; nothing is fetched yet. dial reaches the PAC
+// script's server; nil is the network.
 func NewFinder(s Settings, dial DialFunc, log *slog.Logger) (*Finder, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -68,12 +68,17 @@ func NewFinder(s Settings, dial DialFunc, log *slog.Logger) (*Finder, error) {
 		}
 		f.flag = &p
 	}
-	if s.PAC != "" && s.Proxy == "" {
-		if _, err := f.script(context.Background(), s.PAC); err != nil {
-			return nil, err
-		}
-	}
 	return f, nil
+}
+
+// Check fetches the PAC script that the person named, if any: one that cannot
+// be had is a mistake to be told of, not a reason to go out unprotected.
+func (f *Finder) Check(ctx context.Context) error {
+	if f.settings.PAC == "" || f.settings.Proxy != "" {
+		return nil
+	}
+	_, err := f.script(ctx, f.settings.PAC)
+	return err
 }
 
 // For gives the ways to reach address (host:port), in the order to try.

@@ -78,7 +78,11 @@ func TestFinderRefuses(t *testing.T) {
 		"no script":     {PAC: "/nonexistent/proxy.pac"},
 		"script's host": {PAC: "http://127.0.0.1:1/proxy.pac"},
 	} {
-		if _, err := NewFinder(s, nil, nil); err == nil {
+		f, err := NewFinder(s, nil, nil)
+		if err == nil {
+			err = f.Check(t.Context())
+		}
+		if err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}

@@ -135,15 +135,16 @@ func (r *Route) DialContext(ctx context.Context, network, address string) (net.C
 	ways := r.cfg.Finder.For(ctx, address)
 	var errs []error
 	for _, way := range ways {
+		r.mu.Lock()
+		r.used[address] = way
+		r.mu.Unlock()
 		conn, err := r.dialBy(ctx, way, network, address)
 		if err == nil {
-			r.mu.Lock()
-			r.used[address] = way
-			r.mu.Unlock()
 			return conn, nil
 		}
-		if way.Kind != Direct {
-			err = fmt.Errorf("through %v: %w", way, err)
+		var p *ProxyError
+		if way.Kind != Direct && !errors.As(err, &p) {
+			err = &ProxyError{Proxy: way, Reached: true, Err: err}
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil {
@@ -165,8 +166,25 @@ func (r *Route) dialBy(ctx context.Context, way Proxy, network, address string) 
 	return nil, fmt.Errorf("no way out of kind %q", way.Kind)
 }
 
-// Via tells which way out the last connection to address took, Direct if
-// there was none.
+// ProxyError says that a way out through a proxy did not work.
+type ProxyError struct {
+	Proxy   Proxy
+	Reached bool // false: the proxy itself could not be reached
+	Err     error
+}
+
+// Error names the proxy and what happened.
+func (e *ProxyError) Error() string { return fmt.Sprintf("through %v: %v", e.Proxy, e.Err) }
+
+// Unwrap returns what happened.
+func (e *ProxyError) Unwrap() error { return e.Err }
+
+// Login sets what a person has answered to a proxy that asked for
+// credentials; it replaces what the proxy did not accept.
+func (r *Route) Login(p Proxy, user, password string) { r.auth.login(p, user, password) }
+
+// Via tells which way out the last connection to address took or tried,
+// Direct if there was none.
 func (r *Route) Via(address string) Proxy {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -180,7 +198,7 @@ func (r *Route) Via(address string) Proxy {
 func (r *Route) toProxy(ctx context.Context, way Proxy) (net.Conn, error) {
 	conn, err := r.cfg.Dial(ctx, "tcp", way.Address)
 	if err != nil {
-		return nil, err
+		return nil, &ProxyError{Proxy: way, Err: err}
 	}
 	if way.Kind != HTTPS {
 		return conn, nil
@@ -194,7 +212,7 @@ func (r *Route) toProxy(ctx context.Context, way Proxy) (net.Conn, error) {
 	tc := tls.Client(conn, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("TLS to the proxy: %w", err)
+		return nil, &ProxyError{Proxy: way, Err: fmt.Errorf("TLS to the proxy: %w", err)}
 	}
 	return tc, nil
 }

@@ -2,8 +2,10 @@ package route
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"golang.org/x/net/proxy"
@@ -12,17 +14,37 @@ import (
 // dialSOCKS goes through a SOCKS5 proxy (RFC 1928, RFC 1929). Names are
 // resolved by the proxy.
 func (r *Route) dialSOCKS(ctx context.Context, way Proxy, address string) (net.Conn, error) {
-	if way.User != "" {
-		return r.socks(ctx, way, &proxy.Auth{User: way.User, Password: way.Password}, address)
+	user, password, known := r.auth.known(way)
+	if known {
+		conn, err := r.socks(ctx, way, &proxy.Auth{User: user, Password: password}, address)
+		return conn, refusedSOCKS(err, "password")
 	}
 	conn, err := r.socks(ctx, way, nil, address)
-	// The library has no error value for "it wants credentials".
-	if err != nil && strings.Contains(err.Error(), "authentication") && r.cfg.Credentials != nil {
-		if user, password, ok := r.cfg.Credentials(ctx, way); ok {
-			return r.socks(ctx, way, &proxy.Auth{User: user, Password: password}, address)
-		}
+	err = refusedSOCKS(err, "")
+	var refused *RefusedError
+	if !errors.As(err, &refused) || refused.Status != http.StatusProxyAuthRequired || r.cfg.Credentials == nil {
+		return conn, err
 	}
-	return conn, err
+	if user, password, known = r.cfg.Credentials(ctx, way); !known {
+		return nil, err
+	}
+	r.auth.login(way, user, password)
+	conn, err = r.socks(ctx, way, &proxy.Auth{User: user, Password: password}, address)
+	return conn, refusedSOCKS(err, "password")
+}
+
+// refusedSOCKS turns the refusals that the library has only words for into
+// RefusedErrors with the status that HTTP has for them.
+func refusedSOCKS(err error, tried string) error {
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "authentication"):
+		return &RefusedError{Status: http.StatusProxyAuthRequired, Schemes: []string{"password"}, Tried: tried}
+	case strings.Contains(err.Error(), "not allowed by ruleset"):
+		return &RefusedError{Status: http.StatusForbidden}
+	}
+	return err
 }
 
 func (r *Route) socks(ctx context.Context, way Proxy, auth *proxy.Auth, address string) (net.Conn, error) {
@@ -46,5 +68,9 @@ func (f socksForward) Dial(network, _ string) (net.Conn, error) {
 
 // DialContext connects to the proxy.
 func (f socksForward) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
-	return f.r.cfg.Dial(ctx, network, f.way.Address)
+	conn, err := f.r.cfg.Dial(ctx, network, f.way.Address)
+	if err != nil {
+		return nil, &ProxyError{Proxy: f.way, Err: err}
+	}
+	return conn, nil
 }

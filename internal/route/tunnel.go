@@ -77,8 +77,9 @@ func (t *Tunnel) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Race pings tunnels at once; the first to answer wins.
-func Race(ctx context.Context, tunnels []*Tunnel) (*Tunnel, error) {
+// Race pings tunnels at once; the first to answer wins. ping is Tunnel.Ping,
+// or what wraps it.
+func Race(ctx context.Context, tunnels []*Tunnel, ping func(*Tunnel, context.Context) error) (*Tunnel, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type outcome struct {
@@ -87,7 +88,7 @@ func Race(ctx context.Context, tunnels []*Tunnel) (*Tunnel, error) {
 	}
 	done := make(chan outcome, len(tunnels))
 	for _, t := range tunnels {
-		go func() { done <- outcome{t, t.Ping(ctx)} }()
+		go func() { done <- outcome{t, ping(t, ctx)} }()
 	}
 	errs := []error{errors.New("no tunnel answered")}
 	var winner *Tunnel

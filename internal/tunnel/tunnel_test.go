@@ -305,11 +305,11 @@ func TestRaceTakesTheFirstThatAnswers(t *testing.T) {
 		Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") },
 	})
 	good := w.client(w.token("p1", time.Hour))
-	got, err := route.Race(t.Context(), []*route.Tunnel{silent, broken, good})
+	got, err := route.Race(t.Context(), []*route.Tunnel{silent, broken, good}, (*route.Tunnel).Ping)
 	if err != nil || got != good {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := route.Race(t.Context(), []*route.Tunnel{broken}); err == nil {
+	if _, err := route.Race(t.Context(), []*route.Tunnel{broken}, (*route.Tunnel).Ping); err == nil {
 		t.Error("a race without a winner has no error")
 	}
 }
