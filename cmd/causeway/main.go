@@ -50,6 +50,7 @@ type commandLine struct {
 	MMR     mmrCmd     `cmd:"" name:"mmr" help:"Run a multimedia router."`
 	Join    joinCmd    `cmd:"" help:"Join a meeting from the command line."`
 	Meeting meetingCmd `cmd:"" help:"Create, list and end meetings."`
+	APIKey  apiKeyCmd  `cmd:"" name:"apikey" help:"Make the first API key of a web server."`
 	Config  configCmd  `cmd:"" help:"Check configuration files, print samples."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

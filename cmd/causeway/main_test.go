@@ -35,6 +35,8 @@ func TestHelp(t *testing.T) {
 		{"mmr --help", []string{"Examples:", "causeway config sample mmr"}},
 		{"join --help", []string{"Examples:", "--publish"}},
 		{"meeting create --help", []string{"Examples:", "CAUSEWAY_API_KEY"}},
+		{"web --help", []string{"causeway apikey create --config web.yaml"}},
+		{"apikey create --help", []string{"Example:", "CAUSEWAY_API_KEY"}},
 		{"config check --help", []string{"Example:"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {

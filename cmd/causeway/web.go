@@ -61,7 +61,10 @@ Examples:
 
   causeway config sample web > web.yaml
   causeway config check web.yaml
-  causeway web --config web.yaml`
+  causeway web --config web.yaml
+  causeway apikey create --config web.yaml --name operator
+
+The last makes the first API key, for 'causeway meeting' and for programs.`
 }
 
 // Run runs a web server until ctx ends.

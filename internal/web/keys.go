@@ -65,8 +65,26 @@ func (s *Server) registerKeys(api huma.API) {
 // EnsureAPIKey makes an API key for whoever runs the server, who has no other
 // way to the first one, and returns it.
 func (s *Server) EnsureAPIKey(ctx context.Context, name string) (string, error) {
-	_, key, err := s.newKey(ctx, name)
-	return key, err
+	k, err := NewAPIKey(ctx, s.store, name)
+	return k.Key, err
+}
+
+// NewAPIKey makes a key and keeps its hash. It needs no server: an operator's
+// first key comes from the command line.
+func NewAPIKey(ctx context.Context, keep *store.Store, name string) (APIKey, error) {
+	name, err := text("name", name, maxName)
+	if err == nil && name == "" {
+		err = protocol.NewProblem(protocol.ProblemBadRequest, "body.name: an API key needs a name that says what it is for")
+	}
+	if err != nil {
+		return APIKey{}, err
+	}
+	k := store.APIKey{ID: newID(), Name: name, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}
+	key := newSecret(keyPrefix)
+	if err := keep.CreateAPIKey(ctx, k, key); err != nil {
+		return APIKey{}, err
+	}
+	return APIKey{ID: k.ID, Name: k.Name, CreatedAt: k.CreatedAt, Key: key}, nil
 }
 
 // ValidAPIKey reports whether an API key is valid.
@@ -78,26 +96,16 @@ func (s *Server) ValidAPIKey(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-// newKey makes and keeps a key.
-func (s *Server) newKey(ctx context.Context, name string) (store.APIKey, string, error) {
-	k, key := store.APIKey{ID: newID(), Name: name, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}, newSecret(keyPrefix)
-	return k, key, s.store.CreateAPIKey(ctx, k, key)
-}
-
 func (s *Server) createKey(ctx context.Context, in *createKeyInput) (*keyOutput, error) {
 	if _, err := s.authenticate(ctx, time.Now()); err != nil {
 		return nil, err
 	}
-	name, err := text("name", in.Body.Name, maxName)
-	if err != nil {
-		return nil, err
-	}
-	k, key, err := s.newKey(ctx, name)
+	k, err := NewAPIKey(ctx, s.store, in.Body.Name)
 	if err != nil {
 		return nil, err
 	}
 	s.log.Info("API key created", "key", k.ID, "name", k.Name)
-	return &keyOutput{APIKey{ID: k.ID, Name: k.Name, CreatedAt: k.CreatedAt, Key: key}}, nil
+	return &keyOutput{k}, nil
 }
 
 func (s *Server) listKeys(ctx context.Context, _ *struct{}) (*keysOutput, error) {
