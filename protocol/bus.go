@@ -19,11 +19,16 @@ import (
 //	hub.ask                     —                asks all controllers and tunnels for their state
 //	meeting.M.command           MeetingCommand   web or a leg → the meeting's legs
 //	web.meeting.ended           MeetingEnded → Empty   a leg → any web (queue group)
+//	meetings.ended              MeetingsEnded    web, every 10 s and on meetings.ended.ask
+//	meetings.ended.ask          —                asks for the meetings that have ended
 const (
 	SubjectKeys         = "keys"
 	SubjectKeysAsk      = "keys.ask"
 	SubjectHubAsk       = "hub.ask"
 	SubjectMeetingEnded = "web.meeting.ended"
+	// SubjectMeetingsEnded is where web repeats which meetings have ended.
+	SubjectMeetingsEnded    = "meetings.ended"
+	SubjectMeetingsEndedAsk = "meetings.ended.ask"
 	// SubjectControllers matches the state of every controller.
 	SubjectControllers = "hub.zone.*.controller.*"
 	// QueueWeb is the queue group in which web nodes answer requests.
@@ -169,6 +174,9 @@ type ControllerState struct {
 	Routers      int      `json:"routers"`
 	Participants int      `json:"participants"`
 	Version      string   `json:"version"`
+	// Stopping is this controller's last word: it is to be forgotten at once,
+	// and says nothing of its zone.
+	Stopping bool `json:"stopping,omitempty"`
 }
 
 // MeetingCommand is something that happens to a whole meeting.
@@ -182,4 +190,15 @@ type MeetingEnded struct {
 	Meeting string    `json:"meeting"`
 	By      string    `json:"by"`
 	At      time.Time `json:"at"`
+}
+
+// MaxMeetingsEnded bounds the ids in one MeetingsEnded.
+const MaxMeetingsEnded = 512
+
+// MeetingsEnded names meetings that have ended or were deleted so lately that
+// join tokens for them are still valid, by id. There may be several messages.
+// Routers end what they carry of such a meeting and refuse its tokens with
+// meeting_ended, also when they have missed its end or started after it.
+type MeetingsEnded struct {
+	Meetings []string `json:"meetings"`
 }

@@ -41,6 +41,9 @@ type Package struct {
 	TokenExpiresAt time.Time `json:"token_expires_at"`
 	Zones          []Zone    `json:"zones"`
 	Tunnels        []Tunnel  `json:"tunnels"`
+	// Gateway is the path of web's own gateway, for browsers that reach no
+	// controller: PathGateway, or "" if there is none.
+	Gateway string `json:"gateway,omitempty"`
 	// WebClient is the address at which a browser joins this meeting.
 	WebClient string `json:"web_client"`
 	// Seen is how web saw the request arrive.

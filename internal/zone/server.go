@@ -211,15 +211,14 @@ func (s *Server) repeat(now time.Time) {
 	s.publish(sum)
 }
 
-// lastWord tells the hub that no router is to be had through this controller
-// any more. It must not say that the zone drains: that would hold for the
-// zone's other controllers too.
+// lastWord tells the hub to forget this controller. It must not say that the
+// zone drains: that would hold for the zone's other controllers too.
 func (s *Server) lastWord() {
 	s.stopping.Store(true)
 	s.mu.Lock()
 	sum := s.state.summary(time.Now())
 	s.mu.Unlock()
-	sum.status = protocol.ZoneEmpty
+	sum.status = protocol.ZoneEmpty // for who does not know Stopping
 	s.publish(sum)
 	s.deps.Log.Info("zone controller stops")
 }
@@ -230,7 +229,7 @@ func (s *Server) publish(sum summary) {
 		ID: s.id, Zone: c.Zone, ZoneName: c.Name, URL: c.URL, LocalURL: c.LocalURL,
 		State: sum.status, Load: sum.load, Weight: c.Weight,
 		OnPremises: c.OnPremises, Networks: c.Networks,
-		Routers: sum.routers, Participants: sum.participants, Version: s.deps.Version,
+		Routers: sum.routers, Participants: sum.participants, Version: s.deps.Version, Stopping: s.stopping.Load(),
 	}
 	if c.Location != nil {
 		st.Lat, st.Lon, st.Located = c.Location.Lat, c.Location.Lon, true

@@ -185,7 +185,7 @@ func TestTellsTheHub(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	if c := <-said; c.State != protocol.ZoneEmpty || c.Routers != 0 {
+	if c := <-said; c.State != protocol.ZoneEmpty || c.Routers != 0 || c.Stopping {
 		t.Errorf("first word %+v, want an empty zone", c)
 	}
 	w.router("mmr-1", nil)
@@ -212,7 +212,7 @@ func TestTellsTheHub(t *testing.T) {
 	if s.Ready() == nil {
 		t.Error("ready after the end")
 	}
-	for c.State != protocol.ZoneEmpty {
+	for c.State != protocol.ZoneEmpty || !c.Stopping {
 		c = <-said // hangs if there is no last word
 	}
 }

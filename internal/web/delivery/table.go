@@ -41,7 +41,8 @@ type heard struct {
 func NewTable() *Table { return &Table{controllers: map[string]heard{}} }
 
 // Hear takes what a controller has said on a subject at a time. A state that
-// makes no sense is an error and changes nothing.
+// makes no sense is an error and changes nothing. One that says that the
+// controller stops makes it forgotten at once.
 func (t *Table) Hear(subject string, s protocol.ControllerState, now time.Time) error {
 	if err := check(subject, s); err != nil {
 		return fmt.Errorf("state of controller on %s: %w", subject, err)
@@ -53,6 +54,10 @@ func (t *Table) Hear(subject string, s protocol.ControllerState, now time.Time) 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forget(now)
+	if s.Stopping {
+		delete(t.controllers, subject)
+		return nil
+	}
 	if _, known := t.controllers[subject]; !known && len(t.controllers) >= maxControllers {
 		return fmt.Errorf("state of controller on %s: more than %d controllers", subject, maxControllers)
 	}

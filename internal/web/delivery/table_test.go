@@ -53,6 +53,25 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// A controller's last word makes it forgotten at once; its zone goes on with
+// the others.
+func TestStopping(t *testing.T) {
+	table := NewTable()
+	hear(t, table, controller("eu", "c1"), noon)
+	hear(t, table, controller("eu", "c2"), noon)
+	last := controller("eu", "c1")
+	last.State, last.Stopping = protocol.ZoneEmpty, true
+	hear(t, table, last, noon)
+	zones := table.Zones(noon)
+	if len(zones) != 1 || zones[0].State != protocol.ZoneOpen || len(zones[0].Controllers) != 1 || zones[0].Controllers[0].ID != "c2" {
+		t.Errorf("after the last word: %+v", zones)
+	}
+	hear(t, table, controller("eu", "c1"), noon)
+	if got := len(table.Zones(noon)[0].Controllers); got != 2 {
+		t.Errorf("started again: %d controllers", got)
+	}
+}
+
 func TestMerge(t *testing.T) {
 	table := NewTable()
 	a := controller("eu", "c1")

@@ -1,6 +1,6 @@
 // Generated from package protocol by `go generate ./protocol`. Do not edit.
 
-export type Code = "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "forbidden" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "rate_limited" | "recording_failed" | "removed" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
+export type Code = "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "forbidden" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
 export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed";
 export type HostVerb = "mute" | "mute_all" | "lower_hand" | "remove" | "end";
 export type Language = "en" | "zh-TW";
@@ -177,6 +177,7 @@ export interface Package {
   token_expires_at: string;
   zones: Zone[];
   tunnels: Tunnel[];
+  gateway?: string;
   web_client: string;
   seen: Seen;
 }
