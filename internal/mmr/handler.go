@@ -10,7 +10,10 @@ import (
 // handler hands a media connection's events to its link.
 type handler struct{ link *forward.Link }
 
-var _ peer.Handler = handler{}
+var (
+	_ peer.Handler = handler{}
+	_ peer.Shedder = handler{}
+)
 
 // Ready implements peer.Handler.
 func (h handler) Ready(c *peer.Conn, now time.Time) { h.link.Ready(c.Shard().Index(), c, now) }
@@ -32,6 +35,9 @@ func (h handler) Path(_ *peer.Conn, state peer.PathState, _ time.Time) {
 		h.link.SetState(forward.LinkLost)
 	}
 }
+
+// Shed implements peer.Shedder.
+func (h handler) Shed(_ *peer.Conn, _ int, now time.Time) { h.link.Shed(now) }
 
 // Closed implements peer.Handler.
 func (h handler) Closed(*peer.Conn, error) { h.link.Closed() }

@@ -26,7 +26,7 @@ func (l *Link) RTCP(raw []byte, now time.Time) {
 		case *rtcp.ReceiverReport:
 			l.receptions(p.Reports, now)
 		case *rtcp.TransportLayerNack:
-			if s := l.slotBySSRC(p.MediaSSRC); s != nil {
+			if s := l.slotBySSRC(p.MediaSSRC); s != nil && now.Sub(l.shed) >= shedMemory {
 				s.repair(l.shard, p.Nacks, now)
 			}
 		case *rtcp.PictureLossIndication:
@@ -40,6 +40,23 @@ func (l *Link) RTCP(raw []byte, now time.Time) {
 				}
 			}
 		}
+	}
+}
+
+// shedMemory is how long after packets were shed nothing is repaired: a path
+// that is too narrow for the packets is too narrow for their repairs, and a
+// picture begins anew with the key frame that was asked for.
+const shedMemory = time.Second
+
+// Shed notes that packets to the remote grew too old before its path took
+// them. The shard is held.
+func (l *Link) Shed(now time.Time) {
+	if l.shard == nil || l.closed {
+		return
+	}
+	l.shed = now
+	for _, s := range l.slots {
+		s.refreshPicture(l.shard, now)
 	}
 }
 

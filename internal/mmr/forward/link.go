@@ -69,6 +69,7 @@ type Link struct {
 	twcc    *twcc.Recorder
 	pending bool // twcc has something to tell
 	rtt     time.Duration
+	shed    time.Time // when packets last grew too old on their way out
 	next    struct{ reports, twcc time.Time }
 }
 
