@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// pending holds the connections whose handshakes go on, oldest first.
+// pending holds the connections that are not told apart yet, oldest first.
 type pending struct {
 	limit int
 

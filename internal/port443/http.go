@@ -48,7 +48,8 @@ type server struct {
 func newServer(handler http.Handler, log *slog.Logger) *server {
 	s := &server{log: log}
 	s.Server = http.Server{
-		Handler:           handler,
+		Handler:           tellTLS(handler),
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return remember(ctx, c) },
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,

@@ -2,16 +2,17 @@
 //
 // Every server offers everything on one TCP port, because 443 is the port
 // that networks let through. After the TLS handshake the protocol that ALPN
-// agreed on (RFC 7301) says what the connection is: HTTP/1.1, HTTP/2 or
-// nothing is HTTP, WebSocket included; other names go to the stream of that
-// name. Commands call Serve; it owns a goroutine per connection that is in
-// its handshake or a stream, and those of one http.Server, and waits for all
-// of them.
+// agreed on (RFC 7301) says what the connection is: HTTP/1.1 and HTTP/2 are
+// HTTP, WebSocket included; other names go to the stream of that name. Where
+// nothing was agreed on, the first byte tells STUN, with which browsers begin
+// TURN over TLS, from HTTP. Commands call Serve; it owns a goroutine per
+// connection that is in its handshake or a stream, and those of one
+// http.Server, and waits for all of them.
 //
-// Limits: a handshake may take handshakeTimeout, a request's header
-// headerTimeout; at most Config.MaxPending handshakes go on at a time, and
-// one more ends the oldest, so that connections that say nothing cannot keep
-// others out.
+// Limits: a handshake may take handshakeTimeout, a first byte and a request's
+// header headerTimeout; at most Config.MaxPending connections are between
+// their beginning and being told apart, and one more ends the oldest, so that
+// connections that say nothing cannot keep others out.
 package port443
 
 import (
@@ -20,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -41,7 +43,11 @@ type Config struct {
 	// Streams get connections by ALPN protocol name. A stream owns its
 	// connection until it returns, which it does soon after ctx has ended.
 	Streams map[string]func(ctx context.Context, c net.Conn)
-	// MaxPending bounds the handshakes that go on at a time.
+	// Raw, if not nil, gets connections without ALPN that begin with STUN, and
+	// those that agreed on ALPN "stun.turn" (RFC 7443). It owns them as a
+	// stream does.
+	Raw func(ctx context.Context, c net.Conn)
+	// MaxPending bounds the connections that are not told apart yet.
 	MaxPending int
 	Log        *slog.Logger
 }
@@ -75,6 +81,7 @@ func Serve(ctx context.Context, ln net.Listener, cfg Config) error {
 type port struct {
 	tls         *tls.Config
 	streams     map[string]func(context.Context, net.Conn)
+	raw         func(context.Context, net.Conn)
 	server      *server
 	http        *handoff
 	pending     pending
@@ -85,7 +92,8 @@ type port struct {
 func newPort(addr net.Addr, cfg Config) *port {
 	p := &port{
 		tls:     cfg.TLS.Clone(),
-		streams: cfg.Streams,
+		streams: maps.Clone(cfg.Streams),
+		raw:     cfg.Raw,
 		http:    newHandoff(addr),
 		pending: pending{limit: cfg.MaxPending},
 		log:     cfg.Log,
@@ -96,8 +104,14 @@ func newPort(addr net.Addr, cfg Config) *port {
 	if p.pending.limit <= 0 {
 		p.pending.limit = DefaultMaxPending
 	}
+	if cfg.Raw != nil {
+		if p.streams == nil {
+			p.streams = map[string]func(context.Context, net.Conn){}
+		}
+		p.streams[alpnTURN] = cfg.Raw
+	}
 	p.tls.NextProtos = []string{"h2", "http/1.1"}
-	for name := range cfg.Streams {
+	for name := range p.streams {
 		p.tls.NextProtos = append(p.tls.NextProtos, name)
 	}
 	slices.Sort(p.tls.NextProtos[2:])
@@ -114,6 +128,7 @@ func (p *port) accept(ctx context.Context, ln net.Listener) error {
 		switch {
 		case err == nil:
 			wait = shortest
+			p.pending.add(c) // here, so that they end in the order in which they came
 			p.connections.Go(func() { p.connection(ctx, c) })
 		case ctx.Err() != nil:
 			return nil
@@ -142,23 +157,49 @@ func passing(err error) bool {
 // connection shakes hands and passes the connection on.
 func (p *port) connection(ctx context.Context, raw net.Conn) {
 	c := tls.Server(raw, p.tls)
-	p.pending.add(raw)
 	handshake, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	err := c.HandshakeContext(handshake)
 	cancel()
-	p.pending.remove(raw)
 	if err != nil {
+		p.pending.remove(raw)
 		p.refuse(raw, err)
 		return
 	}
 	name := c.ConnectionState().NegotiatedProtocol
 	if stream, ok := p.streams[name]; ok {
+		p.pending.remove(raw)
 		defer func() { _ = c.Close() }()
 		stream(ctx, c)
 		return
 	}
+	if name == "" && p.raw != nil {
+		p.unnamed(ctx, raw, c)
+		return
+	}
+	p.pending.remove(raw)
+	p.serveHTTP(ctx, c)
+}
+
+func (p *port) serveHTTP(ctx context.Context, c net.Conn) {
 	if !p.http.pass(ctx, c) {
 		_ = c.Close()
+	}
+}
+
+// unnamed passes on a connection without ALPN by its first byte. It stays
+// pending until that has come.
+func (p *port) unnamed(ctx context.Context, raw net.Conn, c *tls.Conn) {
+	b, err := firstByte(ctx, c)
+	p.pending.remove(raw)
+	switch {
+	case err != nil:
+		p.log.Debug("port443: nothing said", "remote", raw.RemoteAddr(), "err", err)
+		_ = c.Close()
+	case isSTUN(b):
+		defer func() { _ = c.Close() }()
+		p.raw(ctx, &peeked{Conn: c, first: b})
+	default:
+		p.serveHTTP(ctx, &peeked{Conn: c, first: b})
 	}
 }
 
