@@ -31,9 +31,9 @@ const shots = [
     name: "created",
     path: "/",
     act: async (page) => {
-      await page.getByLabel(/^Topic/).fill("Harbour bridge: weekly review");
-      await page.getByRole("button", { name: "Create meeting" }).click();
-      await page.getByRole("link", { name: "Go to the lobby" }).waitFor();
+      await page.getByLabel(/^(Topic|主題)/).fill("Harbour bridge: weekly review");
+      await page.getByRole("button", { name: /Create meeting|建立會議/ }).click();
+      await page.getByRole("link", { name: /Go to the lobby|前往等候室/ }).waitFor();
     },
   },
   { name: "lobby", path: "/j/123456789?pwd=x", act: async (page) => page.locator(".way-ready").waitFor() },
@@ -58,7 +58,7 @@ const shots = [
     path: "/j/123456789?people=4",
     act: async (page) => {
       await enter(page);
-      await page.getByRole("button", { name: "More", exact: true }).click();
+      await page.getByRole("button", { name: /^(More|更多)$/ }).click();
       await page.getByRole("menu").waitFor();
     },
   },
@@ -67,9 +67,9 @@ const shots = [
     path: "/j/123456789?people=1",
     act: async (page) => {
       await enter(page);
-      await page.getByRole("button", { name: "Leave", exact: true }).click();
-      await page.getByRole("menuitem", { name: "Leave the meeting" }).click();
-      await page.getByRole("heading", { name: "You left the meeting" }).waitFor();
+      await page.getByRole("button", { name: /^(Leave|離開)$/ }).click();
+      await page.getByRole("menuitem", { name: /Leave the meeting|離開會議/ }).click();
+      await page.getByRole("heading", { name: /You left the meeting|您已離開會議/ }).waitFor();
     },
   },
 ];

@@ -53,7 +53,6 @@ export const en = {
   camera: "Camera",
   speaker: "Speaker",
   testSpeaker: "Test",
-  systemDefault: "System default",
   noDevices: "None found",
   cameraIsOff: "Camera is off",
   cameraStarting: "Starting camera…",
@@ -97,7 +96,6 @@ export const en = {
   connection: "Connection",
   help: "Keyboard shortcuts",
   fullscreen: "Full screen",
-  exitFullscreen: "Leave full screen",
   gallery: "Gallery",
   speakerView: "Speaker view",
   you: "You",
@@ -109,7 +107,6 @@ export const en = {
   isSharing: "Sharing their screen",
   pathSilent: "Connection is unsteady",
   pathLost: "Connection lost, waiting for them",
-  pathConnecting: "Connecting…",
   alone: "Nobody else is here yet",
   aloneText: "Share the link so that others can join.",
   copyJoinLink: "Copy join link",
@@ -126,12 +123,10 @@ export const en = {
   joiningBanner: "Joining the meeting…",
   soundBlocked: "The browser holds the sound back.",
   soundUnblock: "Play sound",
-  mutedTalking: "You are muted",
   controls: "Meeting controls",
   stage: "Participants' pictures",
   skipToControls: "Skip to the controls",
   close: "Close",
-  meetingInfo: "About this meeting",
 
   // Chat
   chatTitle: "Chat",
@@ -151,7 +146,6 @@ export const en = {
   hostRemoveText: "They are disconnected at once.",
   remove: "Remove",
   muteAll: "Mute everyone",
-  invite: "Invite",
 
   // Connection panel
   connectionTitle: "How you are connected",
@@ -176,8 +170,6 @@ export const en = {
   events: "What happened",
   copyJSON: "Copy as JSON",
   lost: "lost",
-  sending: "sending",
-  receiving: "receiving",
   lipSync: "Sound and picture apart",
   notConnected: "not connected",
 
