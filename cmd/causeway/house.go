@@ -101,7 +101,7 @@ func (h *house) listen(ctx context.Context, c *upCmd, m machine) error {
 	h.atClose(func() { _ = h.tls.Close() })
 	h.addresses = publicURLs(h.tls.Addr(), c.PublicAddress, m)
 	h.https = h.addresses[0]
-	if err := checkUDP(ctx, mediaListen(c), "--media-port"); err != nil {
+	if err := checkMedia(ctx, mediaListen(c), true, "--media-port"); err != nil {
 		return err
 	}
 	if c.HTTP == "" || c.HTTP == "off" {
@@ -256,7 +256,9 @@ func (h *house) addTo(g *run.Group) {
 	g.Add("router", h.mmr.Run)
 	handler := h.handler()
 	g.Add("https", func(ctx context.Context) error {
-		return port443.Serve(ctx, h.tls, port443.Config{TLS: h.authority.TLSConfig(), HTTP: handler, Log: h.log})
+		return port443.Serve(ctx, h.tls, port443.Config{
+			TLS: h.authority.TLSConfig(), HTTP: handler, Streams: mediaStreams(h.mmr), Log: h.log,
+		})
 	})
 	plain := http.NewServeMux()
 	plain.Handle("/", handler)

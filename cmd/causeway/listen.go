@@ -55,6 +55,18 @@ func listenLoopback(ctx context.Context, address, setting string) ([]net.Listene
 	return []net.Listener{ln}, nil
 }
 
+// checkMedia finds out whether a router's media port is free.
+func checkMedia(ctx context.Context, address string, tcp bool, setting string) error {
+	if err := checkUDP(ctx, address, setting); err != nil || !tcp {
+		return err
+	}
+	ln, err := listenTCP(ctx, address, setting)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
+
 // checkUDP finds out whether a UDP port is free. The router shares its port
 // among sockets of its own, so that the system would let two routers share it
 // unnoticed.

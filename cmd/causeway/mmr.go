@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"net"
 
 	"causeway/internal/base/config"
 	"causeway/internal/base/metrics"
 	"causeway/internal/bus"
 	"causeway/internal/mmr"
+	"causeway/protocol"
 )
 
 // mmrFile is the file of a multimedia router.
@@ -63,7 +65,7 @@ func (c *mmrCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer p.close()
-	if err := checkUDP(ctx, f.MMR.MediaListen, "mmr.media_listen"); err != nil {
+	if err := checkMedia(ctx, f.MMR.MediaListen, f.MMR.MediaTCP, "mmr.media_listen"); err != nil {
 		return err
 	}
 	s := served{name: kindMMR, log: f.logger(to), registry: metrics.New()}
@@ -81,7 +83,13 @@ func (c *mmrCmd) Run(ctx context.Context, to console) error {
 	}
 	defer func() { _ = server.Close() }()
 	s.handler, s.run, s.ready = server.Handler(), server.Run, server.Ready
+	s.streams = mediaStreams(server)
 	return p.serve(ctx, s, to, c.ReadyJSON)
+}
+
+// mediaStreams are what a router takes on its TLS port beside HTTP.
+func mediaStreams(server *mmr.Server) map[string]func(context.Context, net.Conn) {
+	return map[string]func(context.Context, net.Conn){protocol.ALPNMedia: server.ServeMedia}
 }
 
 // open connects to the zone's controllers, or to an outside NATS.

@@ -17,7 +17,7 @@ import (
 type upCmd struct {
 	Listen        string     `help:"Where to serve HTTPS: site, API and everything else that clients connect to." default:":8443" placeholder:"[HOST]:PORT"`
 	HTTP          string     `name:"http" help:"Where to serve plain HTTP for browsers on this machine; 'off' for nowhere." default:"localhost:8080" placeholder:"localhost:PORT"`
-	MediaPort     uint16     `help:"UDP port for sound and pictures." default:"8801" placeholder:"PORT"`
+	MediaPort     uint16     `help:"Port for sound and pictures, UDP and TCP." default:"8801" placeholder:"PORT"`
 	Data          string     `help:"Folder for everything that lasts." default:"${data}" placeholder:"DIR"`
 	PublicAddress []string   `help:"Host name or IP address at which clients reach this machine; the first is used in links." placeholder:"ADDRESS"`
 	Name          string     `help:"What people see as the name of this place." default:"Causeway" placeholder:"NAME"`
