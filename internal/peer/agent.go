@@ -15,6 +15,10 @@ const (
 	stalledAfter = 300 * time.Millisecond
 	minRetry     = 200 * time.Millisecond
 	rebindAfter  = silentAfter
+	// A check that stays unanswered for so long means trouble: when media is
+	// heard all the same, it may well be lost a few times in a row.
+	idlePatience = 800 * time.Millisecond
+	busyPatience = 1500 * time.Millisecond
 	maxProbes    = 64 // remembered transactions
 )
 
@@ -29,8 +33,10 @@ type agent struct {
 	next       time.Time // when the next round of checks is due
 	interval   time.Duration
 	lastRound  time.Time
-	answered   bool // since lastRound
-	doubtful   bool // a busy flow stalled, and the check that followed is unanswered
+	asked      time.Time // of the first check since the last answer; zero if there was none
+	trouble    bool      // for so long that the path counts as gone until it answers
+	answered   bool      // since lastRound
+	doubtful   bool      // a busy flow stalled, and the check that followed is unanswered
 	restarted  time.Time
 	srtt       time.Duration
 	probes     [maxProbes]probe
@@ -65,6 +71,9 @@ func (a *agent) due(now, heard time.Time, busy bool) (from, to int) {
 		return 0, 0
 	}
 	a.lastRound, a.answered, a.doubtful = now, false, stalled || a.doubtful
+	if a.asked.IsZero() {
+		a.asked = now
+	}
 	if a.probing {
 		a.next = now.Add(a.interval)
 		a.interval = min(a.interval*2, lastProbe)
@@ -78,6 +87,25 @@ func (a *agent) due(now, heard time.Time, busy bool) (from, to int) {
 // the path has probably gone.
 func (a *agent) lost(now time.Time) bool {
 	return a.doubtful && !a.probing && now.Sub(a.lastRound) >= a.retry()
+}
+
+// hurry makes the next check due at once, and an answer to it urgent.
+func (a *agent) hurry(now time.Time) { a.next, a.doubtful = now, !a.probing }
+
+// gone tells whether the path in use has been silent so long that another is
+// wanted. least is the shortest silence that counts.
+func (a *agent) gone(now time.Time, busy bool, least time.Duration) bool {
+	patience := idlePatience
+	switch {
+	case a.doubtful:
+		patience = a.retry()
+	case busy:
+		patience = busyPatience
+	}
+	if !a.asked.IsZero() && now.Sub(a.asked) >= max(patience, least) {
+		a.trouble = true
+	}
+	return a.trouble
 }
 
 // retry is how long an answer is waited for before the check is repeated.
@@ -108,6 +136,7 @@ func (a *agent) answer(id transaction, now time.Time) (target int, chosen, ok bo
 	}
 	if target == a.selected {
 		a.measured(now.Sub(sent))
+		a.asked, a.trouble = time.Time{}, false
 		if !a.answered {
 			a.answered, a.doubtful = true, false
 			a.next = a.lastRound.Add(consentInterval)

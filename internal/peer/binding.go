@@ -132,14 +132,16 @@ func (w *bindingWriter) roleConflict(buf []byte, id transaction, pwd []byte) int
 // section 5.1.2.1).
 const hostPriority = 110<<24 | 65535<<8 | 255
 
-// check writes a connectivity check of a controlling agent that nominates
-// what it checks (RFC 8445 section 7.1).
-func (w *bindingWriter) check(buf []byte, id transaction, username, pwd []byte, tieBreaker uint64) int {
+// check writes a connectivity check of a controlling agent (RFC 8445 section
+// 7.1), which may nominate what it checks.
+func (w *bindingWriter) check(buf []byte, id transaction, username, pwd []byte, tieBreaker uint64, nominate bool) int {
 	m := w.begin(buf, stun.BindingRequest, id)
 	m.Add(stun.AttrUsername, username)
 	m.Add(stun.AttrPriority, be32(hostPriority))
 	m.Add(stun.AttrICEControlling, be64(tieBreaker))
-	m.Add(stun.AttrUseCandidate, nil)
+	if nominate {
+		m.Add(stun.AttrUseCandidate, nil)
+	}
 	return w.finish(pwd)
 }
 

@@ -207,7 +207,7 @@ func FuzzBinding(f *testing.F) {
 	pwd := []byte("a password of ours 12345")
 	var w bindingWriter
 	buf := make([]byte, slotSize)
-	f.Add(bytes.Clone(buf[:w.check(buf, transaction{1}, []byte("abcd:efgh"), pwd, 1)]))
+	f.Add(bytes.Clone(buf[:w.check(buf, transaction{1}, []byte("abcd:efgh"), pwd, 1, true)]))
 	f.Add(bytes.Clone(buf[:w.success(buf, transaction{1}, netip.MustParseAddrPort("192.0.2.1:9"), pwd)]))
 	f.Add(bytes.Clone(buf[:w.roleConflict(buf, transaction{1}, pwd)]))
 	f.Add(make([]byte, 20))

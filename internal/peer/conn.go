@@ -43,6 +43,7 @@ type Conn struct {
 	fingerprint fingerprint
 	active      bool // we are the DTLS client
 	tos         uint8
+	backlog     time.Duration
 	handler     Handler
 	born        time.Time
 
@@ -59,6 +60,8 @@ type Conn struct {
 	path        path
 	nominated   bool
 	addresses   []netip.AddrPort // mapped to this connection, oldest first
+	streams     []*stream        // bound to this connection, oldest first
+	rung        protocol.Transport
 	live        liveness
 	handshake   *handshake // while DTLS state is kept
 	early       [][]byte
@@ -85,6 +88,7 @@ type counters struct {
 	packetsSent, bytesSent         atomic.Uint64
 	packetsReceived, bytesReceived atomic.Uint64
 	packetsDropped, sendDropped    atomic.Uint64
+	shed                           atomic.Uint64
 	heard                          atomic.Int64 // Unix nanoseconds
 	rtt                            atomic.Int64 // nanoseconds
 	path                           atomic.Pointer[path]
@@ -137,8 +141,17 @@ func (c *Conn) shut(err error, now time.Time) {
 	case c.dialled != nil:
 		c.dialled.end(c)
 	case c.handshake == nil: // or its goroutine does it
-		c.ended.Do(func() { close(c.done) })
+		c.over()
 	}
+}
+
+// over is the end of an accepted connection, when nothing more is to be sent.
+// The shard is held.
+func (c *Conn) over() {
+	for _, st := range c.streams {
+		st.finish()
+	}
+	c.ended.Do(func() { close(c.done) })
 }
 
 // Stats tells what a connection has carried.
@@ -163,7 +176,7 @@ func (c *Conn) Stats() Stats {
 	s := Stats{
 		PacketsSent: n.packetsSent.Load(), BytesSent: n.bytesSent.Load(),
 		PacketsReceived: n.packetsReceived.Load(), BytesReceived: n.bytesReceived.Load(),
-		PacketsDropped: n.packetsDropped.Load(), SendDropped: n.sendDropped.Load(),
+		PacketsDropped: n.packetsDropped.Load(), SendDropped: n.sendDropped.Load(), Shed: n.shed.Load(),
 		RTT:       time.Duration(n.rtt.Load()),
 		Transport: protocol.UDP,
 		State:     PathState(n.state.Load()),
@@ -173,7 +186,7 @@ func (c *Conn) Stats() Stats {
 		s.LastHeard = time.Unix(0, t)
 	}
 	if p := n.path.Load(); p != nil {
-		s.Remote, s.Local = p.remote, p.local
+		s.Remote, s.Local, s.Transport = p.remote, p.local, p.transport()
 	}
 	return s
 }
@@ -204,7 +217,15 @@ func (c *Conn) sweep(now time.Time) {
 }
 
 // move sends to another path from now on.
-func (c *Conn) move(to path) {
+func (c *Conn) move(to path, now time.Time) {
 	c.path = to
 	c.counters.path.Store(&to)
+	t := to.transport()
+	if t == c.rung {
+		return
+	}
+	c.rung = t
+	if climber, ok := c.handler.(Climber); ok {
+		climber.Rung(c, t, now)
+	}
 }

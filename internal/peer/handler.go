@@ -1,6 +1,10 @@
 package peer
 
-import "time"
+import (
+	"time"
+
+	"causeway/protocol"
+)
 
 // A Handler receives what happens on a connection. All methods are called
 // with the connection's shard held, one at a time; slices are valid until the
@@ -43,4 +47,19 @@ func (s PathState) String() string {
 		return "lost"
 	}
 	return "invalid"
+}
+
+// A Climber is a Handler that is told by which rung of the ladder a
+// connection sends: first when it has a path at all, then whenever the rung
+// changes. It is called as the Handler's methods are.
+type Climber interface {
+	Rung(c *Conn, t protocol.Transport, now time.Time)
+}
+
+// A Shedder is a Handler that is told when packets grew too old in the queue
+// of a slow stream and were dropped, so that it can ask for a key frame. It
+// is called as the Handler's methods are, at the tick after, at most once per
+// tick and stream.
+type Shedder interface {
+	Shed(c *Conn, packets int, now time.Time)
 }

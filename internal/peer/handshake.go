@@ -35,7 +35,10 @@ type handshake struct {
 	end    sync.Once
 	quiet  atomic.Bool // nothing is to be sent any more
 	pacer  pacer
-	first  []byte // the first datagram sent, until anything is received; guarded by the shard
+
+	// The latest transmission, until anything is received; guarded by the shard.
+	flight [][]byte
+	bursts int // of the pacer, that it was
 }
 
 // startHandshake starts the handshake's goroutine; false if too many run, or
@@ -82,7 +85,7 @@ func (h *handshake) run(ctx context.Context) {
 			c.shut(err, time.Now())
 		}
 		if c.phase == phaseClosed && c.dialled == nil {
-			c.ended.Do(func() { close(c.done) })
+			c.over()
 		}
 	})
 }
@@ -196,7 +199,7 @@ func (h *handshake) verify(certificates [][]byte, _ [][]*x509.Certificate) error
 
 // put queues a datagram for the handshake.
 func (h *handshake) put(p []byte) {
-	h.first = nil
+	h.flight = nil
 	select {
 	case h.in <- p:
 	default:
@@ -218,8 +221,11 @@ func (h *handshake) ReadFrom(b []byte) (int, net.Addr, error) {
 func (h *handshake) WriteTo(p []byte, _ net.Addr) (int, error) {
 	if !h.quiet.Load() && h.pacer.allow(time.Now()) {
 		h.conn.Shard().Run(func() {
-			if h.conn.active && h.pacer.bursts == 1 {
-				h.first = slices.Clone(p)
+			if h.bursts != h.pacer.bursts {
+				h.bursts, h.flight = h.pacer.bursts, nil
+			}
+			if len(h.flight) < maxRecords {
+				h.flight = append(h.flight, slices.Clone(p))
 			}
 			h.conn.sendPlain(p)
 		})
@@ -227,14 +233,16 @@ func (h *handshake) WriteTo(p []byte, _ net.Addr) (int, error) {
 	return len(p), nil
 }
 
-// repeatFirst sends the first flight again, now that the path is known to
+// repeat sends the latest flight again on a path that is new or now known to
 // work, if nothing has come back: the flight may have been lost, or have
 // overtaken the check that was to admit it. If not, the remote ignores the
-// record, as its number is the same. The shard is held.
-func (h *handshake) repeatFirst() {
-	if h.first != nil {
-		h.conn.sendPlain(h.first)
-		h.first = nil
+// records, as their numbers are the same. The shard is held.
+func (h *handshake) repeat(on path) {
+	s := h.conn.Shard()
+	for _, p := range h.flight {
+		if len(p) <= slotSize {
+			s.out.add(h.conn, on, copy(s.buffer(), p))
+		}
 	}
 }
 

@@ -2,6 +2,9 @@ package peer
 
 import (
 	"net/netip"
+	"time"
+
+	"causeway/protocol"
 )
 
 const (
@@ -13,10 +16,21 @@ const (
 )
 
 // A path is the remote transport address of a connection, and the local
-// address to send from, invalid if the kernel is to choose it.
+// address to send from, invalid if the kernel is to choose it; or a stream,
+// of which the addresses are only known.
 type path struct {
 	remote netip.AddrPort
 	local  netip.Addr
+	stream *stream // nil for UDP
+}
+
+func (p path) valid() bool { return p.stream != nil || p.remote.IsValid() }
+
+func (p path) transport() protocol.Transport {
+	if p.stream != nil {
+		return p.stream.transport
+	}
+	return protocol.UDP
 }
 
 // An outbox holds the datagrams that a shard has queued since it was last
@@ -29,6 +43,7 @@ type outbox struct {
 	groups   []group
 	round    uint32 // counts flushes; tells stale Conn.group indices
 	segments int    // datagrams per group, 1 without offload
+	streamed bool   // some groups go to streams
 }
 
 type slot struct {
@@ -70,6 +85,7 @@ func (o *outbox) add(c *Conn, to path, n int) {
 	if o.join(c, to, i, n) {
 		return
 	}
+	o.streamed = o.streamed || to.stream != nil
 	c.group, c.groupSeen = len(o.groups), o.round
 	o.groups = append(o.groups, group{
 		conn: c, to: to, tos: c.tos, first: i, last: i,
@@ -93,6 +109,23 @@ func (o *outbox) join(c *Conn, to path, i, n int) bool {
 	g.bytes += n
 	g.open = n == g.size && g.count < o.segments
 	return true
+}
+
+// divert hands the groups for streams to their queues; the others stay.
+func (o *outbox) divert(now time.Time) {
+	if !o.streamed {
+		return
+	}
+	o.streamed = false
+	kept := o.groups[:0]
+	for i := range o.groups {
+		if g := &o.groups[i]; g.to.stream != nil {
+			g.to.stream.queue.putGroup(o, g, now)
+		} else {
+			kept = append(kept, *g)
+		}
+	}
+	o.groups = kept
 }
 
 // reset empties the outbox after its datagrams were sent.

@@ -46,7 +46,7 @@ func establishedWith(tb testing.TB, p *Port, to netip.AddrPort, h Handler, profi
 	s.Run(func() {
 		p.claim(c, s)
 		c.learn(to)
-		c.move(path{remote: to})
+		c.move(path{remote: to}, time.Now())
 		c.ready(testKeys(tb, profile), time.Now())
 	})
 	return c
@@ -70,6 +70,6 @@ func sealedPackets(tb testing.TB, profile srtp.ProtectionProfile, n int) [][]byt
 func checkFor(c *Conn) []byte {
 	var w bindingWriter
 	buf := make([]byte, slotSize)
-	n := w.check(buf, transaction{1, 2, 3}, c.checkName, c.localPwd, 1)
+	n := w.check(buf, transaction{1, 2, 3}, c.checkName, c.localPwd, 1, true)
 	return buf[:n]
 }

@@ -38,8 +38,9 @@ type PortConfig struct {
 	Log *slog.Logger
 }
 
-// A Port is a router's media port: one UDP socket per shard, connections told
-// apart by the user name fragments of their checks.
+// A Port is a router's media port: one UDP socket per shard and the streams
+// given to ServeStream, connections told apart by the user name fragments of
+// their checks.
 type Port struct {
 	cfg         PortConfig
 	certificate *Certificate
@@ -56,11 +57,18 @@ type Port struct {
 	byAddr  map[netip.AddrPort]*Conn
 	pending map[*Conn]struct{} // not on a shard yet
 
+	strangers   map[*stream]struct{} // streams that belong to no connection yet
+	strangersAt map[netip.Addr]int   // how many each remote address has
+	nextShard   int
+
+	serving sync.WaitGroup // streams
+	frames  sync.Pool      // of *frame
+
 	counters portCounters
 }
 
 type portCounters struct {
-	unknown, badChecks, refused, sendDropped atomic.Uint64
+	unknown, badChecks, refused, sendDropped, streamsRefused atomic.Uint64
 }
 
 // Listen opens a media port.
@@ -93,6 +101,10 @@ func newPort(cfg PortConfig) (*Port, error) {
 		byUfrag: make(map[string]*Conn),
 		byAddr:  make(map[netip.AddrPort]*Conn),
 		pending: make(map[*Conn]struct{}),
+
+		strangers:   make(map[*stream]struct{}),
+		strangersAt: make(map[netip.Addr]int),
+		frames:      sync.Pool{New: func() any { return new(frame) }},
 	}
 	if p.log == nil {
 		p.log = slog.Default()
@@ -174,6 +186,11 @@ func (p *Port) shutdown(reason error) {
 		s.release()
 	}
 	p.handshakes.Wait()
+	p.abortStrangers()
+	for _, s := range p.shards {
+		s.Run(s.finishStreams)
+	}
+	p.serving.Wait()
 	p.mu.Lock()
 	select {
 	case <-p.closing:
@@ -253,7 +270,7 @@ func (p *Port) newConn(local Credentials, cfg AcceptConfig) (*Conn, error) {
 	}
 	c := &Conn{
 		port: p, remote: cfg.Remote, remotePwd: []byte(cfg.Remote.Pwd),
-		fingerprint: fp, active: cfg.Active, tos: uint8(cfg.TOS), handler: cfg.Handler,
+		fingerprint: fp, active: cfg.Active, tos: uint8(cfg.TOS), backlog: cfg.Backlog, handler: cfg.Handler,
 		born: time.Now(), done: make(chan struct{}), index: -1,
 	}
 	c.setLocal(local)
@@ -272,6 +289,8 @@ type PortStats struct {
 	BadChecks         uint64 // STUN that is malformed, for nobody or wrongly authenticated
 	HandshakesRefused uint64 // handshakes beyond the limit, left to the peer's retransmission
 	SendDropped       uint64 // packets that the kernel would not take
+	StreamsRefused    uint64 // strangers' streams beyond the limits
+	Strangers         int    // streams that belong to no connection yet
 	Connections       int    // registered connections
 }
 
@@ -284,6 +303,8 @@ func (p *Port) Stats() PortStats {
 		BadChecks:         p.counters.badChecks.Load(),
 		HandshakesRefused: p.counters.refused.Load(),
 		SendDropped:       p.counters.sendDropped.Load(),
+		StreamsRefused:    p.counters.streamsRefused.Load(),
+		Strangers:         len(p.strangers),
 		Connections:       len(p.byUfrag),
 	}
 }

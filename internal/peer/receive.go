@@ -21,7 +21,7 @@ func (s *Shard) deliver(d *datagram, now time.Time) (owner *Shard) {
 	if kind == kindSTUN {
 		return s.stun(d, now)
 	}
-	c := s.port.connAt(d.remote)
+	c := s.port.connFor(d)
 	if c == nil || kind == kindUnknown {
 		s.port.counters.unknown.Add(1)
 		return nil
@@ -33,7 +33,7 @@ func (s *Shard) deliver(d *datagram, now time.Time) (owner *Shard) {
 		return nil
 	}
 	if kind == kindDTLS {
-		c.dtls(path{d.remote, d.local}, d.data, now)
+		c.dtls(d.path(), d.data, now)
 	} else {
 		c.media(d.data, now)
 	}
@@ -120,7 +120,7 @@ func (c *Conn) dtls(from path, p []byte, now time.Time) {
 	}
 	if !c.nominated && from != c.path {
 		// Nothing is nominated yet, and the remote speaks from here.
-		c.move(from)
+		c.move(from, now)
 	}
 	if c.handshake == nil {
 		if c.phase != phaseNew || c.active || !isClientHello(p) || !c.startHandshake() {
@@ -141,7 +141,7 @@ func (s *Shard) stun(d *datagram, now time.Time) (owner *Shard) {
 	if s.binding.class == stun.ClassRequest {
 		c = s.port.connOf(s.binding.localUfrag())
 	} else {
-		c = s.port.connAt(d.remote)
+		c = s.port.connFor(d)
 	}
 	if c != nil {
 		if owner := c.shard.Load(); owner != nil && owner != s {
@@ -166,6 +166,11 @@ func (c *Conn) takeBinding(s *Shard, d *datagram, now time.Time) bool {
 	if string(b.username) != string(c.checkName) || !b.authentic(c.localPwd) {
 		return false
 	}
+	if d.stream != nil {
+		if bound := d.stream.owner.Load(); bound != nil && bound != c {
+			return false // a stream is one connection's for good
+		}
+	}
 	if c.shard.Load() == nil && !s.port.claim(c, s) {
 		return false
 	}
@@ -175,13 +180,17 @@ func (c *Conn) takeBinding(s *Shard, d *datagram, now time.Time) bool {
 
 // checked answers an authentic check and learns from it.
 func (c *Conn) checked(s *Shard, d *datagram, now time.Time) {
-	from := path{d.remote, d.local}
+	from := d.path()
+	if d.stream == nil {
+		c.learn(d.remote)
+	} else if d.stream.owner.Load() == nil {
+		c.attach(d.stream, now)
+	}
 	if s.binding.controlled && c.dialled == nil {
 		s.answer(c, from, s.writer.roleConflict(s.buffer(), s.binding.id, c.localPwd))
 		return
 	}
 	s.answer(c, from, s.writer.success(s.buffer(), s.binding.id, d.remote, c.localPwd))
-	c.learn(d.remote)
 	c.live.check(now)
 	c.heard(now)
 	if c.dialled != nil {
@@ -190,8 +199,12 @@ func (c *Conn) checked(s *Shard, d *datagram, now time.Time) {
 	if s.binding.useCandidate {
 		c.nominated = true
 	}
-	if from != c.path && (s.binding.useCandidate || !c.path.remote.IsValid()) {
-		c.move(from)
+	if from != c.path && (s.binding.useCandidate || !c.path.valid()) {
+		other := from.stream != c.path.stream
+		c.move(from, now)
+		if other && c.handshake != nil {
+			c.handshake.repeat(from)
+		}
 	}
 	if c.active && c.phase == phaseNew && c.handshake == nil {
 		c.startHandshake()

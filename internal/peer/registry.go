@@ -19,6 +19,15 @@ func (p *Port) connAt(a netip.AddrPort) *Conn {
 	return p.byAddr[a]
 }
 
+// connFor finds the connection that a datagram belongs to by where it came
+// from.
+func (p *Port) connFor(d *datagram) *Conn {
+	if d.stream != nil {
+		return d.stream.owner.Load()
+	}
+	return p.connAt(d.remote)
+}
+
 // claim fixes a connection to the shard, which is held; false if it has been
 // fixed or closed meanwhile.
 func (p *Port) claim(c *Conn, s *Shard) bool {

@@ -48,17 +48,20 @@ func (c *Conn) unready() error {
 	return ErrNotReady
 }
 
-// sendMedia queues what was encrypted into the shard's next buffer. This and
-// sendPlain are where another transport than the shard's socket would branch
-// off.
+// sendMedia queues what was encrypted into the shard's next buffer, unless
+// the connection's stream has ended and no other path is nominated yet.
 func (c *Conn) sendMedia(s *Shard, n int) {
+	if !c.path.valid() {
+		c.counters.sendDropped.Add(1)
+		return
+	}
 	c.counters.packetsSent.Add(1)
 	c.counters.bytesSent.Add(uint64(n))
 	s.out.add(c, c.path, n)
 }
 
 // sendPlain queues a DTLS record: on the connection's path, or, as long as a
-// dialled connection has none, to each of its candidates. So the first flight
+// dialled connection has none, on each that it tries. So the first flight
 // travels with the first checks and costs no round trip of its own; the
 // router knows the copies by their record number and ignores all but the
 // first. Before the keys are set, that is all that may be sent unauthenticated.
@@ -67,15 +70,17 @@ func (c *Conn) sendPlain(p []byte) {
 	if len(p) > slotSize {
 		return
 	}
-	if c.path.remote.IsValid() {
+	if c.path.valid() {
 		s.out.add(c, c.path, copy(s.buffer(), p))
 		return
 	}
 	if c.dialled == nil {
 		return
 	}
-	for _, candidate := range c.dialled.candidates {
-		s.out.add(c, path{remote: candidate}, copy(s.buffer(), p))
+	for _, w := range c.dialled.ways {
+		for i := range w.agent.candidates {
+			s.out.add(c, c.dialled.pathOf(w, i), copy(s.buffer(), p))
+		}
 	}
 }
 
@@ -83,8 +88,8 @@ func (c *Conn) sendPlain(p []byte) {
 func (s *Shard) failed(g *group, packets int, err error) {
 	s.port.counters.sendDropped.Add(uint64(packets))
 	g.conn.counters.sendDropped.Add(uint64(packets))
-	if d := g.conn.dialled; d != nil && g.to == g.conn.path {
-		d.sendFailed(err)
+	if d := g.conn.dialled; d != nil {
+		d.sendFailed(g.conn, g.to, err)
 	}
 }
 
@@ -93,7 +98,10 @@ func (s *Shard) flush() {
 	if s.out.n == 0 {
 		return
 	}
-	if sock := s.socket(); sock != nil {
+	if s.out.streamed {
+		s.out.divert(time.Now())
+	}
+	if sock := s.socket(); sock != nil && len(s.out.groups) > 0 {
 		sock.write(&s.out, s.onFailed)
 		s.out.segments = sock.segments()
 	}

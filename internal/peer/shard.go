@@ -28,6 +28,7 @@ type Shard struct {
 
 	mu       sync.Mutex // what it guards is below
 	conns    []*Conn
+	streams  []*stream // of these connections
 	out      outbox
 	onFailed func(g *group, packets int, err error)
 	swept    time.Time
@@ -122,6 +123,13 @@ func (s *Shard) remove(c *Conn) {
 	s.conns[c.index].index = c.index
 	s.conns[last] = nil
 	s.conns = s.conns[:last]
+}
+
+// finishStreams ends all streams. The shard is held.
+func (s *Shard) finishStreams() {
+	for _, st := range s.streams {
+		st.finish()
+	}
 }
 
 // socket returns the shard's socket; nil once it is to end.
@@ -246,6 +254,9 @@ func (s *Shard) tick(now time.Time) {
 		if s.index == 0 {
 			s.port.expire(s, now)
 		}
+	}
+	for _, st := range s.streams {
+		st.tick(now)
 	}
 	for _, c := range s.conns {
 		if c.dialled == nil {

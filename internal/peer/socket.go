@@ -22,7 +22,10 @@ type datagram struct {
 	data   []byte
 	remote netip.AddrPort // IPv4 addresses are never mapped into IPv6
 	local  netip.Addr     // that it was sent to; invalid if unknown
+	stream *stream        // that it came on; nil for UDP
 }
+
+func (d *datagram) path() path { return path{d.remote, d.local, d.stream} }
 
 // A socket is how a shard meets the network: in batches on Linux, one by one
 // elsewhere and on virtual networks. A shard's goroutine reads, the shard's
