@@ -40,6 +40,8 @@ func NewWorld(t *testing.T) *World {
 		t.Fatal("the lab sets up network namespaces: run it as root")
 	}
 	w := &World{t: t, prefix: fmt.Sprintf("cw%d-", os.Getpid()), dir: t.TempDir()}
+	// squid leaves root behind and must still read its files.
+	w.must(os.Chmod(filepath.Dir(w.dir), 0o755))
 	t.Cleanup(w.down)
 	w.up()
 	return w
