@@ -8,7 +8,9 @@
 // pass, which are routers' media addresses.
 //
 // Each allocation has a UDP socket and a goroutine of the TURN library;
-// allocations are bounded in all and per user. Close ends all of them.
+// allocations are bounded in all and per user. Clients are bounded in all, and
+// one that has no allocation after a while is sent away. Close ends all of
+// them.
 package turn
 
 import (
@@ -33,6 +35,9 @@ const (
 	// silence closes a client's connection that sends nothing: clients
 	// check their consent every few seconds (RFC 7675).
 	silence = time.Minute
+	// unknownFor is how long a client may be without an allocation: two or
+	// three round trips, and some for one that was lost.
+	unknownFor = 10 * time.Second
 	// perUser is a browser's need: one allocation for each media connection,
 	// and as many again while it reconnects.
 	perUser = 8
@@ -60,9 +65,12 @@ type Server struct {
 	turn   *pion.Server
 	accept *acceptQueue
 
+	unknownFor time.Duration // shorter in tests
+
 	mu          sync.Mutex
 	allocations int
 	users       map[string]int
+	clients     map[string]*client // by remote address
 }
 
 // New makes a server; Close ends it.
@@ -74,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Allocations <= 0 {
 		cfg.Allocations = 3000
 	}
-	s := &Server{cfg: cfg, accept: newAcceptQueue(), users: map[string]int{}}
+	s := &Server{cfg: cfg, accept: newAcceptQueue(), unknownFor: unknownFor, users: map[string]int{}, clients: map[string]*client{}}
 	if cfg.Metrics != nil {
 		cfg.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "causeway_turn_allocations", Help: "TURN allocations of browsers now.",
@@ -89,7 +97,10 @@ func New(cfg Config) (*Server, error) {
 		AuthHandler:   pion.LongTermTURNRESTAuthHandler(string(cfg.Secret), quiet.NewLogger("turn")),
 		QuotaHandler:  s.quota,
 		EventHandler: pion.EventHandler{
-			OnAllocationCreated: func(_, _ net.Addr, _, username, _ string, _ net.Addr, _ int) { s.count(username, 1) },
+			OnAllocationCreated: func(from, _ net.Addr, _, username, _ string, _ net.Addr, _ int) {
+				s.count(username, 1)
+				s.welcome(from)
+			},
 			OnAllocationDeleted: func(_, _ net.Addr, _, username, _ string) { s.count(username, -1) },
 		},
 		ListenerConfigs: []pion.ListenerConfig{{
@@ -118,12 +129,47 @@ func (s *Server) Credentials(participant string, valid time.Duration) (username,
 
 // Serve speaks TURN on a stream until it ends.
 func (s *Server) Serve(conn net.Conn) {
-	c := &client{Conn: conn, ended: make(chan struct{})}
-	if !s.accept.put(c) {
+	c := newClient(conn)
+	if !s.enter(c) {
 		_ = conn.Close()
 		return
 	}
+	defer s.leave(c)
+	c.stranger = time.AfterFunc(s.unknownFor, func() { _ = c.Close() })
+	defer c.stranger.Stop()
+	if !s.accept.put(c) {
+		_ = c.Close()
+		return
+	}
 	<-c.ended
+}
+
+// enter counts a client in. There may be as many as allocations, and as many
+// again that have none yet.
+func (s *Server) enter(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := c.RemoteAddr().String()
+	if len(s.clients) >= 2*s.cfg.Allocations || s.clients[from] != nil {
+		return false
+	}
+	s.clients[from] = c
+	return true
+}
+
+func (s *Server) leave(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, c.RemoteAddr().String())
+}
+
+// welcome lets a client that has an allocation stay.
+func (s *Server) welcome(from net.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.clients[from.String()]; c != nil {
+		c.stranger.Stop()
+	}
 }
 
 // quota bounds allocations.
@@ -158,26 +204,6 @@ func (s *Server) permit(_ net.Addr, peer net.IP) bool {
 	}
 	_, ok = s.cfg.Allow(netip.AddrPortFrom(a.Unmap(), 0))
 	return ok
-}
-
-// client is an accepted stream; ended is closed when the library closes it.
-type client struct {
-	net.Conn
-	once  sync.Once
-	ended chan struct{}
-}
-
-// Read gives a client that has fallen silent up.
-func (c *client) Read(p []byte) (int, error) {
-	_ = c.SetReadDeadline(time.Now().Add(silence))
-	return c.Conn.Read(p)
-}
-
-// Close ends the stream.
-func (c *client) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.ended) })
-	return err
 }
 
 // acceptQueue is a listener of streams that came another way.

@@ -1,10 +1,15 @@
 package turn
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,23 +64,9 @@ func start(t *testing.T, router netip.AddrPort) *Server {
 // dial gives a TURN client on a stream of its own.
 func dial(t *testing.T, s *Server, username, password string) *pion.Client {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	ours, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served sync.WaitGroup
-	served.Go(func() { s.Serve(theirs) })
+	ours := stream(t, s)
 	c, err := pion.NewClient(&pion.ClientConfig{
-		TURNServerAddr: l.Addr().String(), Conn: pion.NewSTUNConn(ours), Username: username, Password: password,
+		TURNServerAddr: ours.RemoteAddr().String(), Conn: pion.NewSTUNConn(ours), Username: username, Password: password,
 		Realm: realm, LoggerFactory: &logging.DefaultLoggerFactory{},
 	})
 	if err != nil {
@@ -84,7 +75,7 @@ func dial(t *testing.T, s *Server, username, password string) *pion.Client {
 	if err := c.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); _ = ours.Close(); served.Wait() })
+	t.Cleanup(c.Close)
 	return c
 }
 
@@ -178,4 +169,115 @@ func TestRelayDropsStrangersPackets(t *testing.T) {
 	if err != nil || string(b[:n]) != "wanted" {
 		t.Errorf("%q, %v", b[:n], err)
 	}
+}
+
+// stream gives the client's end of a stream that is served.
+func stream(t *testing.T, s *Server) net.Conn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ours, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() { s.Serve(theirs) })
+	t.Cleanup(func() { _ = ours.Close(); served.Wait() })
+	return ours
+}
+
+// TestGarbageEnds holds that a stream of what is no STUN ends, and that others
+// are not disturbed.
+func TestGarbageEnds(t *testing.T) {
+	s := start(t, echo(t))
+	for _, sent := range map[string][]byte{
+		"zeros":            make([]byte, 64<<10),
+		"ones":             bytes.Repeat([]byte{0xff}, 64<<10),
+		"huge STUN":        append([]byte("\x00\x01\xff\xfc\x21\x12\xa4\x42"), bytes.Repeat([]byte{0}, 1<<20)...),
+		"huge ChannelData": append([]byte("\x40\x00\xff\xff"), bytes.Repeat([]byte{0}, 1<<20)...),
+		"HTTP":             []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+	} {
+		c := stream(t, s)
+		_, _ = c.Write(sent) // may be cut off
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, c) // ends by a close or a reset
+	}
+	u, p, err := s.Credentials("p1", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := dial(t, s, u, p).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}
+
+// TestStrangersAreSentAway holds that a client without an allocation is, and
+// that one with is not.
+func TestStrangersAreSentAway(t *testing.T) {
+	s := start(t, echo(t))
+	s.unknownFor = 50 * time.Millisecond
+	for _, sent := range []string{"", "\x00", "\x00\x03\x00\x00\x21\x12\xa4\x42transaction."} {
+		c := stream(t, s)
+		_, _ = io.WriteString(c, sent)
+		if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("after %q: %v", sent, err)
+		}
+	}
+	s.unknownFor = time.Hour
+	u, p, err := s.Credentials("p1", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := dial(t, s, u, p)
+	conn, err := client.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for from, c := range s.clients {
+		if c.stranger.Stop() {
+			t.Errorf("%s has an allocation and is still a stranger", from)
+		}
+	}
+}
+
+func TestClientsAreBounded(t *testing.T) {
+	s := start(t, echo(t))
+	s.cfg.Allocations = 2
+	first := stream(t, s)
+	await := func(n int) {
+		t.Helper()
+		for {
+			s.mu.Lock()
+			have := len(s.clients)
+			s.mu.Unlock()
+			if have == n {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
+	for i := range 3 {
+		stream(t, s)
+		await(i + 2)
+	}
+	c := stream(t, s)
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("one too many is served")
+	}
+	_ = first.Close()
+	await(3)
+	stream(t, s)
+	await(4)
 }
