@@ -20,6 +20,7 @@ type admission struct {
 	links   []*link
 	slots   map[protocol.SlotID]place
 	control *connect.Control
+	way     *connect.Network // by which the router is reached
 	welcome *protocol.Welcome
 	clock   routerClock
 	cancel  context.CancelFunc // ends the links
@@ -43,7 +44,7 @@ func (m *Meeting) admit(ctx, life context.Context) (*admission, error) {
 		return nil, err
 	}
 	m.identify(pkg)
-	survey, err := connect.ProbeZones(ctx, m.network, pkg.Zones, zone, m.recorder)
+	survey, err := connect.Reach(ctx, m.network, pkg, zone, m.recorder)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func (m *Meeting) admit(ctx, life context.Context) (*admission, error) {
 	for _, p := range plans {
 		request.Offers.Set(p.kind, p.offer(m.certificate.Fingerprint(), pkg.Participant.ID))
 	}
-	a := &admission{slots: map[protocol.SlotID]place{}}
+	a := &admission{slots: map[protocol.SlotID]place{}, way: survey.Network()}
 	if a.answer, err = connect.Join(ctx, survey, pkg.Token, request, m.recorder); err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, 
 	start := time.Now()
 	hello := protocol.Hello{Session: a.answer.Session, Token: pkg.Token}
 	var err error
-	a.control, a.welcome, err = connect.OpenControl(ctx, m.network, a.answer.ControlURL, hello, m.recorder)
+	a.control, a.welcome, a.way, err = connect.Attach(ctx, a.way, a.answer.ControlURL, hello, m.recorder)
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ func (m *Meeting) identity() (token, zone string) {
 func (m *Meeting) identify(pkg protocol.Package) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.token, m.self, m.info = pkg.Token, pkg.Participant, pkg.Meeting
+	m.token, m.self, m.info, m.browser = pkg.Token, pkg.Participant, pkg.Meeting, pkg.WebClient
 }
 
 // certificate of a participant's media connections.

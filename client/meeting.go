@@ -42,6 +42,7 @@ type Meeting struct {
 	mu       sync.Mutex
 	token    string
 	zone     string
+	browser  string // address at which a browser joins
 	self     protocol.Identity
 	info     protocol.MeetingInfo
 	people   []protocol.Participant
@@ -127,7 +128,9 @@ func newMeeting(link string, o Options) (*Meeting, error) {
 	if m.certificate, err = newCertificate(); err != nil {
 		return fail(protocol.Wrap(protocol.ProblemInternal, err))
 	}
-	m.network = m.options.network()
+	if m.network, err = m.options.network(); err != nil {
+		return fail(err)
+	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m, nil
 }
@@ -164,6 +167,17 @@ func (m *Meeting) Info() protocol.MeetingInfo {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.info
+}
+
+// WebClient is the address at which a browser joins the meeting, the last
+// resort where nothing else works; "" if the link was not one.
+func (m *Meeting) WebClient() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.browser != "" || m.link.Base == "" {
+		return m.browser
+	}
+	return m.link.String() // it is the page's address too
 }
 
 // Participants lists who is here, this participant included.

@@ -32,8 +32,25 @@ type Options struct {
 	// Roots are the certificate authorities to trust; nil trusts those of
 	// the system.
 	Roots *x509.CertPool
-	// DialContext opens TCP connections; nil dials directly.
+	// DialContext opens TCP connections; nil dials directly. Proxies and
+	// tunnels are dialled by it too.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Proxy is [SCHEME://][USER:PASSWORD@]HOST[:PORT] with the scheme http,
+	// https or socks5, or "direct" for none. While it is "" a proxy is looked
+	// for in PAC, in the environment, and in the system's settings.
+	Proxy string
+	// PAC is the file or address of a proxy script, or "auto" for WPAD.
+	PAC string
+	// ProxyUser is USER[:PASSWORD] for whichever proxy asks.
+	ProxyUser string
+	// ProxyCredentialsFile has lines of "HOST[:PORT] USER PASSWORD".
+	ProxyCredentialsFile string
+	// NoSystemProxy leaves the system's settings alone.
+	NoSystemProxy bool
+	// ProxyPassword asks a person for credentials, when a proxy asks for some
+	// that are not known or not accepted. It may take its time. The user may
+	// be "" to keep the one of ProxyUser.
+	ProxyPassword func(proxy string) (user, password string, ok bool)
 	// Version names the program to servers.
 	Version string
 	// Log takes what an operator should know; nil discards it.
@@ -60,11 +77,16 @@ func (o *Options) complete() error {
 	return nil
 }
 
-func (o *Options) network() *connect.Network {
+func (o *Options) network() (*connect.Network, error) {
 	return connect.NewNetwork(connect.Options{
 		DialContext: o.DialContext,
 		TLS:         &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 		UserAgent:   "causeway/" + o.version(),
+		Proxy: connect.ProxyOptions{
+			Proxy: o.Proxy, PAC: o.PAC, User: o.ProxyUser, CredentialsFile: o.ProxyCredentialsFile,
+			NoSystem: o.NoSystemProxy, Password: o.ProxyPassword,
+		},
+		Log: o.Log,
 	})
 }
 

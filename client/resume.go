@@ -70,11 +70,16 @@ func staleSession(err error) bool {
 	return code == protocol.ProblemSessionUnknown || code == protocol.ProblemTokenExpired
 }
 
-// openControl opens the control channel of an admission again.
+// openControl opens the control channel of an admission again, by another way
+// than before if need be.
 func (m *Meeting) openControl(ctx context.Context, a *admission) (*connect.Control, *protocol.Welcome, error) {
 	token, _ := m.identity()
 	hello := protocol.Hello{Session: a.answer.Session, Token: token}
-	return connect.OpenControl(ctx, m.network, a.answer.ControlURL, hello, m.recorder)
+	channel, welcome, way, err := connect.Attach(ctx, a.way, a.answer.ControlURL, hello, m.recorder)
+	m.mu.Lock()
+	a.way = way
+	m.mu.Unlock()
+	return channel, welcome, err
 }
 
 // heard reports whether the router was heard lately on a media connection.

@@ -50,23 +50,26 @@ type Control struct {
 // OpenControl opens the control channel at a join answer's ControlURL and
 // says hello. It ends phase 3 in the report, which Join began. Problems:
 // those of the router (session_unknown, token_…), control_failed,
-// certificate_untrusted.
+// certificate_untrusted, proxy_….
 func OpenControl(ctx context.Context, n *Network, controlURL string, hello protocol.Hello, rec *Recorder) (*Control, *protocol.Welcome, error) {
+	c, welcome, err := openControl(ctx, n, controlURL, hello, rec)
+	rec.End(protocol.PhaseMMR, err, time.Now())
+	return c, welcome, err
+}
+
+func openControl(ctx context.Context, n *Network, controlURL string, hello protocol.Hello, rec *Recorder) (*Control, *protocol.Welcome, error) {
 	opening, cancel := context.WithTimeout(ctx, controlBudget)
 	defer cancel()
 	var t timing
 	conn, welcome, err := open(t.watch(opening), n, controlURL, hello)
-	a := t.attempt(controlURL, n.options.Via)
+	a := t.attempt(controlURL, n.Via(controlURL))
 	if a.OK = err == nil; !a.OK {
 		a.Error = explain(err, controlURL)
 	}
 	rec.Attempt(protocol.PhaseMMR, a)
 	if err != nil {
-		err = problem(protocol.ProblemControlFailed, err, controlURL)
-		rec.End(protocol.PhaseMMR, err, time.Now())
-		return nil, nil, err
+		return nil, nil, problem(protocol.ProblemControlFailed, err, controlURL)
 	}
-	rec.End(protocol.PhaseMMR, nil, time.Now())
 	return newControl(conn), welcome, nil
 }
 

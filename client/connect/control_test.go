@@ -78,7 +78,7 @@ func pongs(others chan<- protocol.ControlMessage) func(context.Context, *websock
 	}
 }
 
-func openControl(t *testing.T, n *internet, hello protocol.Hello) (*Control, *protocol.Welcome, protocol.Report, error) {
+func dialControl(t *testing.T, n *internet, hello protocol.Hello) (*Control, *protocol.Welcome, protocol.Report, error) {
 	t.Helper()
 	rec := NewRecorder(time.Now())
 	rec.Begin(protocol.PhaseMMR, time.Now())
@@ -100,7 +100,7 @@ func TestControl(t *testing.T) {
 			tell(ctx, c, protocol.Muted{By: "p2"})
 			pongs(others)(ctx, c)
 		}))
-		c, w, report, err := openControl(t, n, hello)
+		c, w, report, err := dialControl(t, n, hello)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestControlCloses(t *testing.T) {
 	bubble(t, "", func(t *testing.T, n *internet) {
 		others := make(chan protocol.ControlMessage, 16)
 		n.router(welcomes(pongs(others)))
-		c, _, _, err := openControl(t, n, hello)
+		c, _, _, err := dialControl(t, n, hello)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestControlIsDead(t *testing.T) {
 	} {
 		bubble(t, c.name, func(t *testing.T, n *internet) {
 			n.router(welcomes(c.rest))
-			ctl, _, _, err := openControl(t, n, hello)
+			ctl, _, _, err := dialControl(t, n, hello)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -250,7 +250,7 @@ func TestControlIsNotOpened(t *testing.T) {
 	} {
 		bubble(t, c.name, func(t *testing.T, n *internet) {
 			c.set(n)
-			_, _, report, err := openControl(t, n, hello)
+			_, _, report, err := dialControl(t, n, hello)
 			p := protocol.ProblemOf(err)
 			if p.Code != c.code || !strings.Contains(p.Detail, c.say) {
 				t.Errorf("problem %v", p)
@@ -273,7 +273,7 @@ func TestControlWithASlowReader(t *testing.T) {
 			}
 			pongs(nil)(ctx, c)
 		}))
-		c, _, _, err := openControl(t, n, hello)
+		c, _, _, err := dialControl(t, n, hello)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +291,7 @@ func TestControlWithASlowReader(t *testing.T) {
 func TestControlThatCannotSend(t *testing.T) {
 	bubble(t, "", func(t *testing.T, n *internet) {
 		n.router(welcomes(pongs(nil)))
-		c, _, _, err := openControl(t, n, hello)
+		c, _, _, err := dialControl(t, n, hello)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"syscall"
 
+	"causeway/internal/route"
 	"causeway/protocol"
 )
 
@@ -36,8 +38,51 @@ func problem(code protocol.Code, err error, target string) *protocol.Problem {
 	if untrusted(err) {
 		return protocol.Wrap(protocol.ProblemCertificate, f)
 	}
+	if c := proxyCode(err); c != "" {
+		code = c
+	}
 	return protocol.Wrap(code, f)
 }
+
+// proxyCode is the problem that a proxy's failing is, "" if that was not it:
+// also when the proxy works but could not reach the target (5xx).
+func proxyCode(err error) protocol.Code {
+	var p *route.ProxyError
+	var refused *route.RefusedError
+	switch {
+	case !errors.As(err, &p):
+		return ""
+	case !p.Reached:
+		return protocol.ProblemProxyUnreachable
+	case !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError:
+		return ""
+	case refused.Status != http.StatusProxyAuthRequired:
+		return protocol.ProblemProxyRefused
+	case refused.Tried == "":
+		return protocol.ProblemProxyAuthNeeded
+	}
+	return protocol.ProblemProxyAuthFailed
+}
+
+// A tunnelError is that a tunnel did not carry a stream to its target. What
+// the tunnel answered is kept in words only: its problems are not those of
+// the server behind it.
+type tunnelError struct {
+	tunnel string
+	words  string
+	err    error // nil for the tunnel's own answer
+}
+
+func newTunnelError(tunnel string, err error) *tunnelError {
+	var p *protocol.Problem
+	if errors.As(err, &p) {
+		return &tunnelError{tunnel: tunnel, words: explain(p, tunnel)}
+	}
+	return &tunnelError{tunnel: tunnel, words: explain(err, tunnel), err: err}
+}
+
+func (e *tunnelError) Error() string { return "by the tunnel: " + e.words }
+func (e *tunnelError) Unwrap() error { return e.err }
 
 // untrusted reports whether err says that a certificate was not accepted.
 func untrusted(err error) bool {
@@ -56,6 +101,14 @@ func explain(err error, target string) string {
 		return hostOf(target) + " answered: " + p.Error()
 	}
 	host := hostOf(target)
+	var tunnel *tunnelError
+	if errors.As(err, &tunnel) {
+		return tunnel.Error()
+	}
+	var proxy *route.ProxyError
+	if errors.As(err, &proxy) {
+		return explainProxy(proxy, host)
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) && dns.Name != "" {
 		host = dns.Name // of a proxy, perhaps
@@ -64,6 +117,27 @@ func explain(err error, target string) string {
 		return "the certificate of " + host + " " + s
 	}
 	return explainNetwork(err, host)
+}
+
+// explainProxy says what happened with or behind a proxy.
+func explainProxy(p *route.ProxyError, host string) string {
+	proxy := "the proxy " + p.Proxy.Address
+	var refused *route.RefusedError
+	switch {
+	case !p.Reached:
+		return explain(p.Err, proxy)
+	case !errors.As(p.Err, &refused):
+		return "by " + proxy + ": " + explain(p.Err, host)
+	case len(refused.Foreign) > 0:
+		return proxy + " asks for an authentication that is not known here: " + strings.Join(refused.Foreign, ", ")
+	case refused.Status == http.StatusProxyAuthRequired && refused.Tried == "":
+		return proxy + " asks for a user name and password (" + strings.Join(refused.Schemes, ", ") + ")"
+	case refused.Status == http.StatusProxyAuthRequired:
+		return proxy + " did not accept the user name and password (" + refused.Tried + ")"
+	case refused.Status >= http.StatusInternalServerError:
+		return fmt.Sprintf("%s could not reach %s (%d)", proxy, host, refused.Status)
+	}
+	return fmt.Sprintf("%s does not let anyone through to %s (%d)", proxy, host, refused.Status)
 }
 
 // explainNetwork covers what is no matter of certificates. Errno values of

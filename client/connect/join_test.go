@@ -41,7 +41,7 @@ func TestJoinOnTheConnectionThatWon(t *testing.T) {
 			}
 			r := rec.Report()
 			at := r.Phases[1].Attempts[0]
-			if r.Zone != "a" || r.Controller != "a1" || r.MMR != "mmr-1" || at.ConnectMS != 0 || at.RTTMS != 20 || !at.OK {
+			if r.Zone != "a" || r.Controller != "a1" || r.MMR != "mmr-1" || at.ConnectMS != 20 || at.TLSMS != 20 || at.RTTMS != 20 || !at.OK {
 				t.Errorf("report %+v", r)
 			}
 		})

@@ -164,7 +164,15 @@ func (n *internet) close() {
 
 // network is a client's way to this internet, closed with the test.
 func (n *internet) network() *Network {
-	nw := NewNetwork(Options{DialContext: n.dial, TLS: &tls.Config{RootCAs: n.pool}, UserAgent: "test"})
+	return n.networkBy(ProxyOptions{Proxy: "direct"})
+}
+
+// networkBy is the same with a proxy.
+func (n *internet) networkBy(p ProxyOptions) *Network {
+	nw, err := NewNetwork(Options{DialContext: n.dial, TLS: &tls.Config{RootCAs: n.pool}, UserAgent: "test", Proxy: p})
+	if err != nil {
+		n.t.Fatal(err)
+	}
 	n.t.Cleanup(nw.Close)
 	return nw
 }

@@ -76,7 +76,7 @@ func (s *Survey) joinAt(ctx context.Context, r Record, token string, req protoco
 	if err == nil {
 		err = checkAnswer(answer, r.Controller.URL)
 	}
-	a := t.attempt(r.Controller.URL, s.network.options.Via)
+	a := t.attempt(r.Controller.URL, s.network.Via(r.Controller.URL))
 	a.Zone = r.Zone.ID
 	if a.OK = err == nil; !a.OK {
 		a.Error = explain(err, r.Controller.URL)

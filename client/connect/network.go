@@ -1,76 +1,155 @@
 package connect
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
+	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"strings"
+	"net/url"
+	"slices"
 	"sync"
 	"time"
 
+	"golang.org/x/net/http/httpproxy"
+
+	"causeway/internal/route"
 	"causeway/protocol"
 )
 
-// maxAnswer bounds an HTTP answer, in bytes.
-const maxAnswer = 1 << 20
+// handshakeBudget bounds a TLS handshake.
+const handshakeBudget = 10 * time.Second
 
 // Options say how to reach the system.
 type Options struct {
-	// DialContext opens byte streams; nil dials directly.
+	// DialContext dials the network itself; nil dials directly. Proxies and
+	// tunnels are dialled by it too.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLS holds the trusted roots, for servers with an authority of their
 	// own; nil trusts what the system trusts.
 	TLS *tls.Config
-	// Via names the way in the report; "" is "direct".
-	Via string
+	// Proxy says where to look for a proxy.
+	Proxy ProxyOptions
 	// UserAgent names the client to servers.
 	UserAgent string
+	// Log takes what an operator should know; nil discards it.
+	Log *slog.Logger
 }
 
-// A Network is how all phases reach the system. It keeps connections warm, so
-// that a later phase finds what an earlier one opened.
+// ProxyOptions say where to look for a proxy: in Proxy, in PAC, in the
+// environment, in the system's settings; the first that names one decides.
+// Addresses of this machine are never reached through a proxy.
+type ProxyOptions struct {
+	// Proxy is [SCHEME://][USER:PASSWORD@]HOST[:PORT] with the scheme http,
+	// https or socks5, or "direct" for none at all.
+	Proxy string
+	// PAC is the file or the address of a PAC script, or "auto" for WPAD.
+	PAC string
+	// User is USER[:PASSWORD] for whichever proxy asks.
+	User string
+	// CredentialsFile has lines of "HOST[:PORT] USER PASSWORD".
+	CredentialsFile string
+	// NoSystem leaves the settings of the operating system alone.
+	NoSystem bool
+	// Password asks a person, when a proxy asks for credentials that are not
+	// known or not accepted. The user may be "" to keep the one of User.
+	Password func(proxy string) (user, password string, ok bool)
+}
+
+// A Network is one way in which all phases reach the system: direct or by
+// the proxy that is prescribed or, if it came of Reach or Attach, through a
+// tunnel. It keeps connections warm, so that a later phase finds what an
+// earlier one opened.
 type Network struct {
 	options   Options
-	client    *http.Client // HTTP/2 or 1.1: phases 1 to 3
-	webSocket *http.Client // HTTP/1.1 only: the control channel
+	finder    *route.Finder
+	route     *route.Route
+	tunnel    *route.Tunnel // nil: no tunnel
+	base      *Network      // what the tunnel is reached by; itself without a tunnel
+	client    *http.Client  // HTTP/2 or 1.1: phases 1 to 3
+	webSocket *http.Client  // HTTP/1.1 only: the control channel
+
+	// Of the base only.
+	mu       sync.Mutex
+	token    string              // join token, for tunnels
+	listed   []string            // addresses of the tunnels of the latest package
+	tunnels  map[string]*Network // by address
+	tunneled bool                // the zones were reached through a tunnel last time
 }
 
-// NewNetwork makes a Network, to be closed when no longer needed.
-func NewNetwork(o Options) *Network {
+// NewNetwork makes a Network, to be closed when no longer needed. Problem:
+// proxy_settings_invalid.
+func NewNetwork(o Options) (*Network, error) {
 	if o.DialContext == nil {
 		o.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
 	if o.TLS == nil {
 		o.TLS = &tls.Config{}
 	}
-	if o.Via == "" {
-		o.Via = "direct"
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Network{options: o}
-	n.client = n.newClient(true)
-	n.webSocket = n.newClient(false)
-	return n
+	credentials, err := o.Proxy.credentials()
+	if err != nil {
+		return nil, protocol.Wrap(protocol.ProblemProxySettings, err)
+	}
+	n := &Network{options: o, tunnels: map[string]*Network{}}
+	n.base = n
+	n.finder, err = route.NewFinder(o.Proxy.settings(), o.DialContext, o.Log)
+	if err != nil {
+		return nil, protocol.Wrap(protocol.ProblemProxySettings, err)
+	}
+	n.route = route.New(route.Config{
+		Finder: n.finder, Credentials: credentials, Dial: o.DialContext, TLS: o.TLS, Log: o.Log,
+	})
+	n.makeClients()
+	return n, nil
 }
 
-// Close closes the connections that are kept warm.
+func (o ProxyOptions) settings() route.Settings {
+	s := route.Settings{Proxy: o.Proxy, PAC: o.PAC, Environment: httpproxy.FromEnvironment()}
+	if !o.NoSystem {
+		s.System = route.SystemSettings
+	}
+	return s
+}
+
+// credentials are those that need no person.
+func (o ProxyOptions) credentials() (route.Credentials, error) {
+	user, err := route.ParseUser(o.User)
+	if err == nil {
+		return user, nil
+	}
+	if o.CredentialsFile == "" {
+		return nil, nil
+	}
+	return route.FileCredentials(o.CredentialsFile)
+}
+
+// Close closes the connections that are kept warm, also those of the networks
+// that came of this one.
 func (n *Network) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.tunnels {
+		t.Close()
+		t.tunnel.Close()
+	}
 	n.client.CloseIdleConnections()
 	n.webSocket.CloseIdleConnections()
+}
+
+func (n *Network) makeClients() {
+	n.client = n.newClient(true)
+	n.webSocket = n.newClient(false)
 }
 
 func (n *Network) newClient(http2 bool) *http.Client {
 	t := &http.Transport{
 		DialContext:         n.dial,
 		TLSClientConfig:     n.options.TLS.Clone(),
-		TLSHandshakeTimeout: 10 * time.Second,
+		TLSHandshakeTimeout: handshakeBudget,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     time.Minute,
 		ForceAttemptHTTP2:   http2,
@@ -84,163 +163,139 @@ func (n *Network) newClient(http2 bool) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: stay}
 }
 
-// A timing is where the time of one request went. Dialling may outlive the
-// request that caused it, hence the lock.
-type timing struct {
-	mu      sync.Mutex
-	dns     time.Duration
-	dialled time.Duration // name look-up and connect
-	tls     time.Duration
-	wait    time.Duration // request written to first byte of the answer
-	http2   bool
-
-	dnsAt, tlsAt time.Time
-	sentAt       time.Time // the connection was there, then: the request was written
-}
-
-type timingKey struct{}
-
-// dial times the dialling, whoever does it.
-func (n *Network) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	start := time.Now()
-	c, err := n.options.DialContext(ctx, network, address)
-	if t, ok := ctx.Value(timingKey{}).(*timing); ok {
-		t.set(func() { t.dialled = time.Since(start) })
+// open dials the way this network goes.
+func (n *Network) open(ctx context.Context, network, address string) (net.Conn, error) {
+	if n.tunnel == nil {
+		return n.route.DialContext(ctx, network, address)
 	}
-	return c, err
+	c, err := n.tunnel.DialContext(untraced{ctx}, network, address)
+	if err != nil {
+		return nil, newTunnelError(n.tunnel.URL(), err)
+	}
+	return c, nil
 }
 
-func (t *timing) set(f func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f()
+// untraced is a context without values: the requests of the tunnel are not
+// those of whoever dials through it.
+type untraced struct{ context.Context }
+
+// Value is nil.
+func (untraced) Value(any) any { return nil }
+
+// Via names the way to a target, an address or URL: direct, a proxy, or a
+// tunnel.
+func (n *Network) Via(target string) string {
+	if n.tunnel != nil {
+		return n.tunnel.URL()
+	}
+	return n.route.Via(addressOf(target)).String()
 }
 
-// watch returns a context under which a request fills in t.
-func (t *timing) watch(ctx context.Context) context.Context {
-	ctx = context.WithValue(ctx, timingKey{}, t)
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart:          func(httptrace.DNSStartInfo) { t.set(func() { t.dnsAt = time.Now() }) },
-		DNSDone:           func(httptrace.DNSDoneInfo) { t.set(func() { t.dns = time.Since(t.dnsAt) }) },
-		TLSHandshakeStart: func() { t.set(func() { t.tlsAt = time.Now() }) },
-		TLSHandshakeDone: func(tls.ConnectionState, error) {
-			t.set(func() { t.tls = time.Since(t.tlsAt) })
+// StreamDial opens a byte stream to address (host:port), one of the system's
+// servers, the way this network goes.
+func (n *Network) StreamDial(ctx context.Context, address string) (net.Conn, error) {
+	return n.open(ctx, "tcp", address)
+}
+
+// MediaDial opens a stream for media: protocol.TCP to ip:port directly, since
+// proxies let hardly any port through but 443, or protocol.TLS to host:port
+// the way this network goes.
+func (n *Network) MediaDial(ctx context.Context, transport protocol.Transport, address string) (net.Conn, error) {
+	if transport == protocol.TCP {
+		return n.options.DialContext(ctx, "tcp", address)
+	}
+	conn, err := n.StreamDial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeBudget)
+	defer cancel()
+	cfg := n.options.TLS.Clone()
+	cfg.ServerName, _, _ = net.SplitHostPort(address)
+	cfg.NextProtos = []string{protocol.ALPNMedia}
+	secure := tls.Client(conn, cfg)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if got := secure.ConnectionState().NegotiatedProtocol; got != protocol.ALPNMedia {
+		_ = secure.Close()
+		return nil, fmt.Errorf("%w (no media on this port)", errForeign)
+	}
+	return secure, nil
+}
+
+// addressOf gives the host:port of a URL, or what is that already.
+func addressOf(target string) string {
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" {
+		return target
+	}
+	port := u.Port()
+	switch {
+	case port != "":
+	case secure(u):
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// learn takes what a package says of tunnels.
+func (n *Network) learn(pkg protocol.Package) {
+	b := n.base
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.token, b.listed = pkg.Token, nil
+	for _, t := range pkg.Tunnels {
+		if !slices.Contains(b.listed, t.URL) {
+			b.listed = append(b.listed, t.URL)
+		}
+	}
+}
+
+// overTunnels are the networks over all known tunnels.
+func (n *Network) overTunnels() []*Network {
+	b := n.base
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []*Network
+	for _, address := range b.listed {
+		t := b.tunnels[address]
+		if t == nil {
+			t = b.through(address)
+			b.tunnels[address] = t
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// through makes the network over a tunnel.
+func (n *Network) through(tunnel string) *Network {
+	t := &Network{options: n.options, route: n.route, base: n}
+	t.tunnel = route.NewTunnel(route.TunnelConfig{
+		URL: tunnel, Dial: n.dial, TLS: n.options.TLS,
+		Auth: func() string {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return n.token
 		},
-		// On HTTP/2 the answer may be there before it is told that the
-		// request was written, so the connection's time stands in for that.
-		GotConn:              func(httptrace.GotConnInfo) { t.set(func() { t.sentAt = time.Now() }) },
-		WroteRequest:         func(httptrace.WroteRequestInfo) { t.set(func() { t.sentAt = time.Now() }) },
-		GotFirstResponseByte: func() { t.set(func() { t.wait = time.Since(t.sentAt) }) },
 	})
+	t.makeClients()
+	return t
 }
 
-// attempt begins a report entry from what was timed. The transport is the
-// scheme of the target's address.
-func (t *timing) attempt(target, via string) protocol.Attempt {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	transport, _, _ := strings.Cut(target, "://")
-	return protocol.Attempt{
-		Target: target, Transport: transport, Via: via,
-		DNSMS: millis(t.dns), ConnectMS: millis(max(t.dialled-t.dns, 0)), // not dialled to the end: 0
-		TLSMS: millis(t.tls), RTTMS: millis(t.wait),
-	}
+// remember notes whether the zones were reached through a tunnel.
+func (n *Network) remember(tunneled bool) {
+	n.base.mu.Lock()
+	defer n.base.mu.Unlock()
+	n.base.tunneled = tunneled
 }
 
-// A call is one request to one of our servers.
-type call struct {
-	method, url, bearer string
-	in                  any // JSON body, nil for none
-}
-
-// errForeign is in the chain when whatever answered is not one of our servers.
-var errForeign = errors.New("answered, but not as a server of this system would")
-
-// do runs a call and decodes the answer into out. A problem that the server
-// answers comes back as *protocol.Problem.
-func (n *Network) do(ctx context.Context, c call, out any, t *timing) error {
-	req, err := n.request(t.watch(ctx), c)
-	if err != nil {
-		return err
-	}
-	resp, err := n.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	t.set(func() { t.http2 = resp.ProtoMajor == 2 })
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return fmt.Errorf("%w (more than %d bytes)", errForeign, maxAnswer)
-	}
-	return decode(resp, body, out)
-}
-
-func (n *Network) request(ctx context.Context, c call) (*http.Request, error) {
-	var body io.Reader
-	if c.in != nil {
-		b, err := json.Marshal(c.in)
-		if err != nil {
-			return nil, fmt.Errorf("encode request: %w", err)
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, c.method, c.url, body)
-	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
-	}
-	req.Header.Set("Accept", "application/json")
-	if c.in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if c.bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+c.bearer)
-	}
-	if n.options.UserAgent != "" {
-		req.Header.Set("User-Agent", n.options.UserAgent)
-	}
-	return req, nil
-}
-
-// decode takes an answer apart: what was asked for, a problem (RFC 9457), or
-// the word of a stranger in between.
-func decode(resp *http.Response, body []byte, out any) error {
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if kind == "application/problem+json" {
-		var p protocol.Problem
-		if err := json.Unmarshal(body, &p); err == nil && p.Code != "" {
-			return &p
-		}
-	}
-	if resp.StatusCode/100 == 2 && kind == "application/json" {
-		if err := json.Unmarshal(body, out); err != nil {
-			return fmt.Errorf("%w: %w", errForeign, err)
-		}
-		return nil
-	}
-	what := resp.Status
-	if to := resp.Header.Get("Location"); to != "" {
-		what += ", to " + to
-	}
-	if strings.HasPrefix(kind, "text/html") {
-		what += ", a web page"
-	}
-	return fmt.Errorf("%w (%s)", errForeign, what)
-}
-
-// waited is how long the answer's first byte took.
-func (t *timing) waited() time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.wait
-}
-
-// isHTTP2 reports whether many requests share the connection.
-func (t *timing) isHTTP2() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.http2
+func (n *Network) wasTunneled() bool {
+	n.base.mu.Lock()
+	defer n.base.mu.Unlock()
+	return n.base.tunneled
 }

@@ -53,19 +53,18 @@ func TestTimingInAnyOrder(t *testing.T) {
 func TestTimingOfNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tm timing
-		n := NewNetwork(Options{Via: "proxy.test:3128"})
-		defer n.Close()
+		tm.conn = &connTimes{}
 		ctx := tm.watch(t.Context())
 		trace := httptrace.ContextClientTrace(ctx)
 		trace.DNSStart(httptrace.DNSStartInfo{})
 		wait(ctx, 30*ms)
 		trace.DNSDone(httptrace.DNSDoneInfo{})
-		tm.set(func() { tm.dialled = 50 * ms })
+		tm.conn.dialled.Store(int64(50 * ms))
 		trace.TLSHandshakeStart()
 		wait(ctx, 70*ms)
 		trace.TLSHandshakeDone(tls.ConnectionState{}, nil)
-		want := protocol.Attempt{Target: "http://localhost:8080", Transport: "http", Via: "proxy.test:3128", DNSMS: 30, ConnectMS: 20, TLSMS: 70}
-		if got := tm.attempt("http://localhost:8080", n.options.Via); got != want {
+		want := protocol.Attempt{Target: "http://localhost:8080", Transport: "http", Via: "http://proxy.test:3128", DNSMS: 30, ConnectMS: 20, TLSMS: 70}
+		if got := tm.attempt("http://localhost:8080", "http://proxy.test:3128"); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})

@@ -33,10 +33,21 @@ type Survey struct {
 // participant comes from, "" if none. The caller closes the survey after
 // Join. Problems: zones_unreachable, certificate_untrusted, no_zone.
 func ProbeZones(ctx context.Context, n *Network, zones []protocol.Zone, previous string, rec *Recorder) (*Survey, error) {
-	start := time.Now()
-	rec.Begin(protocol.PhaseZone, start)
+	s := newSurvey(ctx, n, zones, previous)
+	rec.Begin(protocol.PhaseZone, s.start)
+	err := s.decide(ctx)
+	s.record(rec, err)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newSurvey begins to probe.
+func newSurvey(ctx context.Context, n *Network, zones []protocol.Zone, previous string) *Survey {
 	probing, cancel := context.WithCancel(ctx)
-	s := &Survey{network: n, previous: previous, start: start, cancel: cancel, changed: make(chan struct{})}
+	s := &Survey{network: n, previous: previous, start: time.Now(), cancel: cancel, changed: make(chan struct{})}
 	for _, z := range zones {
 		for _, c := range z.Controllers {
 			s.records = append(s.records, Record{Zone: z, Controller: c, timing: &timing{}})
@@ -45,17 +56,20 @@ func ProbeZones(ctx context.Context, n *Network, zones []protocol.Zone, previous
 	for i := range s.records {
 		s.probers.Go(func() { s.probe(probing, i) })
 	}
-	err := s.decide(ctx)
+	return s
+}
+
+// record ends the phase in the report.
+func (s *Survey) record(rec *Recorder, err error) {
 	for _, a := range s.attempts() {
 		rec.Attempt(protocol.PhaseZone, a)
 	}
 	rec.End(protocol.PhaseZone, err, time.Now())
-	if err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
 }
+
+// Network is the way by which the zones were reached; what follows goes the
+// same way.
+func (s *Survey) Network() *Network { return s.network }
 
 // Close ends all probing and returns when it has ended.
 func (s *Survey) Close() {
@@ -196,7 +210,7 @@ func (s *Survey) unreachable() error {
 func (s *Survey) attempts() []protocol.Attempt {
 	var list []protocol.Attempt
 	for _, r := range s.Records() {
-		a := r.timing.attempt(r.Controller.URL, s.network.options.Via)
+		a := r.timing.attempt(r.Controller.URL, s.network.Via(r.Controller.URL))
 		a.Zone, a.OK = r.Zone.ID, r.Answered()
 		a.RTTMS, a.RTTMinMS, a.JitterMS = millis(r.Median()), millis(r.Min()), millis(r.Jitter())
 		switch {
