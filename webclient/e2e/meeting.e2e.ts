@@ -33,10 +33,30 @@ describe("two people", () => {
     await ann.page.locator(".tile:not(:last-child) video.showing").waitFor();
   });
 
+  it("see themselves, without flicker while others speak", async () => {
+    const own = ann.page.locator(".tile:last-child video");
+    await ann.page.locator(".tile:last-child video.showing").waitFor();
+    await own.evaluate((video) => {
+      const scope = globalThis as unknown as { exchanged: number };
+      scope.exchanged = 0;
+      video.addEventListener("emptied", () => scope.exchanged++);
+    });
+    await ann.grows("frames", 20);
+    expect(await ann.page.evaluate(() => (globalThis as unknown as { exchanged: number }).exchanged)).toBe(0);
+  });
+
   it("hear each other", async () => {
     await ann.grows("energy", 0.0001);
     await ben.grows("energy", 0.0001);
     await ann.tile(/^Ben.*Speaking/).waitFor();
+  });
+
+  it("have sound and picture together, within what people notice (ITU-R BT.1359)", async () => {
+    const together = async () => {
+      const skew = await ann.skew(); // above 0 the sound is early
+      return skew <= 45 && skew >= -125;
+    };
+    await expect.poll(together, { timeout: 20_000, interval: 250 }).toBe(true);
   });
 
   it("write to each other", async () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { expect, inject } from "vitest";
-import type { Meeting } from "../src/protocol/messages.ts";
+import type { Meeting, SlotSync } from "../src/protocol/messages.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -51,6 +51,13 @@ export interface Seen {
   /** Energy of the sound received (getStats totalAudioEnergy). */
   energy: number;
   audioPackets: number;
+}
+
+/** What the tests keep in each page. */
+interface Watched {
+  peers: RTCPeerConnection[];
+  sockets: WebSocket[];
+  syncs: Record<string, SlotSync>;
 }
 
 /** One person in a browser window. */
@@ -133,6 +140,28 @@ export class Person {
       .toBeGreaterThan(before + by);
   }
 
+  /**
+   * How much later than its sound the picture of the only other person is
+   * played, in ms, reckoned from what the receivers played and what the router
+   * said of its clock. NaN when that is not known yet.
+   */
+  skew(): Promise<number> {
+    return this.page.evaluate(() => {
+      const { peers, syncs } = globalThis as unknown as Watched;
+      const live = peers.filter((p) => p.connectionState === "connected");
+      const delay = (kind: string, slot: string): number => {
+        const [first] = live
+          .flatMap((p) => p.getTransceivers())
+          .filter((t) => t.direction === "recvonly" && t.receiver.track.kind === kind)
+          .map((t) => t.receiver.getSynchronizationSources()[0]);
+        const sync = syncs[slot];
+        if (!first || !sync) return Number.NaN;
+        return first.timestamp - (sync.at_ms + (((first.rtpTimestamp - sync.rtp) | 0) * 1000) / sync.clock_rate);
+      };
+      return delay("video", "v1") - delay("audio", "a1");
+    });
+  }
+
   /** Checks the page with axe: no violation of WCAG 2 A and AA. */
   async accessible(): Promise<void> {
     await this.page.evaluate(axe);
@@ -160,9 +189,10 @@ export class Person {
 
 /** Runs in the page before its scripts: keeps what the tests look at. */
 function watchConnections(): void {
-  const scope = globalThis as unknown as { peers: RTCPeerConnection[]; sockets: WebSocket[] };
+  const scope = globalThis as unknown as Watched;
   scope.peers = [];
   scope.sockets = [];
+  scope.syncs = {};
   const Peer = globalThis.RTCPeerConnection;
   globalThis.RTCPeerConnection = class extends Peer {
     constructor(configuration?: RTCConfiguration) {
@@ -175,6 +205,10 @@ function watchConnections(): void {
     constructor(url: string | URL) {
       super(url);
       scope.sockets.push(this);
+      this.addEventListener("message", (event: MessageEvent<string>) => {
+        const message = JSON.parse(event.data) as { type: string; slots: SlotSync[] };
+        if (message.type === "sync") for (const sync of message.slots) scope.syncs[sync.slot] = sync;
+      });
     }
   };
 }

@@ -98,8 +98,11 @@ function Media(props: { kind: MediaKind; now: LiveMedia | undefined }) {
               {now().transport.toUpperCase()} {now().remote}
             </span>
             <span class="media-numbers">
-              ↑ {kbps(now().kbpsOut)} ↓ {kbps(now().kbpsIn)} · {ms(now().rttMS)} · {(now().loss * 100).toFixed(1)} %{" "}
-              {t().lost}
+              {[
+                `↑ ${kbps(now().kbpsOut)} ↓ ${kbps(now().kbpsIn)}`,
+                ms(now().rttMS),
+                `${percent(now().loss)} ${t().lost}`,
+              ].join(" · ")}
             </span>
           </>
         )}
@@ -161,6 +164,10 @@ function ms(value: number): string {
 
 function kbps(value: number): string {
   return value >= 1000 ? `${(value / 1000).toFixed(1)} Mbit/s` : `${Math.round(value)} kbit/s`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 
 function seconds(at: number): string {

@@ -33,11 +33,13 @@ export function PersonTile(props: Props) {
   const muted = () => (mine() ? !local().microphoneOn : (person()?.audio_muted ?? true));
   const raised = () => (mine() ? local().handRaised : isRaised(person() ?? blank));
   const speaking = () => !muted() && props.room.speakers.some((s) => s.participant === props.id);
-  const picture = createMemo(() => {
-    if (!mine()) return person()?.video_muted ? undefined : props.stream;
-    const track = camera();
-    return local().cameraOn && track ? new MediaStream([track]) : undefined;
+  // A stream is made anew only for another track: a new one makes the picture flicker.
+  const ownTrack = createMemo(() => (mine() && local().cameraOn ? camera() : null));
+  const ownStream = createMemo(() => {
+    const track = ownTrack();
+    return track ? new MediaStream([track]) : undefined;
   });
+  const picture = createMemo(() => (mine() ? ownStream() : person()?.video_muted ? undefined : props.stream));
   const trouble = () => {
     const path = person()?.path;
     if (mine() || !path || path === "ok") return "";
