@@ -257,7 +257,7 @@ func (h *house) addTo(g *run.Group) {
 	handler := h.handler()
 	g.Add("https", func(ctx context.Context) error {
 		return port443.Serve(ctx, h.tls, port443.Config{
-			TLS: h.authority.TLSConfig(), HTTP: handler, Streams: mediaStreams(h.mmr), Log: h.log,
+			TLS: h.authority.TLSConfig(), HTTP: handler, Streams: mediaStreams(h.mmr), Raw: h.mmr.ServeTURN, Log: h.log,
 		})
 	})
 	plain := http.NewServeMux()

@@ -83,7 +83,7 @@ func (c *mmrCmd) Run(ctx context.Context, to console) error {
 	}
 	defer func() { _ = server.Close() }()
 	s.handler, s.run, s.ready = server.Handler(), server.Run, server.Ready
-	s.streams = mediaStreams(server)
+	s.streams, s.raw = mediaStreams(server), server.ServeTURN
 	return p.serve(ctx, s, to, c.ReadyJSON)
 }
 

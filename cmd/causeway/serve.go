@@ -20,6 +20,7 @@ type served struct {
 	name     string
 	handler  http.Handler
 	streams  map[string]func(context.Context, net.Conn) // by ALPN protocol; may be nil
+	raw      func(context.Context, net.Conn)            // TURN without ALPN; may be nil
 	run      func(context.Context) error
 	ready    func() error
 	registry *prometheus.Registry
@@ -75,7 +76,7 @@ func (p ports) serve(ctx context.Context, s served, to console, asJSON bool) err
 	var g run.Group
 	g.Add(s.name, s.run)
 	g.Add("https", func(ctx context.Context) error {
-		return port443.Serve(ctx, p.https, port443.Config{TLS: s.tls, HTTP: mux, Streams: s.streams, Log: s.log})
+		return port443.Serve(ctx, p.https, port443.Config{TLS: s.tls, HTTP: mux, Streams: s.streams, Raw: s.raw, Log: s.log})
 	})
 	if p.admin != nil {
 		admin := http.NewServeMux()

@@ -2,10 +2,12 @@ package mmr
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http/httptest"
 	"net/netip"
 	"os"
@@ -47,6 +49,8 @@ type world struct {
 	http   *httptest.Server
 	base   string // of the control channel's address, ws://host:port
 	cfg    Config
+	tls    string // address of the TLS port, see openTLS
+	roots  *tls.Config
 }
 
 func quiet() *slog.Logger {
@@ -160,6 +164,7 @@ type wish struct {
 	videoSlots   int
 	drop         func(slot protocol.SlotID, h header.Header) bool // induced loss, of what arrives
 	discardMedia bool
+	via          protocol.Transport // the only rung; "" is UDP
 }
 
 // client is a participant on real connections.
@@ -290,17 +295,37 @@ func (w *world) enter(meeting, id string, x wish) *client {
 			client: c, kind: kind, answer: d, drop: x.drop, counts: x.discardMedia,
 			ready: make(chan struct{}), first: make(chan struct{}), closed: make(chan struct{}), got: map[protocol.SlotID][]received{},
 		}
-		k.peer, err = peer.Dial(ctx, peer.DialConfig{
+		dial := peer.DialConfig{
 			Local: credentials[kind], Certificate: certificate,
 			Remote: peer.Credentials{Ufrag: d.Ufrag, Pwd: d.Pwd}, RemoteFingerprint: d.Fingerprint,
-			Candidates: []netip.AddrPort{d.Candidates[0].Addr}, TOS: kind.DSCP() << 2, Handler: k, Log: quiet(),
-		})
+			TOS: kind.DSCP() << 2, Handler: k, Log: quiet(),
+		}
+		w.way(&dial, x.via, answer)
+		k.peer, err = peer.Dial(ctx, dial)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		c.conns[kind] = k
 	}
 	return c
+}
+
+// way sets how a connection goes.
+func (w *world) way(dial *peer.DialConfig, via protocol.Transport, answer protocol.AdmitAnswer) {
+	at := netip.MustParseAddrPort(answer.MediaTCP[0]) // the same as for UDP
+	switch via {
+	case protocol.TCP:
+		dial.TCP = []netip.AddrPort{at}
+	case protocol.TLS:
+		dial.Stream = func(ctx context.Context, t protocol.Transport) (net.Conn, error) {
+			if t != protocol.TLS {
+				return nil, errors.ErrUnsupported
+			}
+			return w.dialTLS(ctx, protocol.ALPNMedia)
+		}
+	default:
+		dial.Candidates = []netip.AddrPort{at}
+	}
 }
 
 // hangUp ends everything without a word, and waits for it.
