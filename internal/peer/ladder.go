@@ -111,8 +111,8 @@ func (d *dialled) tick(c *Conn, now time.Time) {
 	if d.nudged.Swap(false) {
 		d.nudge(now)
 	}
-	d.mend(c, now)
 	urgent := d.wants(c, now)
+	d.mend(c, now) // it forgets what made the way unwanted
 	if urgent && !d.urgent {
 		for _, r := range d.rungs {
 			r.hasten(now)

@@ -117,7 +117,7 @@ func (d *dialled) due(r *rung, now time.Time) bool {
 	held := d.held.Load()
 	switch {
 	case d.level < 0: // nothing has ever answered
-		return !now.Before(r.start) || d.betterFailed(r)
+		return !now.Before(r.start) || d.nextBetterFailed(r)
 	case d.current == nil:
 		return !held || r.level <= d.level
 	case r.level < d.level:
@@ -144,13 +144,14 @@ func (d *dialled) pending(r *rung, now time.Time) bool {
 	return false
 }
 
-func (d *dialled) betterFailed(r *rung) bool {
-	for _, b := range d.rungs[:r.level] {
-		if !b.failed && !b.absent {
-			return false
-		}
+// nextBetterFailed tells whether there is no point in waiting for the rung
+// above.
+func (d *dialled) nextBetterFailed(r *rung) bool {
+	if r.level == 0 {
+		return false
 	}
-	return true
+	b := d.rungs[r.level-1]
+	return b.failed || b.absent
 }
 
 // attempt tries a rung: UDP by checks from the socket, others by dialling.

@@ -28,9 +28,12 @@ type virtualNetwork struct {
 	client *vnet.Net
 	loss   atomic.Int64 // percent
 	cut    atomic.Pointer[string]
+	deaf   atomic.Pointer[string] // nothing from there arrives
 	jitter time.Duration
 	mu     sync.Mutex
 	dice   *rand.Rand
+
+	onlyChecks atomic.Bool // nothing else passes
 }
 
 // A shaky socket delays each datagram by a random time, so that they overtake
@@ -91,6 +94,12 @@ func newVirtualNetwork(t *testing.T, delay, jitter time.Duration, loss int64, se
 		if ip := v.cut.Load(); ip != nil && (strings.HasPrefix(c.SourceAddr().String(), *ip) || strings.HasPrefix(c.DestinationAddr().String(), *ip)) {
 			return false
 		}
+		if from := v.deaf.Load(); from != nil && strings.HasPrefix(c.SourceAddr().String(), *from) {
+			return false
+		}
+		if v.onlyChecks.Load() && classify(c.UserData()) != kindSTUN {
+			return false
+		}
 		return int64(v.random(100)) >= v.loss.Load()
 	})
 	must(t, v.router.Start())
@@ -101,6 +110,9 @@ func (v *virtualNetwork) stop(t *testing.T) { must(t, v.router.Stop()) }
 
 // cutOff drops what goes to or comes from an address prefix.
 func (v *virtualNetwork) cutOff(prefix string) { v.cut.Store(&prefix) }
+
+// deafen drops what comes from an address prefix.
+func (v *virtualNetwork) deafen(prefix string) { v.deaf.Store(&prefix) }
 
 func must(t *testing.T, err error) {
 	t.Helper()
