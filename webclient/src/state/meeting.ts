@@ -283,10 +283,9 @@ export class Meeting {
     this.#control?.close();
     const hello = { session: answer.session, token: this.#package.token };
     const first: FromClient[] = [{ type: "set_state", ...stateOf(this.publisher.local.get()) }];
-    this.#wants = [];
     const { signal } = this.#life;
     this.#control = await Control.open(answer.control_url, hello, first, (m) => this.#receive(m), signal, limitMS);
-    this.#want();
+    this.#want(true); // what was wished for while there was no channel never arrived
   }
 
   #receive(message: FromRouter): void {
@@ -321,7 +320,7 @@ export class Meeting {
     this.focus.set(this.#focus.participant);
   }
 
-  #want(): void {
+  #want(anew = false): void {
     clearTimeout(this.#wantTimer);
     this.#wantTimer = undefined;
     const { participants, me } = this.room.get();
@@ -331,7 +330,7 @@ export class Meeting {
     });
     const slots = [...this.#connections.receivers.keys()].filter((s) => s.startsWith("v")).length;
     const wants = assign(this.#wants, seen, slots);
-    if (same(wants, this.#wants)) return;
+    if (!anew && same(wants, this.#wants)) return;
     this.#wants = wants;
     this.#send({ type: "want", slots: wants });
   }
