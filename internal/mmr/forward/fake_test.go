@@ -283,3 +283,8 @@ func headers(t testing.TB, packets [][]byte) []header.Header {
 	}
 	return out
 }
+
+// nackFor asks for one packet of the first slot.
+func nackFor(seq uint16) *rtcp.TransportLayerNack {
+	return &rtcp.TransportLayerNack{MediaSSRC: slotSSRC, Nacks: []rtcp.NackPair{{PacketID: seq}}}
+}

@@ -81,6 +81,8 @@ type member struct {
 	channel     *control.Channel
 	voice       control.Session
 	closed      bool
+	sent        uint16                     // packets of sound
+	told        map[protocol.SlotID]string // what the slots carry
 }
 
 var (

@@ -23,6 +23,10 @@ func (m *Meeting) settle(now time.Time) {
 	m.settleTimer.Reset(next)
 }
 
+// levelStep is by how many dB a speaker's level must differ from what was
+// told to be news.
+const levelStep = 6
+
 // never is a wait that the meeting's ticks end sooner.
 const never = time.Hour
 
@@ -116,10 +120,11 @@ func (m *Meeting) tellSpeakers(now time.Time) time.Duration {
 		return wait
 	}
 	speaking := m.loudest.Speakers(now)
-	same := slices.EqualFunc(speaking, m.speakers, func(a, b protocol.Speaker) bool { return a.Participant == b.Participant })
-	m.speakers = speaking
+	same := slices.EqualFunc(speaking, m.speakers, func(a, b protocol.Speaker) bool {
+		return a.Participant == b.Participant && max(a.Level-b.Level, b.Level-a.Level) < levelStep
+	})
 	if !same {
-		m.speakersAt = now
+		m.speakers, m.speakersAt = speaking, now
 		m.tellRoster(now, true)
 		data, err := protocol.EncodeControl(protocol.Speakers{Speakers: speaking})
 		if err == nil {

@@ -1,0 +1,176 @@
+package mmr
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"causeway/internal/mmr/forward"
+	"causeway/internal/mmr/meeting"
+	"causeway/protocol"
+)
+
+func TestDefaultConfigIsGood(t *testing.T) {
+	if issues := DefaultConfig().Check(); len(issues) != 0 {
+		t.Errorf("%+v", issues)
+	}
+}
+
+func TestConfigChecks(t *testing.T) {
+	for field, change := range map[string]func(*Config){
+		"id":                  func(c *Config) { c.ID = "Ä" },
+		"zone":                func(c *Config) { c.Zone = "" },
+		"control_url":         func(c *Config) { c.ControlURL = "https://host/" },
+		"local_control_url":   func(c *Config) { c.LocalControlURL = "wss://localhost/" },
+		"media_listen":        func(c *Config) { c.MediaListen = "8801" },
+		"public_addresses[1]": func(c *Config) { c.PublicAddresses = []string{"192.0.2.1", "0.0.0.0"} },
+		"shards":              func(c *Config) { c.Shards = -1 },
+		"limits.participants": func(c *Config) { c.Limits.Participants = -1 },
+		"limits.egress_bps":   func(c *Config) { c.Limits.EgressBPS = math.NaN() },
+	} {
+		c := DefaultConfig()
+		change(&c)
+		issues := c.Check()
+		if len(issues) != 1 || issues[0].Field != field || issues[0].Problem == "" || issues[0].Remedy == "" {
+			t.Errorf("%s: %+v", field, issues)
+		}
+	}
+}
+
+func TestParseListen(t *testing.T) {
+	for in, want := range map[string]string{
+		":8801": "invalid AddrPort", "*:8801": "invalid AddrPort", "0.0.0.0:1": "0.0.0.0:1", "[::1]:0": "[::1]:0",
+	} {
+		got, err := parseListen(in)
+		if err != nil || got.String() != want {
+			t.Errorf("%s: %v, %v", in, got, err)
+		}
+	}
+	if got, _ := parseListen(":8801"); got.Port() != 8801 {
+		t.Errorf("port %d", got.Port())
+	}
+	for _, bad := range []string{"", "8801", "host:8801", ":x", ":65536", ":-1"} {
+		if got, err := parseListen(bad); err == nil {
+			t.Errorf("%q: %v", bad, got)
+		}
+	}
+}
+
+func TestCandidates(t *testing.T) {
+	port := netip.MustParseAddrPort("[::]:8801")
+	got, err := mediaCandidates([]string{"192.0.2.1", "2001:db8::1"}, port)
+	if err != nil || len(got) != 2 || got[0].Addr.String() != "192.0.2.1:8801" || got[1].Addr.String() != "[2001:db8::1]:8801" {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if got[0].Priority != 2130706431 || got[1].Priority >= got[0].Priority { // RFC 8445 section 5.1.2.1
+		t.Errorf("priorities %d, %d", got[0].Priority, got[1].Priority)
+	}
+	if got, err = mediaCandidates(nil, netip.MustParseAddrPort("127.0.0.1:5")); err != nil || len(got) != 1 || got[0].Addr.String() != "127.0.0.1:5" {
+		t.Errorf("%+v %v", got, err)
+	}
+	got, err = mediaCandidates(nil, port)
+	if err != nil || len(got) == 0 {
+		t.Fatalf("%+v %v", got, err)
+	}
+	last := got[len(got)-1].Addr.Addr()
+	for _, c := range got {
+		if c.Addr.Addr().IsLoopback() && !last.IsLoopback() {
+			t.Errorf("loopback %v before %v", c.Addr, last)
+		}
+	}
+	if _, err := mediaCandidates([]string{"nonsense"}, port); err == nil {
+		t.Error("nonsense was taken")
+	}
+}
+
+func TestMeter(t *testing.T) {
+	m, err := newMeter(Limits{Participants: 10, PacketsPerSecond: 1000, EgressBPS: 1e6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	m.measure(start, forward.Traffic{PacketsIn: 100, PacketsOut: 1000, BytesOut: 5000}, 3)
+	l := m.measure(start.Add(2*time.Second), forward.Traffic{PacketsIn: 300, PacketsOut: 1800, BytesOut: 105_000}, 4)
+	if l.PacketsPerSecond != 500 || l.EgressBPS != 400_000 || l.Participants != 4 || l.MaxParticipants != 10 {
+		t.Errorf("%+v", l)
+	}
+	if v := l.Value(); v < 0.5 {
+		t.Errorf("value %v", v)
+	}
+	// Asked again at once: rates stay, the count does not.
+	l = m.measure(start.Add(2*time.Second+time.Millisecond), forward.Traffic{PacketsIn: 301, PacketsOut: 1800, BytesOut: 105_000}, 5)
+	if l.PacketsPerSecond != 500 || l.Participants != 5 || m.latest() != l {
+		t.Errorf("%+v", l)
+	}
+}
+
+func newTestRegistry(t *testing.T) *registry {
+	router := forward.New(time.Now())
+	router.Start(nil)
+	var r *registry
+	r = newRegistry(func(info protocol.MeetingInfo) *meeting.Meeting {
+		return meeting.New(meeting.Config{
+			Info: info, Router: router, Log: quiet(),
+			Gone: r.dropSession, Count: func(n int) { r.setCount(info.ID, n) }, Ended: func(string) { r.end(info.ID, time.Now()) },
+		})
+	})
+	return r
+}
+
+func TestRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTestRegistry(t)
+		info := protocol.MeetingInfo{ID: "m1"}
+		_, err := r.open(info)
+		wantProblem(t, err, protocol.ProblemMMRUnavailable)
+		ctx, cancel := context.WithCancel(t.Context())
+		r.start(ctx)
+		m, err := r.open(info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := r.open(info); again != m {
+			t.Error("the same meeting was made twice")
+		}
+		time.Sleep(meeting.EmptyFor + 5*time.Second) // virtual time
+		synctest.Wait()
+		if r.carries("m1") != nil || len(r.legs()) != 0 {
+			t.Error("an empty meeting is still carried")
+		}
+		fresh, err := r.open(info)
+		if err != nil || fresh == m {
+			t.Errorf("after it ran empty: %v", err)
+		}
+		if err := fresh.Command(ctx, protocol.MeetingCommand{End: true}); err != nil {
+			t.Fatal(err)
+		}
+		<-fresh.Done()
+		_, err = r.open(info)
+		wantProblem(t, err, protocol.ProblemMeetingEnded)
+		r.weather(time.Now().Add(tombstoneFor + time.Second))
+		if _, err := r.open(info); err != nil {
+			t.Errorf("a tombstone stands for ever: %v", err)
+		}
+		cancel()
+		r.stop()
+		_, err = r.open(info)
+		wantProblem(t, err, protocol.ProblemMMRUnavailable)
+	})
+}
+
+func TestTombstonesAreBounded(t *testing.T) {
+	r := newTestRegistry(t)
+	now := time.Now()
+	r.end("first", now.Add(-time.Hour))
+	for i := range maxTombstones - 1 {
+		r.ended[fmt.Sprint("m", i)] = now
+	}
+	r.end("last", now)
+	if len(r.ended) > maxTombstones || r.isEnded("first") || !r.isEnded("last") {
+		t.Errorf("%d tombstones, first %v, last %v", len(r.ended), r.isEnded("first"), r.isEnded("last"))
+	}
+}
