@@ -37,7 +37,7 @@ func Lookup(ctx context.Context, n *Network, link Link, req protocol.LookupReque
 	err := n.prepare(ctx)
 	var pkg protocol.Package
 	for asked := 0; err == nil; asked++ {
-		if pkg, err = lookup(ctx, n, link, req, rec); err == nil || asked == maxAsked || !n.ask(err) {
+		if pkg, err = lookup(ctx, n, link, req, rec); err == nil || asked == maxAsked || !n.Ask(err) {
 			break
 		}
 		err = nil
@@ -60,10 +60,10 @@ func (n *Network) prepare(ctx context.Context) error {
 	return nil
 }
 
-// ask asks a person for the credentials that a proxy misses, and reports
-// whether there are new ones. It takes as long as the person does, so no
-// budget runs meanwhile.
-func (n *Network) ask(err error) bool {
+// Ask asks a person for the credentials that a proxy misses, if that is what
+// err says, and reports whether there are new ones. It takes as long as the
+// person does, so no budget should run meanwhile.
+func (n *Network) Ask(err error) bool {
 	var proxy *route.ProxyError
 	var refused *route.RefusedError
 	if n.options.Proxy.Password == nil || !errors.As(err, &proxy) || !errors.As(err, &refused) ||

@@ -127,6 +127,14 @@ func (o ProxyOptions) credentials() (route.Credentials, error) {
 	return route.FileCredentials(o.CredentialsFile)
 }
 
+// Transport makes HTTP requests to the system, for what is no phase.
+func (n *Network) Transport() http.RoundTripper { return n.client.Transport }
+
+// Unreachable says in words why the web server at target was not reached.
+func Unreachable(err error, target string) *protocol.Problem {
+	return problem(protocol.ProblemWebUnreachable, err, target)
+}
+
 // Close closes the connections that are kept warm, also those of the networks
 // that came of this one.
 func (n *Network) Close() {

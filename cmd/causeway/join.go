@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,9 @@ type joinCmd struct {
 	Report     string        `help:"Write how the meeting was reached, as JSON, to FILE, or - for standard output." placeholder:"FILE|-"`
 	CA         string        `name:"ca" help:"Also trust the certificate authority in FILE; 'causeway up' keeps its own in its data folder." env:"CAUSEWAY_CA" placeholder:"FILE"`
 	VideoSlots int           `name:"video-slots" help:"How many cameras to receive at a time, at most 49; 0 is 9 with --record and none without, -1 is none." default:"0" placeholder:"N"`
+	NoBrowser  bool          `name:"no-browser" help:"When nothing else works, do not open the meeting in the browser; only print its address."`
 	JSON       bool          `name:"json" help:"Print events as lines of JSON, and the report as the last line, on standard output."`
+	proxyFlags
 }
 
 // Help is the longer help of `causeway join --help`.
@@ -63,13 +66,16 @@ const (
 type joinIO struct {
 	out, log io.Writer
 	screen   *screen // live view; nil for none
+	prompt   *prompt // asks for a proxy's credentials; nil for none
+	desktop  bool    // a person looks at standard output
 }
 
-// Run joins, takes part and leaves. Its error is a *protocol.Problem.
+// Run joins, takes part and leaves. Its error wraps a *protocol.Problem.
 func (c *joinCmd) Run(ctx context.Context, to console) error {
-	streams := joinIO{out: to.out, log: to.err}
+	streams := joinIO{out: to.out, log: to.err, prompt: c.newPrompt(ctx, to)}
 	out, ok := to.out.(*os.File)
-	if ok && term.IsTerminal(int(out.Fd())) && !c.JSON && os.Getenv("TERM") != "dumb" {
+	streams.desktop = ok && term.IsTerminal(int(out.Fd()))
+	if streams.desktop && !c.JSON && os.Getenv("TERM") != "dumb" {
 		streams.screen = newScreen(out, func() (int, int) {
 			w, h, err := term.GetSize(int(out.Fd()))
 			if err != nil {
@@ -87,6 +93,11 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 		return err
 	}
 	m, err := client.Join(ctx, c.URL, options)
+	streams.prompt.close() // the view has the terminal from now on
+	var hint string
+	if err != nil && ctx.Err() == nil {
+		hint = c.offerBrowser(ctx, m, err, streams)
+	}
 	if err == nil {
 		err = c.stay(ctx, m, recorder, streams)
 		m.Leave()
@@ -106,7 +117,7 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 		err = e
 	}
 	if err != nil {
-		return protocol.ProblemOf(err)
+		return &hinted{protocol.ProblemOf(err), hint}
 	}
 	c.summarize(m, recorder, streams)
 	return nil
@@ -115,6 +126,9 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 // options opens what is named on the command line.
 func (c *joinCmd) options(streams joinIO) (client.Options, *client.Recorder, error) {
 	o := client.Options{Name: c.Name, VideoSlots: c.VideoSlots, Version: version(), Log: c.logger(streams)}
+	p := c.proxyFlags.options(streams.prompt.ask())
+	o.Proxy, o.PAC, o.ProxyUser, o.ProxyCredentialsFile = p.Proxy, p.PAC, p.User, p.CredentialsFile
+	o.NoSystemProxy, o.ProxyPassword = p.NoSystem, p.Password
 	if c.CA != "" {
 		roots, err := pki.Pool(c.CA)
 		if err != nil {
@@ -142,6 +156,28 @@ func (c *joinCmd) options(streams joinIO) (client.Options, *client.Recorder, err
 	}
 	o.Receive = recorder.Write
 	return o, recorder, nil
+}
+
+// blocked are the problems that a browser may get around: it knows the
+// network's proxies and how to sign in to them.
+var blocked = []protocol.Code{
+	protocol.ProblemWebUnreachable, protocol.ProblemZonesUnreachable, protocol.ProblemControlFailed,
+	protocol.ProblemMediaFailed, protocol.ProblemProxyAuthNeeded, protocol.ProblemProxyAuthFailed,
+	protocol.ProblemProxyRefused, protocol.ProblemProxyUnreachable, protocol.ProblemPACFailed,
+}
+
+// offerBrowser gives the last resort in words, "" if there is none, and opens
+// it where a person can see it.
+func (c *joinCmd) offerBrowser(ctx context.Context, m *client.Meeting, err error, streams joinIO) string {
+	address := m.WebClient()
+	if address == "" || !slices.Contains(blocked, protocol.ProblemOf(err).Code) {
+		return ""
+	}
+	hint := "The meeting can also be joined in a browser, without installing anything:\n  " + address
+	if streams.desktop && !c.NoBrowser && openBrowser(ctx, address) {
+		hint += "\nYour browser is opening it."
+	}
+	return hint
 }
 
 func (c *joinCmd) logger(streams joinIO) *slog.Logger {

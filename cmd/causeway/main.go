@@ -112,6 +112,15 @@ func commandOf(args []string) string {
 	return args[0] + " "
 }
 
+// hinted is a problem with one more thing that the person may do.
+type hinted struct {
+	error
+	hint string
+}
+
+// Unwrap returns the problem.
+func (h *hinted) Unwrap() error { return h.error }
+
 // fail tells an error to a person and returns the exit status.
 func fail(w io.Writer, err error) int {
 	var p *protocol.Problem
@@ -121,6 +130,9 @@ func fail(w io.Writer, err error) int {
 			if more != "" {
 				_, _ = fmt.Fprintf(w, "  %s\n", more)
 			}
+		}
+		if h, ok := errors.AsType[*hinted](err); ok && h.hint != "" {
+			_, _ = fmt.Fprintf(w, "%s\n", h.hint)
 		}
 		return 1
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"causeway/client/connect"
 	"causeway/internal/base/pki"
 	"causeway/protocol"
 )
@@ -31,6 +31,7 @@ type apiFlags struct {
 	CA     string `name:"ca" help:"Also trust the certificate authority in FILE." env:"CAUSEWAY_CA" placeholder:"FILE" type:"path"`
 	APIKey string `name:"api-key" help:"API key; 'causeway up' keeps one in its data folder." env:"CAUSEWAY_API_KEY" placeholder:"KEY"`
 	JSON   bool   `name:"json" help:"Print JSON."`
+	proxyFlags
 }
 
 type meetingCreateCmd struct {
@@ -62,7 +63,7 @@ type created struct {
 func (c *meetingCreateCmd) Run(ctx context.Context, to console) error {
 	var m protocol.Meeting
 	body := protocol.CreateMeeting{Topic: c.Topic, Passcode: c.Passcode}
-	if err := c.call(ctx, http.MethodPost, protocol.PathMeetings, body, &m); err != nil {
+	if err := c.call(ctx, to, http.MethodPost, protocol.PathMeetings, body, &m); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -80,7 +81,7 @@ func (c *meetingListCmd) Run(ctx context.Context, to console) error {
 	for after := ""; ; {
 		var page protocol.MeetingList
 		path := protocol.PathMeetings + "?" + url.Values{"after": {after}}.Encode()
-		if err := c.call(ctx, http.MethodGet, path, nil, &page); err != nil {
+		if err := c.call(ctx, to, http.MethodGet, path, nil, &page); err != nil {
 			return err
 		}
 		all.Meetings = append(all.Meetings, page.Meetings...)
@@ -123,7 +124,7 @@ type meetingEndCmd struct {
 func (c *meetingEndCmd) Run(ctx context.Context, to console) error {
 	var m protocol.Meeting
 	path := protocol.PathMeetings + "/" + url.PathEscape(c.Number) + "/end"
-	if err := c.call(ctx, http.MethodPost, path, nil, &m); err != nil {
+	if err := c.call(ctx, to, http.MethodPost, path, nil, &m); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -149,7 +150,7 @@ const (
 )
 
 // call makes one request of the API.
-func (f *apiFlags) call(ctx context.Context, method, path string, body, answer any) error {
+func (f *apiFlags) call(ctx context.Context, to console, method, path string, body, answer any) error {
 	base, err := url.Parse(f.Server)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return fmt.Errorf("%q is not the address of a system; use --server https://HOST", f.Server)
@@ -158,55 +159,55 @@ func (f *apiFlags) call(ctx context.Context, method, path string, body, answer a
 	if err != nil {
 		return fmt.Errorf("%w; check --ca", err)
 	}
-	var sent io.Reader
+	var sent []byte
 	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
+		if sent, err = json.Marshal(body); err != nil {
 			return fmt.Errorf("encode request: %w", err)
 		}
-		sent = bytes.NewReader(data)
 	}
+	network, err := connect.NewNetwork(connect.Options{
+		TLS:   &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		Proxy: f.proxyFlags.options(f.newPrompt(ctx, to).ask()),
+	})
+	if err != nil {
+		return err
+	}
+	defer network.Close()
+	address := strings.TrimSuffix(base.String(), "/") + path
+	for {
+		err := f.once(ctx, network, method, address, sent, answer)
+		if err == nil || !network.Ask(err) {
+			return err
+		}
+	}
+}
+
+// once makes the request once.
+func (f *apiFlags) once(ctx context.Context, network *connect.Network, method, address string, sent []byte, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base.String(), "/")+path, sent)
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(sent))
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	if body != nil {
+	if sent != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if f.APIKey != "" {
 		req.Header.Set("Authorization", "Bearer "+f.APIKey)
 	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
-	}
-	defer transport.CloseIdleConnections()
-	res, err := (&http.Client{Transport: transport}).Do(req)
+	res, err := (&http.Client{Transport: network.Transport()}).Do(req)
 	if err != nil {
-		return unreachable(err)
+		return connect.Unreachable(err, address)
 	}
 	defer func() { _ = res.Body.Close() }()
-	return readAnswer(res, answer)
+	return readAnswer(res, address, answer)
 }
 
-// unreachable puts a failed request into words.
-func unreachable(err error) error {
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
-		return protocol.Wrap(protocol.ProblemCertificate, cert.Err)
-	}
-	var at *url.Error
-	if errors.As(err, &at) {
-		err = fmt.Errorf("%s: %w", at.URL, at.Err)
-	}
-	return protocol.Wrap(protocol.ProblemWebUnreachable, err)
-}
-
-func readAnswer(res *http.Response, answer any) error {
+func readAnswer(res *http.Response, address string, answer any) error {
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAPIAnswer))
 	if err != nil {
-		return unreachable(err)
+		return connect.Unreachable(err, address)
 	}
 	if res.StatusCode/100 != 2 {
 		var p protocol.Problem
