@@ -1,7 +1,8 @@
 // Package loudest chooses the few sources of sound of a meeting that are
 // forwarded: those who speak loudest, changed reluctantly, so that neither a
 // cough nor two equal voices make the choice flicker. Who has fallen silent
-// stays until somebody else speaks.
+// stays until somebody else speaks; and while places are free, who has not
+// spoken yet takes one, so that the first word of few is heard whole.
 //
 // The router keeps a Meter per source, where its packets arrive, and a
 // Selector per meeting, which the meters' reports are given to. Both are pure
@@ -62,7 +63,7 @@ func (s *Selector) Report(id ID, level uint8, now time.Time) (changed bool) {
 	e.loud = 127 - int(min(level, 127))
 	if e.loud < threshold {
 		e.since = [2]time.Time{}
-		return false
+		return level < 127 && e.place < 0 && s.settle(e)
 	}
 	e.spoke = now
 	if e.place >= 0 && e.place < s.first {
@@ -78,6 +79,17 @@ func (s *Selector) Report(id ID, level uint8, now time.Time) (changed bool) {
 	if place := s.contend(e, 1, s.first, len(s.places), now); place >= 0 {
 		s.put(e, place)
 		return true
+	}
+	return false
+}
+
+// settle gives a source that does not speak a free place, if there is one.
+func (s *Selector) settle(e *source) bool {
+	for i, holder := range s.places {
+		if holder == nil {
+			s.put(e, i)
+			return true
+		}
 	}
 	return false
 }

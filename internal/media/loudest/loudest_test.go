@@ -41,6 +41,49 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+// TestMeterBunched: packets that the network hands over together count as
+// what they are, one after the other.
+func TestMeterBunched(t *testing.T) {
+	var m Meter
+	m.Observe(60, true, at(0))
+	for range 5 {
+		m.Observe(30, true, at(100))
+	}
+	if m.Level() > 40 {
+		t.Errorf("100 ms of speech at once: level %d", m.Level())
+	}
+}
+
+// TestFirstNoise: who makes any sound at all takes a place while there are
+// free ones, and gives it up to the first who speaks.
+func TestFirstNoise(t *testing.T) {
+	var m Meter
+	if m.Observe(127, false, at(0)) || !m.Observe(90, false, at(20)) || m.Observe(90, false, at(40)) {
+		t.Error("the first noise is not told of once")
+	}
+	s := New(1, 1)
+	if s.Report(1, 127, at(0)) {
+		t.Error("silence has a place")
+	}
+	for _, step := range []struct {
+		id    ID
+		level uint8
+		want  []ID
+	}{
+		{1, 90, []ID{1, 0}}, {2, 90, []ID{1, 2}}, {3, 90, []ID{1, 2}}, {3, 30, []ID{3, 1}}, {2, 30, []ID{3, 2}},
+	} {
+		before := s.Selected(nil)
+		changed := s.Report(step.id, step.level, at(60))
+		got := s.Selected(nil)
+		if !slices.Equal(got, step.want) || changed == slices.Equal(before, got) {
+			t.Errorf("after %d at %d: %v, changed %v, want %v", step.id, step.level, got, changed, step.want)
+		}
+	}
+	if len(s.Speaking(nil, at(60))) != 2 {
+		t.Error("who makes noise counts as speaking")
+	}
+}
+
 func TestMeterOddTimes(t *testing.T) {
 	var m Meter
 	m.Observe(200, true, at(1000))

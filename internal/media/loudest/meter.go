@@ -7,6 +7,7 @@ const (
 	attack  = 15 * time.Millisecond  // time constant upwards
 	release = 400 * time.Millisecond // and downwards
 	packet  = 20 * time.Millisecond  // time between packets of sound
+	least   = packet / 2             // also between those that arrive together
 	gap     = 3 * packet             // longer than that was silence
 	between = 40 * time.Millisecond  // between two reports
 	// noVoice is taken off what its sender holds for noise (RFC 6464 §3, V).
@@ -19,13 +20,15 @@ const (
 // Meter smooths the level of one source, up fast and down slowly, and says
 // when there is something to report to the Selector. It belongs to whoever
 // receives the source, so that a packet of sound takes no lock of its meeting:
-// a silent source reports nothing at all, a speaking one 25 times a second.
+// a silent source reports once, when it begins, a speaking one 25 times a
+// second.
 // The zero value is ready.
 type Meter struct {
 	loud     float64 // dB above -127 dBov
 	last     time.Time
 	reported time.Time
 	speaking bool
+	began    bool // something but silence has come
 }
 
 // Observe takes the level of one packet, in dB below full scale as RFC 6464
@@ -38,7 +41,7 @@ func (m *Meter) Observe(level uint8, voice bool, now time.Time) (report bool) {
 	}
 	step := packet
 	if !m.last.IsZero() {
-		step = max(0, now.Sub(m.last))
+		step = max(least, now.Sub(m.last))
 	}
 	m.last = now
 	if step > gap { // discontinuous transmission: nothing was sent in silence
@@ -50,9 +53,10 @@ func (m *Meter) Observe(level uint8, voice bool, now time.Time) (report bool) {
 		constant = attack
 	}
 	m.loud += (target - m.loud) * weight(step, constant)
-	was := m.speaking
+	was, first := m.speaking, !m.began && target > 0
+	m.began = m.began || first
 	m.speaking = m.loud >= threshold
-	if m.speaking == was && (!was || now.Sub(m.reported) < between) {
+	if !first && m.speaking == was && (!was || now.Sub(m.reported) < between) {
 		return false
 	}
 	m.reported = now
