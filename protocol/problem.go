@@ -152,6 +152,7 @@ const (
 	ProblemProxySettings    Code = "proxy_settings_invalid"
 	ProblemTunnelRefused    Code = "tunnel_refused"
 	ProblemTunnelFull       Code = "tunnel_full"
+	ProblemGatewayFailed    Code = "gateway_failed"
 	ProblemRemoved          Code = "removed"
 	ProblemConnectionLost   Code = "connection_lost"
 	ProblemSourceUnreadable Code = "source_unreadable"
