@@ -21,7 +21,9 @@ const (
 )
 
 // proxyURL names one of the site's proxies.
-func proxyURL(kind string) string { return fmt.Sprintf("http://%s:%d", names["proxy"], proxyPorts[kind]) }
+func proxyURL(kind string) string {
+	return fmt.Sprintf("http://%s:%d", names["proxy"], proxyPorts[kind])
+}
 
 // StartProxies starts squid, once for each way to authenticate, and the
 // Kerberos key distribution centre that one of them needs. CONNECT is
