@@ -3,7 +3,6 @@ package connect
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -203,34 +202,6 @@ func (n *Network) Via(target string) string {
 // servers, the way this network goes.
 func (n *Network) StreamDial(ctx context.Context, address string) (net.Conn, error) {
 	return n.open(ctx, "tcp", address)
-}
-
-// MediaDial opens a stream for media: protocol.TCP to ip:port directly, since
-// proxies let hardly any port through but 443, or protocol.TLS to host:port
-// the way this network goes.
-func (n *Network) MediaDial(ctx context.Context, transport protocol.Transport, address string) (net.Conn, error) {
-	if transport == protocol.TCP {
-		return n.options.DialContext(ctx, "tcp", address)
-	}
-	conn, err := n.StreamDial(ctx, address)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, handshakeBudget)
-	defer cancel()
-	cfg := n.options.TLS.Clone()
-	cfg.ServerName, _, _ = net.SplitHostPort(address)
-	cfg.NextProtos = []string{protocol.ALPNMedia}
-	secure := tls.Client(conn, cfg)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	if got := secure.ConnectionState().NegotiatedProtocol; got != protocol.ALPNMedia {
-		_ = secure.Close()
-		return nil, fmt.Errorf("%w (no media on this port)", errForeign)
-	}
-	return secure, nil
 }
 
 // addressOf gives the host:port of a URL, or what is that already.
