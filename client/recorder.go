@@ -25,9 +25,8 @@ import (
 //
 //	ffmpeg -i 02-Ada-camera.webm -i 01-Ada-mic.webm -c copy Ada.webm
 //
-// Sound from before the first picture is left out, if that comes within 1.5 s;
-// a picture that comes later is shown from the beginning of its file. Where a
-// microphone sent nothing, silence is written. Files are flushed about once a
+// Where a microphone sent nothing, silence is written, and the first picture
+// is shown from the beginning of its file. Files are flushed about once a
 // second: after a crash they play up to there.
 type Recorder struct {
 	dir   string
@@ -74,9 +73,8 @@ type groupKey struct {
 	screen      bool
 }
 
-// A group finds out when its time line begins: at its first picture if one
-// comes within settleTime, or else at its first sound. So a picture is almost
-// never shown before its time, for the price of what was said before it.
+// A group finds out when its time line begins: at the earliest frame of any
+// of its sources, which is known once frames have come for settleTime.
 type group struct {
 	zero    time.Time
 	settled bool
@@ -135,12 +133,6 @@ func (r *Recorder) Write(f Frame) {
 
 func (r *Recorder) settle(g *group) {
 	g.settled = true
-	for _, f := range g.waiting {
-		if f.Codec != Opus && f.Key {
-			g.zero = f.Captured
-			break
-		}
-	}
 	for _, f := range g.waiting {
 		r.write(g, f)
 	}

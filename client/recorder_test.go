@@ -75,7 +75,8 @@ func times(blocks []webm.Block) (list []int) {
 	return list
 }
 
-// Sound and picture of one person begin at one moment.
+// Sound and picture of one person begin at one moment, which neither source
+// need have been first at.
 func TestRecorder(t *testing.T) {
 	r, dir := newRecorderIn(t)
 	for i := range 100 { // sound from 1000, pictures from 1070
@@ -95,11 +96,11 @@ func TestRecorder(t *testing.T) {
 	want := Manifest{StartedAt: recordingStart, EndedAt: ms(4000), Recordings: []Recording{
 		{
 			File: "01-Ada-L-mic.webm", Participant: "p", Name: "Ada L.", Source: protocol.Mic, Codec: Opus,
-			StartedAt: ms(1070), OffsetMS: 1070, FirstMS: 10, LastMS: 1910, Frames: 96, FilledMS: 10,
+			StartedAt: ms(1000), OffsetMS: 1000, LastMS: 1980, Frames: 100,
 		},
 		{
 			File: "02-Ada-L-camera.webm", Participant: "p", Name: "Ada L.", Source: protocol.Camera, Codec: VP8,
-			StartedAt: ms(1070), OffsetMS: 1070, LastMS: 1880, Frames: 48, Width: 640, Height: 360,
+			StartedAt: ms(1000), OffsetMS: 1000, FirstMS: 70, LastMS: 1950, Frames: 48, Width: 640, Height: 360,
 		},
 		{
 			File: "03-蘇-x-screen.webm", Participant: "q", Name: "../蘇/x\x1b", Source: protocol.Screen, Codec: VP8,
@@ -121,10 +122,10 @@ func TestRecorder(t *testing.T) {
 	if track.Codec != webm.VP8 || track.Width != 640 || track.Name != "Ada L. camera" {
 		t.Errorf("track %+v", track)
 	}
-	if d := cmp.Diff([]int{0, 40, 80}, times(blocks)[:3]); d != "" {
+	if d := cmp.Diff([]int{0, 110, 150}, times(blocks)[:3]); d != "" { // the first is shown from the beginning
 		t.Error(d)
 	}
-	if _, blocks := readFile(t, dir, "01-Ada-L-mic.webm"); len(blocks) != 97 || blocks[96].At != 1910*time.Millisecond {
+	if _, blocks := readFile(t, dir, "01-Ada-L-mic.webm"); len(blocks) != 100 || blocks[99].At != 1980*time.Millisecond {
 		t.Errorf("%d pieces of sound", len(blocks))
 	}
 }
@@ -185,28 +186,31 @@ func TestRecorderPictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, blocks := readFile(t, dir, r.Manifest().Recordings[0].File)
-	if d := cmp.Diff([]int{0, 40, 41, 80, 1620}, times(blocks)); d != "" {
+	if d := cmp.Diff([]int{0, 120, 121, 160, 1700}, times(blocks)); d != "" {
 		t.Error(d)
 	}
 }
 
 // A camera that is switched on later is shown from the beginning: players and
-// ffmpeg shift a file to its first picture.
+// ffmpeg shift a file to its first picture. No sound is left out for it.
 func TestRecorderLatePicture(t *testing.T) {
-	r, dir := newRecorderIn(t)
-	for at := 0.0; at < 5000; at += 20 {
-		r.Write(sound(at))
-		if at >= 3000 {
-			r.Write(picture(at, at == 3000))
+	for _, begins := range []float64{500, 3000} {
+		r, dir := newRecorderIn(t)
+		for at := 0.0; at < 5000; at += 20 {
+			r.Write(sound(at))
+			if at >= begins {
+				r.Write(picture(at, at == begins))
+			}
 		}
-	}
-	if err := r.Close(ms(5000)); err != nil {
-		t.Fatal(err)
-	}
-	info := r.Manifest().Recordings[1]
-	_, blocks := readFile(t, dir, info.File)
-	if d := cmp.Diff([]int{0, 3020, 3040}, times(blocks)[:3]); d != "" || info.FirstMS != 3000 {
-		t.Errorf("%s, first at %v", d, info.FirstMS)
+		if err := r.Close(ms(5000)); err != nil {
+			t.Fatal(err)
+		}
+		list := r.Manifest().Recordings
+		_, blocks := readFile(t, dir, list[1].File)
+		want := []int{0, int(begins) + 20, int(begins) + 40}
+		if d := cmp.Diff(want, times(blocks)[:3]); d != "" || list[1].FirstMS != begins || list[0].Frames != 250 {
+			t.Errorf("%s, %+v", d, list)
+		}
 	}
 }
 

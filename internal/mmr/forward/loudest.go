@@ -49,6 +49,9 @@ func (r *Router) NewLoudest(notify func()) *Loudest {
 // hear takes the level of a microphone's packet. The publisher's shard is
 // held. Most packets do not get as far as the lock.
 func (l *Loudest) hear(s *Source, p *packet, now time.Time) {
+	if s.Muted() {
+		return // its first sound is yet to come
+	}
 	level, voice, ok := header.AudioLevel(p.Extension(p.raw, p.track.levelID))
 	if !ok {
 		level, voice = assumedLevel, true
@@ -56,7 +59,7 @@ func (l *Loudest) hear(s *Source, p *packet, now time.Time) {
 			level = assumedSilent
 		}
 	}
-	if s.meter.Observe(level, voice, now) && !s.Muted() {
+	if s.meter.Observe(level, voice, now) {
 		l.report(s, s.meter.Level(), now)
 	}
 }
