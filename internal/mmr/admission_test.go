@@ -446,3 +446,33 @@ func TestNotRunning(t *testing.T) {
 		t.Errorf("opened a port that is taken: %v", err)
 	}
 }
+
+// TestStopSaysGoodbye looks that a router that stops tells its clients so,
+// and the bus, and that nothing of it is left.
+func TestStopSaysGoodbye(t *testing.T) {
+	w := newWorld(t, nil)
+	ada := w.join("m1", "ada", wish{kinds: []protocol.MediaKind{protocol.Audio}})
+	last := make(chan protocol.Health, 64)
+	sub, err := bus.Subscribe(w.bus, protocol.SubjectMMRState(w.cfg.Zone, w.cfg.ID), func(_ string, s protocol.MMRState) { last <- s.Health })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Stop()
+	w.stop()
+	w.until("the channel is closed", func() bool {
+		ada.mu.Lock()
+		defer ada.mu.Unlock()
+		return ada.ended != nil
+	})
+	if code := websocket.CloseStatus(ada.ended); code != websocket.StatusGoingAway {
+		t.Errorf("closed with %v", ada.ended)
+	}
+	for h := range last {
+		if h == protocol.Stopping {
+			break
+		}
+	}
+	if w.server.Ready() == nil {
+		t.Error("ready although it has stopped")
+	}
+}

@@ -12,9 +12,10 @@
 //   - [causeway/internal/mmr/forward] is the packet path, on the shards of
 //     [causeway/internal/peer].
 //
-// Goroutines: Server.Run owns one for the bus, one per meeting, and, while
-// requests are under way, those of the bus and of net/http; all have ended
-// when Run returns. The media port owns one per shard.
+// Goroutines: Server.Run owns three (keys, announcements, endings to be told
+// to web), one per meeting, two per control channel, and those of the bus for
+// requests under way; all have ended when Run returns. A participant's media
+// over UDP have none of their own: the media port owns one per shard.
 //
 // Limits are in Config.Limits; beyond them admissions are refused.
 package mmr

@@ -51,6 +51,7 @@ type world struct {
 	cfg    Config
 	tls    string // address of the TLS port, see openTLS
 	roots  *tls.Config
+	stop   func() // stops the router and waits for it
 }
 
 func quiet() *slog.Logger {
@@ -106,13 +107,14 @@ func (w *world) run() {
 	go func() { done <- w.server.Run(ctx) }()
 	w.http = httptest.NewServer(w.server.Handler())
 	w.base = strings.Replace(w.http.URL, "http", "ws", 1)
-	w.t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			w.t.Errorf("run: %v", err)
 		}
 		w.http.Close()
 	})
+	w.t.Cleanup(w.stop)
 	w.until("ready", func() bool { return w.server.Ready() == nil })
 }
 

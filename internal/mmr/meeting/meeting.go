@@ -125,11 +125,9 @@ func (m *Meeting) Run(ctx context.Context) {
 // stop closes what is left when the meeting is over.
 func (m *Meeting) stop() {
 	close(m.done)
+	// Channels that have had no farewell are ended by the router that stops.
 	for _, p := range m.order {
 		p.media.close()
-		if p.channel != nil {
-			p.channel.End(nil)
-		}
 		m.cfg.Gone(p.session)
 	}
 	if m.count > 0 {
