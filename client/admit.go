@@ -62,23 +62,56 @@ func (m *Meeting) admit(ctx, life context.Context) (*admission, error) {
 		r.Zone, r.Controller, r.MMR = a.answer.Zone, a.answer.Controller, a.answer.MMR
 	})
 	m.recorder.Begin(protocol.PhaseMedia, time.Now())
-	err = m.enter(ctx, life, a, plans, pkg)
+	l := m.ladder(a, roundTrip(survey, a.answer.Controller))
+	err = m.enter(ctx, life, a, plans, l, pkg)
 	m.recordMedia(a, err)
 	if err != nil {
 		m.close(a)
 		return nil, err
 	}
-	m.publish(a, plans)
+	m.rememberRung(a, a.links[0].snapshot().rung)
 	return a, nil
 }
 
-// enter opens the media connections and, while they get ready, the control
-// channel.
-func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, pkg protocol.Package) error {
+// enter opens the media connections and, meanwhile, the control channel.
+func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, l *ladder, pkg protocol.Package) error {
 	life, a.cancel = context.WithCancel(life)
-	for _, p := range plans {
+	start := time.Now()
+	attaching, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	attached := make(chan error, 1)
+	go func() {
+		hello := protocol.Hello{Session: a.answer.Session, Token: pkg.Token}
+		control, welcome, way, err := connect.Attach(attaching, a.network(m), a.answer.ControlURL, hello, m.recorder)
+		m.mu.Lock()
+		a.control, a.welcome, a.way = control, welcome, way
+		m.mu.Unlock()
+		attached <- err
+	}()
+	err := m.dialMedia(ctx, life, a, plans, l, pkg)
+	if err != nil {
+		giveUp()
+	}
+	if e := <-attached; err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	a.clock = routerClock{a.welcome.NowMS, time.Now()}
+	ctx, cancel := context.WithDeadline(ctx, start.Add(mediaBudget))
+	defer cancel()
+	return m.awaitMedia(ctx, a)
+}
+
+// dialMedia starts the media connections in the order of their importance.
+func (m *Meeting) dialMedia(ctx, life context.Context, a *admission, plans []*plan, ladder *ladder, pkg protocol.Package) error {
+	for i, p := range plans {
+		if i > 0 && !pause(ctx, kindDelay) {
+			return protocol.Wrap(protocol.ProblemMediaFailed, ctx.Err())
+		}
 		l, err := dialLink(life, p, a.answer.Answers.Of(p.kind), linkConfig{
-			certificate: m.certificate, cname: pkg.Participant.ID, emit: m.emit, wake: m.rouse, log: m.options.Log,
+			certificate: m.certificate, ladder: ladder, cname: pkg.Participant.ID, emit: m.emit, wake: m.rouse, log: m.options.Log,
 		})
 		if err != nil {
 			return protocol.Wrap(protocol.ProblemMediaFailed, err)
@@ -87,18 +120,11 @@ func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, 
 		for _, s := range l.slots {
 			a.slots[s.id] = place{l, s}
 		}
+		if m.publisher != nil {
+			m.publisher.connect(l, p.tracks, p.streams)
+		}
 	}
-	start := time.Now()
-	hello := protocol.Hello{Session: a.answer.Session, Token: pkg.Token}
-	var err error
-	a.control, a.welcome, a.way, err = connect.Attach(ctx, a.way, a.answer.ControlURL, hello, m.recorder)
-	if err != nil {
-		return err
-	}
-	a.clock = routerClock{a.welcome.NowMS, time.Now()}
-	ctx, cancel := context.WithDeadline(ctx, start.Add(mediaBudget))
-	defer cancel()
-	return m.awaitMedia(ctx, a)
+	return nil
 }
 
 // awaitMedia waits until all media connections are ready.
@@ -111,6 +137,9 @@ func (m *Meeting) awaitMedia(ctx context.Context, a *admission) error {
 				return protocol.Wrap(protocol.ProblemMediaFailed, fmt.Errorf("%s: %w", l.kind, orClosed(s.err)))
 			}
 			waiting = waiting || s.ready.IsZero()
+		}
+		if !a.links[0].snapshot().ready.IsZero() && m.publisher != nil && !m.publisher.once() {
+			m.startFeed() // sound need not wait for pictures
 		}
 		if !waiting {
 			return nil
@@ -132,35 +161,22 @@ func orClosed(err error) error {
 
 // recordMedia ends phase 4 in the report.
 func (m *Meeting) recordMedia(a *admission, err error) {
+	now := time.Now()
 	for _, l := range a.links {
 		s, stats := l.snapshot(), l.conn.Stats()
-		t := protocol.Attempt{
-			Transport: string(protocol.UDP), Via: "direct", Zone: a.answer.Zone, Media: string(l.kind),
-			RTTMS: milliseconds(stats.RTT), OK: !s.ready.IsZero(),
+		carries := s.rung
+		if s.ready.IsZero() {
+			carries = ""
 		}
-		if t.Target = l.target; stats.Remote.IsValid() {
-			t.Target = stats.Remote.String()
+		for _, t := range l.tries.list(carries, s.ready.Sub(l.dialled), now) {
+			t.Zone, t.Media = a.answer.Zone, string(l.kind)
+			if t.OK {
+				t.RTTMS = milliseconds(stats.RTT)
+			}
+			m.recorder.Attempt(protocol.PhaseMedia, t)
 		}
-		if t.OK {
-			t.ConnectMS = milliseconds(s.ready.Sub(l.dialled))
-		} else if s.err != nil {
-			t.Error = s.err.Error()
-		} else {
-			t.Error = "nothing answered"
-		}
-		m.recorder.Attempt(protocol.PhaseMedia, t)
 	}
-	m.recorder.End(protocol.PhaseMedia, err, time.Now())
-}
-
-// publish gives the feed its new connections.
-func (m *Meeting) publish(a *admission, plans []*plan) {
-	if m.publisher == nil {
-		return
-	}
-	for i, p := range plans {
-		m.publisher.connect(a.links[i], p.tracks, p.streams)
-	}
+	m.recorder.End(protocol.PhaseMedia, err, now)
 }
 
 // close ends an admission and waits for its goroutines.

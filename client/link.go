@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +20,7 @@ import (
 const (
 	reportEvery = time.Second // sender and receiver reports
 	maxBlocks   = 31          // report blocks of one report (RFC 3550 §6.4)
+	shedMemory  = time.Second // after shedding, nothing is repaired
 )
 
 // A link is one media connection. It is a peer.Handler; what it holds, but
@@ -38,15 +37,17 @@ type link struct {
 	wake  func()           // state has changed
 	log   *slog.Logger
 
-	target  string    // address dialled, for the report
-	dialled time.Time //
+	tries   attempts
+	dialled time.Time
 
 	// What the meeting has told of so far; only its own goroutine uses them.
 	shown  peer.PathState
+	rung   protocol.Transport
 	wanted int
 
 	ssrc       uint32 // names us in reports when nothing is published
 	reportedAt time.Time
+	shedAt     time.Time // when packets last grew too old in a slow stream
 	buffer     [2048]byte
 
 	mu    sync.Mutex
@@ -57,6 +58,7 @@ type link struct {
 type linkState struct {
 	ready      time.Time // zero while it is not
 	path       peer.PathState
+	rung       protocol.Transport // "" before the first
 	closed     bool
 	err        error
 	firstMedia time.Time // first packet received, or acknowledged
@@ -87,22 +89,16 @@ func dialLink(ctx context.Context, p *plan, answer string, cfg linkConfig) (*lin
 			l.in[s.rtx] = s
 		}
 	}
-	var addresses []netip.AddrPort
-	for _, c := range d.Candidates {
-		if strings.EqualFold(c.Protocol, "udp") {
-			addresses = append(addresses, c.Addr)
-		}
-	}
-	if len(addresses) == 0 {
-		return nil, fmt.Errorf("answer for %s: no UDP address", p.kind)
-	}
-	l.target = addresses[0].String()
-	l.conn, err = peer.Dial(ctx, peer.DialConfig{
+	dial := peer.DialConfig{
 		Local: p.local, Certificate: cfg.certificate,
 		Remote:            peer.Credentials{Ufrag: d.Ufrag, Pwd: d.Pwd},
-		RemoteFingerprint: d.Fingerprint, Candidates: addresses,
-		TOS: p.kind.DSCP() << 2, Handler: l, Tick: l.tick, Log: cfg.log,
-	})
+		RemoteFingerprint: d.Fingerprint,
+		TOS:               p.kind.DSCP() << 2, Handler: l, Tick: l.tick, Log: cfg.log,
+	}
+	if err := cfg.ladder.apply(&dial, &d, &l.tries); err != nil {
+		return nil, err
+	}
+	l.conn, err = peer.Dial(ctx, dial)
 	if err != nil {
 		return nil, fmt.Errorf("connect %s: %w", p.kind, err)
 	}
@@ -112,6 +108,7 @@ func dialLink(ctx context.Context, p *plan, answer string, cfg linkConfig) (*lin
 // linkConfig is what the links of an admission have in common.
 type linkConfig struct {
 	certificate *peer.Certificate
+	ladder      *ladder
 	cname       string
 	emit        func(Frame) bool
 	wake        func()
@@ -164,6 +161,15 @@ func (l *link) Path(_ *peer.Conn, path peer.PathState, _ time.Time) {
 	l.change(func(s *linkState) { s.path = path })
 }
 
+// Rung implements peer.Climber.
+func (l *link) Rung(_ *peer.Conn, t protocol.Transport, _ time.Time) {
+	l.change(func(s *linkState) { s.rung = t })
+}
+
+// Shed implements peer.Shedder: what was shed is not sent again for a while,
+// as it would only be shed again.
+func (l *link) Shed(_ *peer.Conn, _ int, now time.Time) { l.shedAt = now }
+
 // Closed implements peer.Handler.
 func (l *link) Closed(_ *peer.Conn, err error) {
 	for _, s := range l.slots {
@@ -212,7 +218,7 @@ func (l *link) RTCP(_ *peer.Conn, packet []byte, now time.Time) {
 		case *rtcp.ReceiverReport:
 			l.acknowledged(p.Reports, now)
 		case *rtcp.TransportLayerNack:
-			l.repair(p)
+			l.repair(p, now)
 		case *rtcp.PictureLossIndication:
 			l.keyWanted(p.MediaSSRC)
 		case *rtcp.FullIntraRequest:
@@ -254,9 +260,9 @@ func (l *link) acknowledged(blocks []rtcp.ReceptionReport, now time.Time) {
 }
 
 // repair sends again what the router misses.
-func (l *link) repair(nack *rtcp.TransportLayerNack) {
+func (l *link) repair(nack *rtcp.TransportLayerNack, now time.Time) {
 	o := l.outgoing(nack.MediaSSRC)
-	if o == nil {
+	if o == nil || now.Sub(l.shedAt) < shedMemory {
 		return
 	}
 	for _, pair := range nack.Nacks {

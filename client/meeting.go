@@ -28,6 +28,7 @@ type Meeting struct {
 	certificate *peer.Certificate
 	tracks      []Track
 	publisher   *publisher // nil: nothing is published
+	feeding     sync.Once
 	outbox      outbox
 	frames      chan Frame
 	wake        chan struct{} // a link changed
@@ -77,18 +78,15 @@ func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 	a, err := m.admit(ctx, m.ctx)
 	if err != nil {
 		m.cancel()
+		m.startFeed() // it ends at once
+		m.tasks.Wait()
 		m.network.Close()
-		if m.publisher != nil {
-			m.publisher.feed.Close()
-		}
 		close(m.done)
 		m.err = err
 		return m, err
 	}
 	m.tasks.Go(m.deliver)
-	if m.publisher != nil {
-		m.tasks.Go(m.feed)
-	}
+	m.startFeed()
 	m.arrive(a)
 	go m.run(a)
 	return m, nil
@@ -291,6 +289,15 @@ func (m *Meeting) deliver() {
 	for f := range m.frames {
 		m.options.Receive(f)
 	}
+}
+
+// startFeed begins to publish, once.
+func (m *Meeting) startFeed() {
+	m.feeding.Do(func() {
+		if m.publisher != nil {
+			m.tasks.Go(m.feed)
+		}
+	})
 }
 
 // feed publishes until the feed or the meeting ends.

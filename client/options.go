@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"unicode/utf8"
 
 	"causeway/client/connect"
@@ -51,6 +53,9 @@ type Options struct {
 	// that are not known or not accepted. It may take its time. The user may
 	// be "" to keep the one of ProxyUser.
 	ProxyPassword func(proxy string) (user, password string, ok bool)
+	// Media is the only way that media may go, for an operator's tests; "" is
+	// the best that works.
+	Media protocol.Transport
 	// Version names the program to servers.
 	Version string
 	// Log takes what an operator should know; nil discards it.
@@ -63,6 +68,9 @@ const DefaultVideoSlots = 9
 func (o *Options) complete() error {
 	if n := utf8.RuneCountInString(o.Name); n < 1 || n > 64 {
 		return protocol.NewProblem(protocol.ProblemBadRequest, "a name of 1 to 64 characters is needed")
+	}
+	if !slices.Contains([]protocol.Transport{"", protocol.UDP, protocol.TCP, protocol.TLS}, o.Media) {
+		return protocol.NewProblem(protocol.ProblemBadRequest, fmt.Sprintf("media cannot go over %q", o.Media))
 	}
 	if o.Receive != nil && o.VideoSlots == 0 {
 		o.VideoSlots = DefaultVideoSlots

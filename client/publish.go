@@ -60,10 +60,16 @@ func (p *publisher) mute(source protocol.Source, muted bool) {
 	p.muted[source] = muted
 }
 
+// once reports whether the feed is a file that is played once.
+func (p *publisher) once() bool {
+	f, ok := p.feed.(*fileFeed)
+	return ok && !f.loop
+}
+
 // run sends until the feed or ctx ends. Its error is nil at the feed's end.
 func (p *publisher) run(ctx context.Context) error {
 	defer p.feed.Close()
-	if f, ok := p.feed.(*fileFeed); ok && !f.loop && !pause(ctx, lead) {
+	if p.once() && !pause(ctx, lead) {
 		return nil
 	}
 	return pace(ctx, p.feed, func(s Sample, captured time.Time) {

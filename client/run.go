@@ -146,6 +146,7 @@ func (m *Meeting) inspect(a *admission) error {
 			l.shown = s.path
 			m.note(Event{At: time.Now(), Kind: MediaChanged, Text: string(l.kind) + " connection is " + s.path.String()})
 		}
+		m.tellRung(a, l, s.rung)
 		if !s.firstMedia.IsZero() {
 			m.recorder.FirstMedia(s.firstMedia)
 		}
@@ -228,6 +229,8 @@ func (m *Meeting) hostMuted(msg *protocol.Muted) {
 // in vain, or the meeting is to be left.
 func (m *Meeting) reopen(a *admission, cause error) (ending, bool) {
 	m.note(Event{At: time.Now(), Kind: Reconnecting, Problem: protocol.ProblemOf(cause), Text: "control channel"})
+	a.hold(true)
+	defer a.hold(false)
 	ctx, cancel := m.unlessLeaving(reopenLimit)
 	defer cancel()
 	for delay := reopenFirst; ; delay = min(2*delay, reopenMost) {

@@ -40,7 +40,7 @@ func (m *Meeting) Traffic() map[protocol.MediaKind]Traffic {
 // is held.
 func (m *Meeting) total(l *link) protocol.MediaReport {
 	r, stats, s := m.past[l.kind], l.conn.Stats(), l.snapshot()
-	r.Transport, r.DSCP = protocol.UDP, l.kind.DSCP()
+	r.Transport, r.DSCP = stats.Transport, l.kind.DSCP()
 	if stats.Remote.IsValid() {
 		r.Remote = stats.Remote.String()
 	}

@@ -1,0 +1,325 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"causeway/client/connect"
+	"causeway/internal/media/offer"
+	"causeway/internal/peer"
+	"causeway/protocol"
+)
+
+const (
+	// kindDelay is how much later than the sound's connection the pictures'
+	// begins, and than that the content's.
+	kindDelay = 50 * time.Millisecond
+	// Each rung waits for the better one to answer as long as a slow answer
+	// takes.
+	leastStreamDelay   = 250 * time.Millisecond
+	roundTripsToAnswer = 4
+	maxRungAttempts    = 16 // kept for the report, per connection
+)
+
+// A ladder is how the media connections of one admission reach the router:
+// by UDP, by TCP, by TLS the way that the other phases went.
+type ladder struct {
+	only   protocol.Transport // the only rung, "" for all
+	prefer protocol.Transport
+	delay  time.Duration
+	tcp    []netip.AddrPort
+	tls    string // host:port, "" if there is none
+	way    func() *connect.Network
+}
+
+// newLadder works out how to reach the router that was joined by way of a
+// controller at a round trip of rtt.
+func newLadder(a protocol.JoinAnswer, only protocol.Transport, rtt time.Duration, way func() *connect.Network) *ladder {
+	l := &ladder{only: only, delay: max(leastStreamDelay, roundTripsToAnswer*rtt), tls: a.MediaTLS, way: way}
+	for _, s := range a.MediaTCP {
+		if at, err := netip.ParseAddrPort(s); err == nil {
+			l.tcp = append(l.tcp, at)
+		}
+	}
+	// Who has to go by a proxy or tunnel will hardly get out otherwise.
+	if l.tls != "" && way().Via(l.tls) != "direct" {
+		l.prefer = protocol.TLS
+	}
+	return l
+}
+
+// ladder is how an admission reaches its router.
+func (m *Meeting) ladder(a *admission, rtt time.Duration) *ladder {
+	l := newLadder(a.answer, m.options.Media, rtt, func() *connect.Network { return a.network(m) })
+	if l.prefer == "" {
+		l.prefer = m.rememberedRung(a)
+	}
+	return l
+}
+
+// rememberedRung is the one that carried sound last time from here to the
+// zone.
+func (m *Meeting) rememberedRung(a *admission) protocol.Transport {
+	network, file := a.from(), pathsFile()
+	if network == "" || file == "" {
+		return ""
+	}
+	return readPaths(file).prefer(network, a.answer.Zone, time.Now())
+}
+
+// rememberRung remembers by which rung sound goes; one that an operator
+// forced says nothing.
+func (m *Meeting) rememberRung(a *admission, rung protocol.Transport) {
+	network, file := a.from(), pathsFile()
+	if network == "" || file == "" || rung == "" || m.options.Media != "" {
+		return
+	}
+	p := readPaths(file)
+	p.learn(network, a.answer.Zone, rung, time.Now())
+	if err := p.write(file); err != nil {
+		m.options.Log.Debug("the way is not remembered", "err", err)
+	}
+}
+
+// from names the network from which the router is reached.
+func (a *admission) from() string {
+	if len(a.answer.MediaTCP) == 0 {
+		return ""
+	}
+	at, err := netip.ParseAddrPort(a.answer.MediaTCP[0])
+	if err != nil {
+		return ""
+	}
+	return networkTo(at.Addr())
+}
+
+// network is the way by which the router is reached now.
+func (a *admission) network(m *Meeting) *connect.Network {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return a.way
+}
+
+// roundTrip is that to the controller which found the router, beside which it
+// stands; 0 if not known.
+func roundTrip(s *connect.Survey, controller string) time.Duration {
+	for _, r := range s.Records() {
+		if r.Controller.ID == controller {
+			return r.Median()
+		}
+	}
+	return 0
+}
+
+func (l *ladder) has(t protocol.Transport) bool {
+	switch {
+	case l.only != "" && l.only != t:
+		return false
+	case t == protocol.TCP:
+		return len(l.tcp) > 0
+	case t == protocol.TLS:
+		return l.tls != ""
+	}
+	return true
+}
+
+// apply gives a connection its rungs.
+func (l *ladder) apply(d *peer.DialConfig, answer *offer.Description, tries *attempts) error {
+	if l.has(protocol.UDP) {
+		for _, c := range answer.Candidates {
+			if strings.EqualFold(c.Protocol, "udp") {
+				d.Candidates = append(d.Candidates, c.Addr)
+			}
+		}
+	}
+	if l.has(protocol.TCP) || l.has(protocol.TLS) {
+		d.Stream = func(ctx context.Context, t protocol.Transport) (net.Conn, error) { return l.stream(ctx, t, tries) }
+	}
+	if len(d.Candidates) == 0 && d.Stream == nil {
+		return fmt.Errorf("the router has no address for media over %s", cmp.Or(l.only, "anything"))
+	}
+	if len(d.Candidates) > 0 {
+		tries.udp = d.Candidates[0]
+	}
+	d.StreamDelay, d.Prefer = l.delay, l.prefer
+	return nil
+}
+
+// stream opens a stream for a rung: over TCP to all addresses at once.
+func (l *ladder) stream(ctx context.Context, t protocol.Transport, tries *attempts) (net.Conn, error) {
+	if !l.has(t) {
+		return nil, errors.ErrUnsupported
+	}
+	targets := []string{l.tls}
+	if t == protocol.TCP {
+		targets = targets[:0]
+		for _, at := range l.tcp {
+			targets = append(targets, at.String())
+		}
+	}
+	way := l.way()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result)
+	for _, target := range targets {
+		end := tries.begin(t, target, time.Now())
+		go func() {
+			conn, a, err := way.MediaDial(ctx, t, target)
+			end(a, errors.Is(err, context.Canceled))
+			results <- result{conn, err}
+		}()
+	}
+	var first net.Conn
+	var errs []error
+	for range targets {
+		switch r := <-results; {
+		case r.err != nil:
+			errs = append(errs, r.err)
+		case first == nil:
+			first = r.conn
+			cancel()
+		default:
+			_ = r.conn.Close()
+		}
+	}
+	if first == nil {
+		return nil, errors.Join(errs...)
+	}
+	return first, nil
+}
+
+// attempts are what one media connection tried, for the report.
+type attempts struct {
+	udp netip.AddrPort // invalid if UDP was not tried
+
+	mu      sync.Mutex
+	streams []*rungAttempt
+}
+
+type rungAttempt struct {
+	protocol.Attempt
+	started   time.Time
+	done      bool
+	abandoned bool // as another rung had answered
+}
+
+// begin notes that a stream is being opened; the function that it returns
+// notes what came of it.
+func (t *attempts) begin(transport protocol.Transport, target string, now time.Time) func(a protocol.Attempt, abandoned bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := &rungAttempt{Attempt: protocol.Attempt{Target: target, Transport: string(transport), Via: "direct"}, started: now}
+	if len(t.streams) < maxRungAttempts {
+		t.streams = append(t.streams, r)
+	}
+	return func(a protocol.Attempt, abandoned bool) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		r.Attempt, r.done, r.abandoned = a, true, abandoned
+	}
+}
+
+// list tells what became of each rung, given the one that carries the media,
+// "" if none does, and how long it took to get ready.
+func (t *attempts) list(carries protocol.Transport, ready time.Duration, now time.Time) []protocol.Attempt {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []protocol.Attempt
+	if t.udp.IsValid() {
+		a := protocol.Attempt{Target: t.udp.String(), Transport: string(protocol.UDP), Via: "direct"}
+		if a.OK = carries == protocol.UDP; a.OK {
+			a.ConnectMS = milliseconds(ready)
+		} else {
+			a.Error = "nothing answered"
+		}
+		list = append(list, a)
+	}
+	for _, r := range t.streams {
+		list = append(list, r.outcome(carries, now))
+	}
+	return list
+}
+
+func (r *rungAttempt) outcome(carries protocol.Transport, now time.Time) protocol.Attempt {
+	a, t := r.Attempt, protocol.Transport(r.Transport)
+	fail := func(why string) protocol.Attempt {
+		a.OK, a.Error = false, why
+		return a
+	}
+	switch {
+	case !r.done:
+		a.ConnectMS = milliseconds(now.Sub(r.started))
+		if better(carries, t) {
+			return fail("not needed any more: " + string(carries) + " answered")
+		}
+		return fail("nothing answered")
+	case r.abandoned:
+		return fail("not needed any more")
+	case a.OK && t != carries && better(carries, t):
+		return fail("not needed: " + string(carries) + " answered first")
+	case a.OK && t != carries:
+		return fail("it was opened, but nothing answered on it")
+	}
+	return a
+}
+
+// better reports whether a is the higher rung.
+func better(a, b protocol.Transport) bool {
+	order := []protocol.Transport{protocol.UDP, protocol.TCP, protocol.TLS, ""}
+	return slices.Index(order, a) < slices.Index(order, b)
+}
+
+// inWords names what travels on a connection.
+func inWords(kind protocol.MediaKind) string {
+	switch kind {
+	case protocol.Audio:
+		return "sound"
+	case protocol.Video:
+		return "video"
+	}
+	return "content"
+}
+
+// tellRung tells when a connection has changed to another rung.
+func (m *Meeting) tellRung(a *admission, l *link, now protocol.Transport) {
+	before := l.rung
+	if now == before {
+		return
+	}
+	l.rung = now
+	if before == "" {
+		return
+	}
+	if l.kind == protocol.Audio {
+		m.rememberRung(a, now)
+	}
+	verb := "fell"
+	if better(now, before) {
+		verb = "climbed"
+	}
+	m.note(Event{At: time.Now(), Kind: MediaChanged, Text: fmt.Sprintf("%s %s from %s to %s", inWords(l.kind), verb, before, now)})
+}
+
+// hold tells the media connections whether the control channel is lost too:
+// then the network is, and another rung is no better. When it is back, it may
+// be another network.
+func (a *admission) hold(lost bool) {
+	for _, l := range a.links {
+		l.conn.Hold(lost)
+		if !lost {
+			l.conn.Nudge()
+		}
+	}
+}
