@@ -191,7 +191,7 @@ func TestTLSPortTellsItsUsersApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A frame that is too long, and no STUN either.
-		_, _ = c.Write(bytes.Repeat([]byte{0xFF}, 4096))
+		_, _ = c.Write(append(bytes.Repeat([]byte{0xFF}, 4096), "\r\n\r\n"...))
 		_ = c.SetReadDeadline(time.Now().Add(patience))
 		if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
 			t.Errorf("%s: garbage was listened to", name)
