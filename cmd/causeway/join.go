@@ -31,6 +31,7 @@ type joinCmd struct {
 	Report     string        `help:"Write how the meeting was reached, as JSON, to FILE, or - for standard output." placeholder:"FILE|-"`
 	CA         string        `name:"ca" help:"Also trust the certificate authority in FILE; 'causeway up' keeps its own in its data folder." env:"CAUSEWAY_CA" placeholder:"FILE"`
 	VideoSlots int           `name:"video-slots" help:"How many cameras to receive at a time, at most 49; 0 is 9 with --record and none without, -1 is none." default:"0" placeholder:"N"`
+	Media      string        `help:"The only way for sound and pictures, to try it out: udp, tcp or tls; by default the best that works." enum:",udp,tcp,tls" default:"" placeholder:"udp|tcp|tls"`
 	NoBrowser  bool          `name:"no-browser" help:"When nothing else works, do not open the meeting in the browser; only print its address."`
 	JSON       bool          `name:"json" help:"Print events as lines of JSON, and the report as the last line, on standard output."`
 	proxyFlags
@@ -101,6 +102,7 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 	if err == nil {
 		err = c.stay(ctx, m, recorder, streams)
 		m.Leave()
+		c.rest(m, streams)
 		if err == nil {
 			err = endOf(m)
 		}
@@ -125,7 +127,9 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 
 // options opens what is named on the command line.
 func (c *joinCmd) options(streams joinIO) (client.Options, *client.Recorder, error) {
-	o := client.Options{Name: c.Name, VideoSlots: c.VideoSlots, Version: version(), Log: c.logger(streams)}
+	o := client.Options{
+		Name: c.Name, VideoSlots: c.VideoSlots, Media: protocol.Transport(c.Media), Version: version(), Log: c.logger(streams),
+	}
 	p := c.proxyFlags.options(streams.prompt.ask())
 	o.Proxy, o.PAC, o.ProxyUser, o.ProxyCredentialsFile = p.Proxy, p.PAC, p.User, p.CredentialsFile
 	o.NoSystemProxy, o.ProxyPassword = p.NoSystem, p.Password
@@ -240,6 +244,15 @@ func awaitAcknowledgement(ctx context.Context, m *client.Meeting) {
 			return
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// rest prints what happened while the meeting was left.
+func (c *joinCmd) rest(m *client.Meeting, streams joinIO) {
+	for e := range m.Events() {
+		if c.JSON {
+			c.show(e, nil, nil, streams)
 		}
 	}
 }
