@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,7 +81,7 @@ type member struct {
 	content     *forward.Link
 	channel     *control.Channel
 	voice       control.Session
-	closed      bool
+	closed      atomic.Bool
 	sent        uint16                     // packets of sound
 	told        map[protocol.SlotID]string // what the slots carry
 }
@@ -135,7 +136,7 @@ func (h *house) admit(id string, role protocol.Role, video ...offer.Codec) *memb
 	m.content = m.link(protocol.Content, map[protocol.Source]offer.Codec{protocol.Screen: vp8, protocol.ScreenAudio: opus},
 		map[protocol.Source]int{protocol.Screen: 1, protocol.ScreenAudio: 1}, video...)
 	m.media.Close = func() {
-		m.closed = true
+		m.closed.Store(true)
 		for _, l := range m.media.Links {
 			h.shard.Run(l.Closed)
 		}
@@ -274,8 +275,8 @@ func TestWelcomeAndRoster(t *testing.T) {
 		if len(r.Left) != 1 || r.Left[0] != (protocol.Left{ID: "bob", Reason: protocol.FarewellLeft}) {
 			t.Errorf("left: %s", text(r))
 		}
-		if !bob.closed || h.count != 1 || !slices.Contains(h.gone, bob.session) {
-			t.Errorf("closed %v, count %d, gone %v", bob.closed, h.count, h.gone)
+		if !bob.closed.Load() || h.count != 1 || !slices.Contains(h.gone, bob.session) {
+			t.Errorf("closed %v, count %d, gone %v", bob.closed.Load(), h.count, h.gone)
 		}
 	})
 }
@@ -405,7 +406,7 @@ func TestEnd(t *testing.T) {
 		}
 		<-h.m.Done()
 		synctest.Wait()
-		if !slices.Equal(h.ended, []string{"ada"}) || h.count != 0 || !ada.closed || !bob.closed || len(h.gone) != 2 {
+		if !slices.Equal(h.ended, []string{"ada"}) || h.count != 0 || !ada.closed.Load() || !bob.closed.Load() || len(h.gone) != 2 {
 			t.Errorf("ended %v, count %d, gone %v", h.ended, h.count, h.gone)
 		}
 		if err := h.m.Admit(context.Background(), Admission{ID: "cyd", Session: "c"}); !errors.Is(err, ErrOver) {
@@ -454,11 +455,11 @@ func TestNoControlChannelInTime(t *testing.T) {
 		ada := h.admit("ada", protocol.Host)
 		ada.up()
 		later(ControlDeadline - time.Second)
-		if ada.closed {
+		if ada.closed.Load() {
 			t.Fatal("removed too early")
 		}
 		later(3 * time.Second)
-		if !ada.closed || h.count != 0 {
+		if !ada.closed.Load() || h.count != 0 {
 			t.Error("still there without a control channel")
 		}
 	})
@@ -507,12 +508,12 @@ func TestLostAndBack(t *testing.T) {
 			t.Errorf("gone again: path %s", p)
 		}
 		later(LostFor - 2*time.Second)
-		if bob.closed {
+		if bob.closed.Load() {
 			t.Fatal("removed too early")
 		}
 		later(4 * time.Second)
 		r, _ := heard[protocol.Roster](ada)
-		if len(r.Left) != 1 || r.Left[0].Reason != protocol.FarewellLost || !bob.closed {
+		if len(r.Left) != 1 || r.Left[0].Reason != protocol.FarewellLost || !bob.closed.Load() {
 			t.Errorf("left: %s", text(r))
 		}
 	})
@@ -526,7 +527,7 @@ func TestResumeKeepsThePlace(t *testing.T) {
 		later(time.Second)
 		before, _ := heard[protocol.Roster](ada)
 		again := h.admit("bob", protocol.Guest)
-		if f, ok := heard[protocol.Farewell](bob); !ok || f.Reason != protocol.FarewellResumed || !bob.closed {
+		if f, ok := heard[protocol.Farewell](bob); !ok || f.Reason != protocol.FarewellResumed || !bob.closed.Load() {
 			t.Errorf("old channel heard %s", text(f))
 		}
 		bob.voice.Receive(context.Background(), bob.channel, &protocol.Leave{}) // too late to matter
