@@ -59,7 +59,7 @@ func (a *apart) web() *running {
 	return a.begin(kindWeb, "web", fmt.Sprintf(`
 database: sqlite:%s
 bus: {secret_file: %s, zones_listen: "127.0.0.1:%s"}
-web: {public_url: "https://localhost:%s"}
+web: {public_url: "https://localhost:%s", creation: anyone}
 `, filepath.Join(a.dir, "web.db"), filepath.Join(a.dir, "secret"), a.port("hub"), a.port("web")))
 }
 

@@ -150,6 +150,7 @@ func (h *house) openServers(ctx context.Context, c *upCmd, m machine) error {
 		return err
 	}
 	cfg := web.DefaultConfig()
+	cfg.Creation = web.CreationAnyone // whoever can load the site is at home here
 	if len(c.PublicAddress) > 0 {
 		cfg.PublicURL = h.https
 	}

@@ -70,13 +70,41 @@ func (s *Store) EndMeeting(ctx context.Context, id string, at time.Time) (bool, 
 	return n > 0, err
 }
 
-// DeleteMeeting forgets the meeting with this id.
-func (s *Store) DeleteMeeting(ctx context.Context, id string) error {
+// DeleteMeeting forgets the meeting with this id, but for EndedMeetings.
+func (s *Store) DeleteMeeting(ctx context.Context, id string, at time.Time) error {
+	// Whatever happens between the two, no end is lost.
+	_, err := s.exec(ctx, "delete meeting",
+		`INSERT INTO deleted_meetings (id, ended_at) SELECT id, COALESCE(ended_at, $2) FROM meetings WHERE id = $1 ON CONFLICT (id) DO NOTHING`,
+		id, stamp(at))
+	if err != nil {
+		return err
+	}
 	n, err := s.exec(ctx, "delete meeting", `DELETE FROM meetings WHERE id = $1`, id)
 	if err == nil && n == 0 {
 		return fmt.Errorf("store: delete meeting %s: %w", id, ErrNotFound)
 	}
 	return err
+}
+
+// EndedMeetings lists the ids of meetings that have ended since a time, also
+// of those that were deleted after that; at most limit, the latest.
+func (s *Store) EndedMeetings(ctx context.Context, since time.Time, limit int) ([]string, error) {
+	scan := func(r row) (id string, err error) {
+		err = r.Scan(&id)
+		return id, err
+	}
+	return collect(ctx, s, "list ended meetings", scan,
+		`SELECT id FROM (
+		   SELECT id, ended_at FROM meetings WHERE ended_at >= $1
+		   UNION
+		   SELECT id, ended_at FROM deleted_meetings WHERE ended_at >= $1
+		 ) AS ended ORDER BY ended_at DESC, id LIMIT $2`, stamp(since), limit)
+}
+
+// ForgetEnded forgets deleted meetings that ended before a time and says how
+// many they were.
+func (s *Store) ForgetEnded(ctx context.Context, before time.Time) (int64, error) {
+	return s.exec(ctx, "forget ended meetings", `DELETE FROM deleted_meetings WHERE ended_at < $1`, stamp(before))
 }
 
 // Meetings lists meetings, newest first: at most limit of those after the

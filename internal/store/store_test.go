@@ -125,12 +125,50 @@ func TestEndMeeting(t *testing.T) {
 		if got := must[bool](t)(s.EndMeeting(ctx, "unknown", noon)); got {
 			t.Error("ended a meeting that does not exist")
 		}
-		if err := s.DeleteMeeting(ctx, m.ID); err != nil {
+		if err := s.DeleteMeeting(ctx, m.ID, noon); err != nil {
 			t.Error(err)
 		}
-		if err := s.DeleteMeeting(ctx, m.ID); !errors.Is(err, store.ErrNotFound) {
+		if err := s.DeleteMeeting(ctx, m.ID, noon); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("second delete: %v, want ErrNotFound", err)
 		}
+	})
+}
+
+// TestEndedMeetings holds that ends are known also of meetings that were
+// deleted, for as long as they are asked for.
+func TestEndedMeetings(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		ctx, s := context.Background(), open(t, dsn)
+		var m []store.Meeting
+		for i := range 6 {
+			m = append(m, meeting(i))
+			if err := s.CreateMeeting(ctx, m[i]); err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 { // the first goes on
+				must[bool](t)(s.EndMeeting(ctx, m[i].ID, noon.Add(time.Duration(i)*time.Minute)))
+			}
+		}
+		want := func(since time.Time, limit int, ids ...string) {
+			t.Helper()
+			if diff := cmp.Diff(ids, must[[]string](t)(s.EndedMeetings(ctx, since, limit))); diff != "" {
+				t.Errorf("since %v: (-want +got)\n%s", since, diff)
+			}
+		}
+		want(noon, 10, m[5].ID, m[4].ID, m[3].ID, m[2].ID, m[1].ID)
+		for _, i := range []int{0, 2, 4} { // the first is deleted while it goes on
+			if err := s.DeleteMeeting(ctx, m[i].ID, noon.Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(noon, 10, m[0].ID, m[5].ID, m[4].ID, m[3].ID, m[2].ID, m[1].ID)
+		want(noon, 2, m[0].ID, m[5].ID)
+		want(noon.Add(4*time.Minute), 10, m[0].ID, m[5].ID, m[4].ID)
+		want(noon.Add(2*time.Hour), 10)
+		if n := must[int64](t)(s.ForgetEnded(ctx, noon.Add(5*time.Minute))); n != 2 {
+			t.Errorf("%d forgotten", n)
+		}
+		want(noon, 10, m[0].ID, m[5].ID, m[3].ID, m[1].ID)
 	})
 }
 

@@ -62,6 +62,7 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("/docs", doc)
 	mux.Handle("/docs/", doc)
 	mux.Handle("/api/", nothing(mux))
+	mux.Handle(protocol.PathGateway+"/", s.gateway.Handler())
 	mux.Handle("/", pages)
 	return s.survive(s.receive(mux)), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"causeway/internal/base/config"
 	"causeway/internal/web/delivery"
+	"causeway/internal/web/gateway"
 	"causeway/internal/web/limit"
 )
 
@@ -20,13 +21,17 @@ const (
 	CreationAPIKey = "api_key"
 )
 
+// maxTokenLifetime is how long a join token may be valid at most.
+const maxTokenLifetime = 24 * time.Hour
+
 // Config is the configuration of a web node.
 type Config struct {
 	// PublicURL is the address at which people reach the site, the beginning
 	// of every join link: https://HOST[:PORT]. When it is empty, links begin
 	// with the address that the client itself used.
 	PublicURL string `yaml:"public_url"`
-	// Creation says who may create meetings: anyone, or api_key.
+	// Creation says who may create meetings: api_key, or anyone who can load
+	// the site.
 	Creation string `yaml:"creation"`
 	// GeoIP is a database in MaxMind's format that tells where addresses are,
 	// "" for none.
@@ -42,6 +47,8 @@ type Config struct {
 	// ReportRetention is how long join reports are kept.
 	ReportRetention time.Duration `yaml:"report_retention"`
 	Limits          Limits        `yaml:"limits"`
+	// Gateway is what browsers that reach nothing else are given.
+	Gateway gateway.Config `yaml:"gateway"`
 }
 
 // Limits say how much one client address may do.
@@ -63,7 +70,8 @@ type Limits struct {
 // DefaultConfig is what a web node runs with unless told otherwise.
 func DefaultConfig() Config {
 	return Config{
-		Creation:        CreationAnyone,
+		Creation:        CreationAPIKey,
+		Gateway:         gateway.DefaultConfig(),
 		TokenLifetime:   2 * time.Hour,
 		ReportRetention: 30 * 24 * time.Hour,
 		Limits: Limits{
@@ -101,13 +109,14 @@ func (c Config) Check() []config.Issue {
 			add(fmt.Sprintf("trusted_proxies[%d]", i), fmt.Sprintf("%q is not a network", cidr), "write ADDRESS/BITS, for example 192.0.2.7/32")
 		}
 	}
-	if c.TokenLifetime < time.Minute || c.TokenLifetime > 24*time.Hour {
+	if c.TokenLifetime < time.Minute || c.TokenLifetime > maxTokenLifetime {
 		add("token_lifetime", fmt.Sprintf("%v is out of range", c.TokenLifetime), "use 1m to 24h")
 	}
 	if c.ReportRetention < time.Hour {
 		add("report_retention", fmt.Sprintf("%v is too short", c.ReportRetention), "use 1h or more")
 	}
-	return append(issues, config.Prefix("limits", c.Limits.check())...)
+	issues = append(issues, config.Prefix("limits", c.Limits.check())...)
+	return append(issues, config.Prefix("gateway", c.Gateway.Check())...)
 }
 
 func (l Limits) check() []config.Issue {

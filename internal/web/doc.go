@@ -7,7 +7,8 @@
 // there, and everything else they hear on the bus. A node that has lost the bus
 // still makes meetings; a meeting goes on when all web nodes are gone.
 //
-// Run owns the subscriptions to the bus and two goroutines: one repeats the
-// public keys of join tokens on the bus, one forgets old reports. Requests are
-// bounded in size, nesting, and rate per client address.
+// Run owns the subscriptions to the bus, the gateway, and three goroutines: two
+// repeat on the bus the public keys of join tokens and which meetings have
+// ended, one forgets old reports. Requests are bounded in size, nesting, and
+// rate per client address.
 package web

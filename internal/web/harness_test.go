@@ -52,6 +52,7 @@ func both(t *testing.T, f func(t *testing.T, dsn string)) {
 func testConfig() Config {
 	cfg := DefaultConfig()
 	cfg.PublicURL = "https://meet.example"
+	cfg.Creation = CreationAnyone
 	cfg.TrustedProxies = []string{"192.0.2.0/28"}
 	return cfg
 }

@@ -89,7 +89,8 @@ func (s *Server) lookup(ctx context.Context, in *lookupInput, now time.Time) (pr
 		Meeting:     protocol.MeetingInfo{ID: m.ID, Number: m.Number, Topic: m.Topic, ScheduledAt: m.ScheduledAt},
 		Participant: protocol.Identity{ID: who.id, Name: name, Role: who.role},
 		Zones:       zones,
-		Tunnels:     []protocol.Tunnel{},
+		Tunnels:     s.tunnelsFor(v, now),
+		Gateway:     protocol.PathGateway,
 		WebClient:   v.base + "/j/" + m.Number,
 		Seen:        protocol.Seen{Forwarded: v.forwarded},
 	}
@@ -181,6 +182,19 @@ func (s *Server) offer(v visit, now time.Time) ([]protocol.Zone, error) {
 		zones[i] = z
 	}
 	return zones, nil
+}
+
+// tunnelsFor gives the HTTP tunnels for a client, best first.
+func (s *Server) tunnelsFor(v visit, now time.Time) []protocol.Tunnel {
+	tunnels := []protocol.Tunnel{}
+	for _, o := range s.tunnels.Offer(now) {
+		t := protocol.Tunnel{ID: o.ID, URL: o.URL}
+		if v.local && o.LocalURL != "" {
+			t.URL = o.LocalURL
+		}
+		tunnels = append(tunnels, t)
+	}
+	return tunnels
 }
 
 // sign makes the join token of a package.

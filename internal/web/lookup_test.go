@@ -46,6 +46,7 @@ func TestLookup(t *testing.T) {
 				Controllers: []protocol.Controller{{ID: "c1", URL: "https://eu.example"}},
 			}},
 			Tunnels:   []protocol.Tunnel{},
+			Gateway:   protocol.PathGateway,
 			WebClient: m.JoinURL,
 			Seen:      protocol.Seen{Address: "198.51.100.7", Forwarded: []string{"Via: 1.1 proxy", "X-Forwarded-For: 10.1.2.3"}},
 		}

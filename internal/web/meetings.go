@@ -212,7 +212,7 @@ func (s *Server) deleteMeeting(ctx context.Context, in *owned) (*struct{}, error
 	if err := s.end(ctx, m.ID); err != nil {
 		return nil, err
 	}
-	err = s.store.DeleteMeeting(ctx, m.ID)
+	err = s.store.DeleteMeeting(ctx, m.ID, time.Now())
 	if errors.Is(err, store.ErrNotFound) { // somebody was quicker
 		return nil, protocol.NewProblem(protocol.ProblemMeetingNotFound, "")
 	}

@@ -2,9 +2,11 @@ package web
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 	"causeway/internal/store"
 	"causeway/internal/token"
 	"causeway/internal/web/delivery"
+	"causeway/internal/web/gateway"
 	"causeway/internal/web/limit"
 	"causeway/protocol"
 
@@ -31,6 +34,13 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Version string
+
+	// The rest is for the gateway; see gateway.Deps. The zero values do.
+	Roots        *x509.CertPool
+	Dial         func(ctx context.Context, network, address string) (net.Conn, error)
+	TURNSecret   []byte // nil: one that all nodes of this database share
+	RelayAddress netip.Addr
+	OwnMedia     func(media netip.AddrPort) (netip.AddrPort, bool)
 }
 
 // Server is a web node.
@@ -42,14 +52,18 @@ type Server struct {
 	version string
 	metrics *metrics
 
-	proxies  []netip.Prefix
-	zones    *delivery.Table
-	locator  *delivery.Locator
-	limits   limits
-	signer   atomic.Pointer[token.Signer]
-	verifier *token.Verifier
-	running  atomic.Bool
-	handler  http.Handler
+	proxies []netip.Prefix
+	zones   *delivery.Table
+	tunnels *delivery.Tunnels
+	gateway *gateway.Server
+	locator *delivery.Locator
+	limits  limits
+	signer  atomic.Pointer[token.Signer]
+	// turnSecret signs TURN credentials, the same on all nodes.
+	turnSecret []byte
+	verifier   *token.Verifier
+	running    atomic.Bool
+	handler    http.Handler
 }
 
 // limits count what clients do.
@@ -73,7 +87,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, store: d.Store, bus: d.Bus, log: d.Log, version: d.Version,
-		zones: delivery.NewTable(), verifier: token.NewVerifier(),
+		zones: delivery.NewTable(), tunnels: delivery.NewTunnels(), verifier: token.NewVerifier(),
 		limits: limits{
 			lookups:      limit.NewTable[netip.Prefix](cfg.Limits.Lookups, maxClients),
 			creations:    limit.NewTable[netip.Prefix](cfg.Limits.Creations, maxClients),
@@ -98,14 +112,28 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if err := s.loadKeys(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("new web server: %w", err), s.locator.Close())
 	}
+	secret := d.TURNSecret
+	if secret == nil {
+		secret = s.turnSecret
+	}
+	s.gateway = gateway.New(cfg.Gateway, gateway.Deps{
+		Bus: d.Bus, Log: d.Log, Metrics: d.Metrics, Keys: s.verifier,
+		Client: func(ctx context.Context) netip.Prefix { return visitOf(ctx).client },
+		Roots:  d.Roots, Dial: d.Dial, Secret: secret, Address: d.RelayAddress, Own: d.OwnMedia,
+	})
 	if s.handler, err = s.routes(); err != nil {
 		return nil, errors.Join(fmt.Errorf("new web server: %w", err), s.locator.Close())
 	}
 	return s, nil
 }
 
-// Handler serves the site and the API: everything but /zone/ and /mmr/.
+// Handler serves the site, the API and the gateway: everything but /zone/,
+// /mmr/ and /tunnel/.
 func (s *Server) Handler() http.Handler { return s.handler }
+
+// ServeTURN speaks TURN on a stream, for browsers of the gateway, until the
+// stream or ctx ends.
+func (s *Server) ServeTURN(ctx context.Context, c net.Conn) { s.gateway.ServeTURN(ctx, c) }
 
 // Run listens to the bus and repeats the public keys until ctx ends. It
 // returns when all goroutines have ended. It can be called once.
@@ -115,8 +143,8 @@ func (s *Server) Run(ctx context.Context) error {
 			s.log.Warn("Geo-IP database not closed", "err", err)
 		}
 	}()
-	ask := make(chan struct{}, 1)
-	stop, err := s.listen(ask)
+	ask, askEnded := make(chan struct{}, 1), make(chan struct{}, 1)
+	stop, err := s.listen(ask, askEnded)
 	defer stop()
 	if err != nil {
 		return fmt.Errorf("run web server: %w", err)
@@ -125,13 +153,15 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.running.Store(false)
 	return run.All(ctx,
 		func(ctx context.Context) error { return s.repeatKeys(ctx, ask) },
-		s.sweepReports,
+		func(ctx context.Context) error { return s.repeatEnded(ctx, askEnded) },
+		s.sweep,
+		s.gateway.Run,
 	)
 }
 
 // listen subscribes to what web hears on the bus and asks everyone to speak.
 // stop ends what has begun, also after an error.
-func (s *Server) listen(ask chan<- struct{}) (stop func(), err error) {
+func (s *Server) listen(ask, askEnded chan<- struct{}) (stop func(), err error) {
 	var subscriptions []*bus.Subscription
 	stop = func() {
 		for _, b := range subscriptions {
@@ -146,12 +176,9 @@ func (s *Server) listen(ask chan<- struct{}) (stop func(), err error) {
 		subscriptions = append(subscriptions, b)
 	}
 	keep(bus.Subscribe(s.bus, protocol.SubjectControllers, s.hear))
-	keep(bus.Subscribe(s.bus, protocol.SubjectKeysAsk, func(string, protocol.Empty) {
-		select {
-		case ask <- struct{}{}:
-		default: // an answer is on its way already
-		}
-	}))
+	keep(bus.Subscribe(s.bus, protocol.SubjectTunnels, s.hearTunnel))
+	keep(bus.Subscribe(s.bus, protocol.SubjectKeysAsk, func(string, protocol.Empty) { signal(ask) }))
+	keep(bus.Subscribe(s.bus, protocol.SubjectMeetingsEndedAsk, func(string, protocol.Empty) { signal(askEnded) }))
 	keep(bus.Answer(s.bus, protocol.SubjectMeetingEnded, protocol.QueueWeb, s.meetingEnded))
 	if err != nil {
 		return stop, err
@@ -169,25 +196,45 @@ func (s *Server) hear(subject string, state protocol.ControllerState) {
 	}
 }
 
-// sweepReports forgets old reports, at once and then each hour.
-func (s *Server) sweepReports(ctx context.Context) error {
+// hearTunnel takes a tunnel's state.
+func (s *Server) hearTunnel(subject string, state protocol.TunnelState) {
+	if err := s.tunnels.Hear(subject, state, time.Now()); err != nil {
+		s.log.Debug("tunnel ignored", "err", err)
+	}
+}
+
+// signal tells a goroutine that it was asked.
+func signal(asked chan<- struct{}) {
+	select {
+	case asked <- struct{}{}:
+	default: // an answer is on its way already
+	}
+}
+
+// sweep forgets what is old, at once and then each hour.
+func (s *Server) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
-		n, err := s.store.DeleteReports(ctx, time.Now().Add(-s.cfg.ReportRetention))
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			s.log.Warn("old reports not deleted", "err", err)
-		case n > 0:
-			s.log.Info("old reports deleted", "count", n)
-		}
+		now := time.Now()
+		n, err := s.store.DeleteReports(ctx, now.Add(-s.cfg.ReportRetention))
+		s.swept(ctx, "reports", n, err)
+		n, err = s.store.ForgetEnded(ctx, now.Add(-maxTokenLifetime-time.Hour))
+		s.swept(ctx, "ends of deleted meetings", n, err)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+func (s *Server) swept(ctx context.Context, what string, n int64, err error) {
+	switch {
+	case err != nil && ctx.Err() == nil:
+		s.log.Warn("not swept", "what", what, "err", err)
+	case n > 0:
+		s.log.Info("swept", "what", what, "count", n)
 	}
 }
 

@@ -1,8 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,7 +34,21 @@ func (s *Server) loadKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load signing keys: %w", err)
 	}
+	if s.turnSecret == nil && len(keys) > 0 {
+		s.turnSecret = turnSecret(keys)
+	}
 	return s.useKeys(keys)
+}
+
+// turnSecret makes the secret of TURN credentials of the oldest key, which
+// all nodes have and keep.
+func turnSecret(keys []store.SigningKey) []byte {
+	oldest := slices.MinFunc(keys, func(a, b store.SigningKey) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.KID, b.KID))
+	})
+	mac := hmac.New(sha256.New, oldest.Seed)
+	mac.Write([]byte("causeway TURN credentials"))
+	return mac.Sum(nil)
 }
 
 // useKeys signs with the newest key that is not retired; the others still
