@@ -20,13 +20,19 @@ type pionPeer struct {
 	*webrtc.PeerConnection
 	track *webrtc.TrackLocalStaticSample
 	mu    sync.Mutex
+	cond  *sync.Cond
 	got   int // RTP packets
 }
 
 func newPionPeer(t *testing.T, n *vnet.Net) *pionPeer {
 	t.Helper()
 	var settings webrtc.SettingEngine
-	settings.SetNet(n)
+	if n != nil {
+		settings.SetNet(n)
+	} else {
+		settings.SetIncludeLoopbackCandidate(true)
+		settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4, webrtc.NetworkTypeUDP4})
+	}
 	settings.SetICEMulticastDNSMode(0)
 	settings.LoggerFactory = quietLogger()
 	var engine webrtc.MediaEngine
@@ -36,6 +42,7 @@ func newPionPeer(t *testing.T, n *vnet.Net) *pionPeer {
 	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	must(t, err)
 	p := &pionPeer{PeerConnection: pc}
+	p.cond = sync.NewCond(&p.mu)
 	p.track, err = webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus}, "mic", "mic")
 	must(t, err)
 	_, err = pc.AddTransceiverFromTrack(p.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
@@ -50,6 +57,7 @@ func newPionPeer(t *testing.T, n *vnet.Net) *pionPeer {
 			p.mu.Lock()
 			p.got++
 			p.mu.Unlock()
+			p.cond.Broadcast()
 		}
 	})
 	return p
@@ -59,6 +67,15 @@ func (p *pionPeer) received() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.got
+}
+
+// until waits for a condition, which is asked with the peer locked.
+func (p *pionPeer) until(condition func() bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !condition() {
+		p.cond.Wait()
+	}
 }
 
 // attribute finds the value of the first a=name: line.
