@@ -86,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Metrics != nil {
 		cfg.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "causeway_turn_allocations", Help: "TURN allocations of browsers now.",
-		}, func() float64 { s.mu.Lock(); defer s.mu.Unlock(); return float64(s.allocations) }))
+		}, func() float64 { return float64(s.Allocations()) }))
 	}
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
@@ -117,6 +117,13 @@ func New(cfg Config) (*Server, error) {
 
 // Close ends all allocations.
 func (s *Server) Close() error { return s.turn.Close() }
+
+// Allocations counts the allocations.
+func (s *Server) Allocations() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.allocations
+}
 
 // Credentials makes a user name and password for one participant.
 func (s *Server) Credentials(participant string, valid time.Duration) (username, password string, err error) {
