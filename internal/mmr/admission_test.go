@@ -291,6 +291,40 @@ func TestCommandEndsWhatIsNotHereYet(t *testing.T) {
 	})
 }
 
+// TestEndsThatWereMissed holds that a router that has not heard of a meeting's
+// end asks for it, ends what it carries, and opens the meeting to nobody.
+func TestEndsThatWereMissed(t *testing.T) {
+	w := newWorld(t, nil)
+	ada := w.join("m1", "ada", wish{kinds: []protocol.MediaKind{protocol.Audio}})
+	ended := protocol.MeetingsEnded{Meetings: []string{"m1", "m2", "", "no subject", "m3.*"}}
+	if err := bus.Publish(w.bus, protocol.SubjectMeetingsEnded, ended); err != nil {
+		t.Fatal(err)
+	}
+	w.until("ada is told", func() bool { return len(told[protocol.Farewell](ada)) == 1 })
+	for _, id := range []string{"m1", "m2"} {
+		_, err := w.admit(protocol.AdmitRequest{Token: w.token(id, "bob", protocol.Guest), Offers: goodOffers(t)})
+		wantProblem(t, err, protocol.ProblemMeetingEnded)
+	}
+	w.join("m4", "cyd", wish{kinds: []protocol.MediaKind{protocol.Audio}})
+
+	// Another router starts later, and asks.
+	w.stop()
+	answer, err := bus.Subscribe(w.bus, protocol.SubjectMeetingsEndedAsk, func(string, protocol.Empty) {
+		_ = bus.Publish(w.bus, protocol.SubjectMeetingsEnded, protocol.MeetingsEnded{Meetings: []string{"m5"}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Stop()
+	if w.server, err = New(w.cfg, w.server.deps); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	w.until("m5 is closed", func() bool { return w.server.registry.knowsEnd("m5") })
+	_, err = w.admit(protocol.AdmitRequest{Token: w.token("m5", "bob", protocol.Guest), Offers: goodOffers(t)})
+	wantProblem(t, err, protocol.ProblemMeetingEnded)
+}
+
 // TestStateAndLegs listens as a zone controller does.
 func TestStateAndLegs(t *testing.T) {
 	w := newWorld(t, nil)

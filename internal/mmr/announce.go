@@ -113,7 +113,16 @@ func (s *Server) subscribe(ctx context.Context) ([]*bus.Subscription, error) {
 	if err != nil {
 		return subs, err
 	}
-	return append(subs, commands), nil
+	subs = append(subs, commands)
+	// What ended while this router was not there, or could not hear.
+	ended, err := bus.Subscribe(s.deps.Bus, protocol.SubjectMeetingsEnded, func(_ string, e protocol.MeetingsEnded) {
+		s.endedElsewhere(ctx, e)
+	})
+	if err != nil {
+		return subs, err
+	}
+	_ = bus.Publish(s.deps.Bus, protocol.SubjectMeetingsEndedAsk, protocol.Empty{}) // else it is repeated in 10 s
+	return append(subs, ended), nil
 }
 
 // command carries out what happens to a whole meeting.
@@ -122,8 +131,22 @@ func (s *Server) command(ctx context.Context, subject string, c protocol.Meeting
 	if !c.End || len(parts) != 3 || !protocol.ValidID(parts[1]) {
 		return
 	}
-	s.registry.end(parts[1], time.Now())
-	if m := s.registry.carries(parts[1]); m != nil {
+	s.endHere(ctx, parts[1], c)
+}
+
+// endedElsewhere ends meetings that web says have ended.
+func (s *Server) endedElsewhere(ctx context.Context, e protocol.MeetingsEnded) {
+	for _, id := range e.Meetings[:min(len(e.Meetings), protocol.MaxMeetingsEnded)] {
+		if protocol.ValidID(id) && !s.registry.knowsEnd(id) {
+			s.endHere(ctx, id, protocol.MeetingCommand{End: true})
+		}
+	}
+}
+
+// endHere closes a meeting on this router.
+func (s *Server) endHere(ctx context.Context, id string, c protocol.MeetingCommand) {
+	s.registry.end(id, time.Now())
+	if m := s.registry.carries(id); m != nil {
 		_ = m.Command(ctx, c) // an error says that it is over already
 	}
 }

@@ -180,6 +180,13 @@ func (r *registry) end(id string, now time.Time) {
 	r.ended[id] = now
 }
 
+// knowsEnd reports whether a meeting's tombstone is up.
+func (r *registry) knowsEnd(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.isEnded(id)
+}
+
 // isEnded needs r.mu.
 func (r *registry) isEnded(id string) bool {
 	_, ok := r.ended[id]

@@ -41,7 +41,8 @@ func (s *Server) openRelay() error {
 			// Port 0 asks for the address alone.
 			return own, addresses[peer.Addr()] && (peer.Port() == 0 || peer.Port() == port.Port())
 		},
-		Log: s.log,
+		Secret: s.deps.TURNSecret,
+		Log:    s.log,
 	})
 	return err
 }

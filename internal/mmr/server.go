@@ -28,6 +28,9 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: none
 	Version string
+	// TURNSecret signs TURN credentials, for another TURN server that is to
+	// take them; nil makes one.
+	TURNSecret []byte
 }
 
 // A Server is a multimedia router.
