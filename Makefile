@@ -44,18 +44,20 @@ release: $(SITE)/index.html ## binaries for all systems in dist/
 
 # --- checking ---------------------------------------------------------------
 
-.PHONY: test test-deps lint test-go test-web fuzz cross e2e bench
-test: test-deps lint test-web $(BIN) test-go fuzz cross e2e ## install what the tests need, then run all of them
+.PHONY: test test-deps lint test-go test-web lab fuzz cross e2e bench
+test: test-deps lint test-web $(BIN) test-go lab fuzz cross e2e ## install what the tests need, then run all of them
 	@echo "all checks passed"
 
-# What the tests run besides Go and Node: a browser, a database, tools to look into recordings.
-DEBIAN := chromium ffmpeg postgresql
+# What the tests run besides Go and Node: a browser, a database, tools to look into recordings; for the lab firewalls, proxies
+# and a key distribution centre. COMMAND:PACKAGE.
+NEEDED := chromium:chromium ffmpeg:ffmpeg postgres:postgresql nft:nftables squid:squid krb5kdc:krb5-kdc kadmin.local:krb5-admin-server \
+	openssl:openssl ip:iproute2 sysctl:procps certutil:libnss3-tools tcpdump:tcpdump tinyproxy:tinyproxy
 test-deps: ## install the Debian packages that the tests use (as root; skipped when present)
-	@missing=""; for c in chromium ffmpeg; do command -v $$c >/dev/null || missing=1; done; \
-	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing=1; \
+	@export PATH="$$PATH:/usr/sbin:/sbin:$$(echo /usr/lib/postgresql/*/bin)"; missing=""; \
+	for n in $(NEEDED); do command -v "$${n%%:*}" >/dev/null || missing="$$missing $${n#*:}"; done; \
 	if [ -n "$$missing" ]; then \
-		if [ "$$(id -u)" != 0 ]; then echo "The tests need these packages: apt-get install $(DEBIAN)"; exit 1; fi; \
-		apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN); \
+		if [ "$$(id -u)" != 0 ]; then echo "The tests need these packages: apt-get install$$missing"; exit 1; fi; \
+		apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
 lint: webclient/node_modules/.installed ## vet, staticcheck, gofumpt, Biome, tsc
@@ -69,7 +71,11 @@ test-web: webclient/node_modules/.installed ## the web client's unit tests
 	cd webclient && npm test --silent
 
 test-go: ## Go tests with the race detector
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v '/lab$$')
+
+lab: $(BIN) ## real networks in kernel namespaces: firewalls, proxies, browsers (root on Linux)
+	@if [ "$$(uname)" != Linux ] || [ "$$(id -u)" != 0 ]; then echo "lab: left out, it sets up network namespaces and needs root on Linux"; \
+	else CAUSEWAY_BIN=$(abspath $(BIN)) $(GO) test -timeout 15m -v ./lab; fi
 
 # Every fuzz target for a short while, from its committed corpus.
 fuzz: ## short fuzz runs of every parser
