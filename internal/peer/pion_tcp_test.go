@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"causeway/protocol"
 
@@ -48,6 +49,7 @@ func TestPionOverTCP(t *testing.T) {
 	c, err := p.Accept(AcceptConfig{
 		Remote:            Credentials{attribute(sdp, "ice-ufrag"), attribute(sdp, "ice-pwd")},
 		RemoteFingerprint: attribute(sdp, "fingerprint"),
+		Backlog:           time.Hour, // a busy machine must not shed
 		Handler:           r,
 	})
 	must(t, err)

@@ -31,16 +31,14 @@ func TestSlowStream(t *testing.T) {
 				d.TOS = test.tos
 			}, func(l *ladderWorld) {
 				l.ready()
-				l.server.Shard().Run(func() {
-					st := l.server.path.stream
-					st.queue.begin(map[bool]time.Duration{true: soundBacklog, false: pictureBacklog}[test.tos>>2 == expedited], test.tos>>2 == expedited)
-				})
 				worst, last, got := time.Duration(0), time.Duration(0), 0
 				began := time.Now()
 				l.atClient.onRTP = func(_ *Conn, p []byte) {
-					last = time.Since(began.Add(time.Duration(binary.BigEndian.Uint64(p[20:]))))
-					worst = max(worst, last)
-					got += len(p)
+					l.atClient.note(func() {
+						last = time.Since(began.Add(time.Duration(binary.BigEndian.Uint64(p[20:]))))
+						worst = max(worst, last)
+						got += len(p)
+					})
 				}
 				out := l.w.ends[protocol.TCP][0].out
 				send := func(d time.Duration) {
@@ -53,18 +51,22 @@ func TestSlowStream(t *testing.T) {
 				}
 				out.set(func() { out.rate = test.rate })
 				send(20 * time.Second)
-				t.Logf("the worst delay is %v, the last %v; %d packets sent, %d shed", worst, last, l.seq, l.atServer.shed)
+				l.atClient.mu.Lock()
+				t.Logf("the worst delay is %v, the last %v; %d packets sent", worst, last, l.seq)
 				if worst > test.fresh {
 					t.Errorf("the worst delay is %v", worst)
 				}
 				if share := got * 100 / (20 * test.rate); share < test.arrive {
 					t.Errorf("%d percent of the rate used", share)
 				}
-				if told := l.server.Stats().Shed; told == 0 || int(told) != l.atServer.shed {
-					t.Errorf("%d packets shed, told of %d", told, l.atServer.shed)
+				l.atClient.mu.Unlock()
+				if told := l.server.Stats().Shed; told == 0 || int(told) != l.atServer.shedding() {
+					t.Errorf("%d packets shed, told of %d", told, l.atServer.shedding())
 				}
 				out.set(func() { out.rate = 0 })
 				send(2 * time.Second)
+				l.atClient.mu.Lock()
+				defer l.atClient.mu.Unlock()
 				if last > 30*time.Millisecond {
 					t.Errorf("then the last delay is %v", last)
 				}

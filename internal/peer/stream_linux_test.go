@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"causeway/protocol"
 
@@ -60,7 +61,10 @@ func serveLoopback(tb testing.TB, p *Port, config *tls.Config) (netip.AddrPort, 
 
 // byTCP makes a client use only TCP.
 func byTCP(at netip.AddrPort) pairOption {
-	return func(_ *AcceptConfig, d *DialConfig) { d.Candidates, d.TCP = nil, []netip.AddrPort{at} }
+	return func(a *AcceptConfig, d *DialConfig) {
+		d.Candidates, d.TCP = nil, []netip.AddrPort{at}
+		a.Backlog, d.Backlog = time.Hour, time.Hour // a busy machine must not shed
+	}
 }
 
 func tlsConfig(tb testing.TB) *tls.Config {

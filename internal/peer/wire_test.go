@@ -267,6 +267,12 @@ func (r *climbing) Rung(_ *Conn, t protocol.Transport, _ time.Time) {
 
 func (r *climbing) Shed(_ *Conn, n int, _ time.Time) { r.note(func() { r.shed += n }) }
 
+func (r *climbing) shedding() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shed
+}
+
 func (r *climbing) told() []protocol.Transport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -281,8 +287,9 @@ func laddered(t *testing.T, delay time.Duration, change func(v *virtualNetwork, 
 			t: t, v: v, w: newWires(p, delay), port: p, atServer: newClimbing(), atClient: newClimbing(),
 			began: time.Now(),
 		}
-		l.pair = connect(t, p, l.atServer, l.atClient, v.dialFrom(clientIP), l.w.option, func(_ *AcceptConfig, d *DialConfig) {
+		l.pair = connect(t, p, l.atServer, l.atClient, v.dialFrom(clientIP), l.w.option, func(a *AcceptConfig, d *DialConfig) {
 			change(v, l.w, d)
+			a.TOS = d.TOS
 		})
 		f(l)
 		l.client.Close()
