@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { expect, inject } from "vitest";
-import type { Meeting, SlotSync } from "../src/protocol/messages.ts";
+import type { FromRouter, Meeting, SlotState, SlotSync, Source } from "../src/protocol/messages.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -58,6 +58,13 @@ interface Watched {
   peers: RTCPeerConnection[];
   sockets: WebSocket[];
   syncs: Record<string, SlotSync>;
+  /** Names by participant, and what the slots carry, as the router told. */
+  names: Record<string, string>;
+  slots: Record<string, SlotState>;
+  /** The slot that carries a person's source, "" if none does. */
+  slotOf: (name: string, source: string) => string;
+  /** The receivers of a kind's slots in their order, without those for a shared screen. */
+  receivers: (kind: "audio" | "video") => RTCRtpReceiver[];
 }
 
 /** One person in a browser window. */
@@ -140,6 +147,27 @@ export class Person {
       .toBeGreaterThan(before + by);
   }
 
+  /** Waits until a person's slot has decoded so many frames, or played so much energy, more than at the call. */
+  async receives(name: string, source: Source, more: number): Promise<void> {
+    const now = () =>
+      this.page.evaluate(
+        async ([who, what]) => {
+          const scope = globalThis as unknown as Watched;
+          const slot = scope.slotOf(who as string, what as string);
+          const receiver = scope.receivers(what === "mic" ? "audio" : "video")[Number(slot.slice(1)) - 1];
+          for (const stat of (await receiver?.getStats())?.values() ?? [])
+            if (stat.type === "inbound-rtp")
+              return Number((what === "mic" ? stat.totalAudioEnergy : stat.framesDecoded) ?? 0);
+          return 0;
+        },
+        [name, source],
+      );
+    const before = await now();
+    await expect
+      .poll(now, { timeout: 20_000, interval: 200, message: `${name}'s ${source}` })
+      .toBeGreaterThan(before + more);
+  }
+
   /**
    * How much later than its sound the picture of the only other person is
    * played, in ms, reckoned from what the receivers played and what the router
@@ -193,6 +221,18 @@ function watchConnections(): void {
   scope.peers = [];
   scope.sockets = [];
   scope.syncs = {};
+  scope.names = {};
+  scope.slots = {};
+  scope.slotOf = (name, source) =>
+    Object.values(scope.slots).find((s) => s.source === source && scope.names[s.participant ?? ""] === name)?.slot ??
+    "";
+  // The content connection receives one of either kind, the others more.
+  scope.receivers = (kind) =>
+    scope.peers
+      .filter((p) => p.connectionState === "connected")
+      .map((p) => p.getTransceivers().filter((t) => t.direction === "recvonly" && t.receiver.track.kind === kind))
+      .find((found) => found.length > 1)
+      ?.map((t) => t.receiver) ?? [];
   const Peer = globalThis.RTCPeerConnection;
   globalThis.RTCPeerConnection = class extends Peer {
     constructor(configuration?: RTCConfiguration) {
@@ -206,8 +246,12 @@ function watchConnections(): void {
       super(url);
       scope.sockets.push(this);
       this.addEventListener("message", (event: MessageEvent<string>) => {
-        const message = JSON.parse(event.data) as { type: string; slots: SlotSync[] };
-        if (message.type === "sync") for (const sync of message.slots) scope.syncs[sync.slot] = sync;
+        const message = JSON.parse(event.data) as FromRouter;
+        if (message.type === "sync") for (const sync of message.slots ?? []) scope.syncs[sync.slot] = sync;
+        if (message.type === "welcome") for (const p of message.participants ?? []) scope.names[p.id] = p.name;
+        if (message.type === "roster") for (const p of message.changed ?? []) scope.names[p.id] = p.name;
+        if (message.type === "welcome" || message.type === "slots")
+          for (const slot of message.slots ?? []) scope.slots[slot.slot] = slot;
       });
     }
   };
