@@ -62,8 +62,7 @@ func (m *Meeting) admit(ctx, life context.Context) (*admission, error) {
 		r.Zone, r.Controller, r.MMR = a.answer.Zone, a.answer.Controller, a.answer.MMR
 	})
 	m.recorder.Begin(protocol.PhaseMedia, time.Now())
-	l := m.ladder(a, roundTrip(survey, a.answer.Controller))
-	err = m.enter(ctx, life, a, plans, l, pkg)
+	err = m.enter(ctx, life, a, plans, m.ladder(a, survey), pkg)
 	m.recordMedia(a, err)
 	if err != nil {
 		m.close(a)
@@ -172,6 +171,9 @@ func (m *Meeting) recordMedia(a *admission, err error) {
 			t.Zone, t.Media = a.answer.Zone, string(l.kind)
 			if t.OK {
 				t.RTTMS = milliseconds(stats.RTT)
+				if t.Transport == string(protocol.UDP) && stats.Remote.IsValid() {
+					t.Target = stats.Remote.String() // of several, the one that answered
+				}
 			}
 			m.recorder.Attempt(protocol.PhaseMedia, t)
 		}

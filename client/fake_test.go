@@ -27,6 +27,9 @@ type fakeSystem struct {
 	t      *testing.T
 	server *httptest.Server
 	port   *peer.Port
+	udp    netip.AddrPort // what answers tell, see ladder_test.go
+	tcp    []string
+	tls    string
 
 	mu       sync.Mutex
 	lookups  []protocol.LookupRequest
@@ -48,6 +51,7 @@ func newFakeSystem(t *testing.T) *fakeSystem {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.udp = f.port.Addr()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+protocol.PathMeetings+"/{number}/lookup", f.lookup)
 	mux.HandleFunc("GET "+protocol.PathProbe, func(w http.ResponseWriter, _ *http.Request) {
@@ -118,6 +122,7 @@ func (f *fakeSystem) join(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&q)
 	a := protocol.JoinAnswer{
 		Zone: "z", Controller: "c", MMR: "r1", Session: "s",
+		MediaTCP: f.tcp, MediaTLS: f.tls,
 		ControlURL: "wss" + strings.TrimPrefix(f.server.URL, "https") + protocol.PathControl,
 	}
 	f.mu.Lock()
@@ -167,7 +172,7 @@ func (f *fakeSystem) accept(kind protocol.MediaKind, sdp string) string {
 	}
 	a, err := offer.Answer(d, offer.AnswerParams{
 		Ufrag: conn.LocalUfrag(), Pwd: conn.LocalPwd(), Fingerprint: f.port.Fingerprint(), Slots: slots,
-		Candidates: []offer.Candidate{{Protocol: "udp", Addr: f.port.Addr(), Priority: 1}},
+		Candidates: []offer.Candidate{{Protocol: "udp", Addr: f.udp, Priority: 1}},
 	})
 	if err != nil {
 		f.t.Error(err)

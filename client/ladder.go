@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"causeway/client/connect"
@@ -26,7 +25,7 @@ const (
 	// takes.
 	leastStreamDelay   = 250 * time.Millisecond
 	roundTripsToAnswer = 4
-	maxRungAttempts    = 16 // kept for the report, per connection
+	maxTCP             = 8 // addresses that are dialled
 )
 
 // A ladder is how the media connections of one admission reach the router:
@@ -40,29 +39,53 @@ type ladder struct {
 	way    func() *connect.Network
 }
 
-// newLadder works out how to reach the router that was joined by way of a
-// controller at a round trip of rtt.
+// newLadder works out how to reach the router that was found over a round trip
+// of rtt.
 func newLadder(a protocol.JoinAnswer, only protocol.Transport, rtt time.Duration, way func() *connect.Network) *ladder {
 	l := &ladder{only: only, delay: max(leastStreamDelay, roundTripsToAnswer*rtt), tls: a.MediaTLS, way: way}
 	for _, s := range a.MediaTCP {
-		if at, err := netip.ParseAddrPort(s); err == nil {
+		if at, err := netip.ParseAddrPort(s); err == nil && at.Port() != 0 {
 			l.tcp = append(l.tcp, at)
 		}
 	}
-	// Who has to go by a proxy or tunnel will hardly get out otherwise.
-	if l.tls != "" && way().Via(l.tls) != "direct" {
+	// The router's loopback address is ours too, where somebody else may
+	// listen; it only helps if there is no other.
+	elsewhere := func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() }
+	if slices.ContainsFunc(l.tcp, elsewhere) {
+		l.tcp = slices.DeleteFunc(l.tcp, func(a netip.AddrPort) bool { return !elsewhere(a) })
+	}
+	l.tcp = l.tcp[:min(len(l.tcp), maxTCP)]
+	return l
+}
+
+// ladder is how an admission reaches its router.
+func (m *Meeting) ladder(a *admission, survey *connect.Survey) *ladder {
+	rtt, via := wayTo(survey, a.answer.Controller)
+	l := newLadder(a.answer, m.options.Media, rtt, func() *connect.Network { return a.network(m) })
+	l.prefer = m.rememberedRung(a)
+	if via != "direct" && l.has(protocol.TLS) {
+		// Who has to go by a proxy or tunnel will hardly get out otherwise.
 		l.prefer = protocol.TLS
 	}
 	return l
 }
 
-// ladder is how an admission reaches its router.
-func (m *Meeting) ladder(a *admission, rtt time.Duration) *ladder {
-	l := newLadder(a.answer, m.options.Media, rtt, func() *connect.Network { return a.network(m) })
-	if l.prefer == "" {
-		l.prefer = m.rememberedRung(a)
+// network is the way by which the router is reached now.
+func (a *admission) network(m *Meeting) *connect.Network {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return a.way
+}
+
+// wayTo tells the round trip to the controller that found the router, beside
+// which it stands, and the way there.
+func wayTo(s *connect.Survey, controller string) (rtt time.Duration, via string) {
+	for _, r := range s.Records() {
+		if r.Controller.ID == controller {
+			return r.Median(), s.Network().Via(r.Controller.URL)
+		}
 	}
-	return l
+	return 0, "direct"
 }
 
 // rememberedRung is the one that carried sound last time from here to the
@@ -99,24 +122,6 @@ func (a *admission) from() string {
 		return ""
 	}
 	return networkTo(at.Addr())
-}
-
-// network is the way by which the router is reached now.
-func (a *admission) network(m *Meeting) *connect.Network {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return a.way
-}
-
-// roundTrip is that to the controller which found the router, beside which it
-// stands; 0 if not known.
-func roundTrip(s *connect.Survey, controller string) time.Duration {
-	for _, r := range s.Records() {
-		if r.Controller.ID == controller {
-			return r.Median()
-		}
-	}
-	return 0
 }
 
 func (l *ladder) has(t protocol.Transport) bool {
@@ -198,87 +203,6 @@ func (l *ladder) stream(ctx context.Context, t protocol.Transport, tries *attemp
 		return nil, errors.Join(errs...)
 	}
 	return first, nil
-}
-
-// attempts are what one media connection tried, for the report.
-type attempts struct {
-	udp netip.AddrPort // invalid if UDP was not tried
-
-	mu      sync.Mutex
-	streams []*rungAttempt
-}
-
-type rungAttempt struct {
-	protocol.Attempt
-	started   time.Time
-	done      bool
-	abandoned bool // as another rung had answered
-}
-
-// begin notes that a stream is being opened; the function that it returns
-// notes what came of it.
-func (t *attempts) begin(transport protocol.Transport, target string, now time.Time) func(a protocol.Attempt, abandoned bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := &rungAttempt{Attempt: protocol.Attempt{Target: target, Transport: string(transport), Via: "direct"}, started: now}
-	if len(t.streams) < maxRungAttempts {
-		t.streams = append(t.streams, r)
-	}
-	return func(a protocol.Attempt, abandoned bool) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		r.Attempt, r.done, r.abandoned = a, true, abandoned
-	}
-}
-
-// list tells what became of each rung, given the one that carries the media,
-// "" if none does, and how long it took to get ready.
-func (t *attempts) list(carries protocol.Transport, ready time.Duration, now time.Time) []protocol.Attempt {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var list []protocol.Attempt
-	if t.udp.IsValid() {
-		a := protocol.Attempt{Target: t.udp.String(), Transport: string(protocol.UDP), Via: "direct"}
-		if a.OK = carries == protocol.UDP; a.OK {
-			a.ConnectMS = milliseconds(ready)
-		} else {
-			a.Error = "nothing answered"
-		}
-		list = append(list, a)
-	}
-	for _, r := range t.streams {
-		list = append(list, r.outcome(carries, now))
-	}
-	return list
-}
-
-func (r *rungAttempt) outcome(carries protocol.Transport, now time.Time) protocol.Attempt {
-	a, t := r.Attempt, protocol.Transport(r.Transport)
-	fail := func(why string) protocol.Attempt {
-		a.OK, a.Error = false, why
-		return a
-	}
-	switch {
-	case !r.done:
-		a.ConnectMS = milliseconds(now.Sub(r.started))
-		if better(carries, t) {
-			return fail("not needed any more: " + string(carries) + " answered")
-		}
-		return fail("nothing answered")
-	case r.abandoned:
-		return fail("not needed any more")
-	case a.OK && t != carries && better(carries, t):
-		return fail("not needed: " + string(carries) + " answered first")
-	case a.OK && t != carries:
-		return fail("it was opened, but nothing answered on it")
-	}
-	return a
-}
-
-// better reports whether a is the higher rung.
-func better(a, b protocol.Transport) bool {
-	order := []protocol.Transport{protocol.UDP, protocol.TCP, protocol.TLS, ""}
-	return slices.Index(order, a) < slices.Index(order, b)
 }
 
 // inWords names what travels on a connection.

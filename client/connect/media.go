@@ -16,10 +16,10 @@ import (
 // words.
 func (n *Network) MediaDial(ctx context.Context, transport protocol.Transport, address string) (net.Conn, protocol.Attempt, error) {
 	a := protocol.Attempt{Target: address, Transport: string(transport), Via: "direct"}
+	conn, err := n.dialMedia(ctx, transport, address, &a)
 	if transport == protocol.TLS {
 		a.Via = n.Via(address)
 	}
-	conn, err := n.dialMedia(ctx, transport, address, &a)
 	if a.OK = err == nil; !a.OK {
 		a.Error = explain(err, address)
 	}
