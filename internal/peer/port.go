@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"container/list"
 	"fmt"
 	"log/slog"
 	"net"
@@ -57,8 +58,8 @@ type Port struct {
 	byAddr  map[netip.AddrPort]*Conn
 	pending map[*Conn]struct{} // not on a shard yet
 
-	strangers   map[*stream]struct{} // streams that belong to no connection yet
-	strangersAt map[netip.Addr]int   // how many each remote address has
+	strangers   list.List          // of *stream that belong to no connection yet, oldest first
+	strangersAt map[netip.Addr]int // how many each remote address has
 	nextShard   int
 
 	serving sync.WaitGroup // streams
@@ -102,7 +103,6 @@ func newPort(cfg PortConfig) (*Port, error) {
 		byAddr:  make(map[netip.AddrPort]*Conn),
 		pending: make(map[*Conn]struct{}),
 
-		strangers:   make(map[*stream]struct{}),
 		strangersAt: make(map[netip.Addr]int),
 		frames:      sync.Pool{New: func() any { return new(frame) }},
 	}
@@ -304,7 +304,7 @@ func (p *Port) Stats() PortStats {
 		HandshakesRefused: p.counters.refused.Load(),
 		SendDropped:       p.counters.sendDropped.Load(),
 		StreamsRefused:    p.counters.streamsRefused.Load(),
-		Strangers:         len(p.strangers),
+		Strangers:         p.strangers.Len(),
 		Connections:       len(p.byUfrag),
 	}
 }

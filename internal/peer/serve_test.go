@@ -108,14 +108,22 @@ func TestStrangersAreBounded(t *testing.T) {
 		if s := p.Stats(); s.Strangers != maxStrangersPerAddr || s.StreamsRefused != 10 {
 			t.Errorf("stats: %+v", s)
 		}
+		var later []stranger
 		for i := range maxStrangers {
-			newStranger(p, fmt.Sprintf("10.%d.%d.1:1000", i/250, i%250))
+			later = append(later, newStranger(p, fmt.Sprintf("10.%d.%d.1:1000", i/250, i%250)))
+			time.Sleep(time.Microsecond)
 		}
-		time.Sleep(time.Second)
 		if s := p.Stats(); s.Strangers != maxStrangers || s.StreamsRefused != 10+maxStrangersPerAddr {
 			t.Errorf("stats: %+v", s)
 		}
-		time.Sleep(authenticateWithin)
+		newStranger(p, "192.0.2.2:1")
+		<-later[0].ended // the oldest
+		select {
+		case <-later[1].ended:
+			t.Error("another one was closed, too")
+		default:
+		}
+		time.Sleep(authenticateWithin + time.Second)
 		if s := p.Stats(); s.Strangers != 0 || len(p.strangersAt) != 0 {
 			t.Errorf("stats: %+v", s)
 		}

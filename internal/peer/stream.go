@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"container/list"
 	"net"
 	"net/netip"
 	"slices"
@@ -45,7 +46,8 @@ type stream struct {
 	local     netip.Addr
 	shard     *Shard // where it is delivered before it is bound
 	owner     atomic.Pointer[Conn]
-	heard     time.Time // guarded by the owner's shard
+	stranger  *list.Element // of port.strangers, guarded by port.mu
+	heard     time.Time     // guarded by the owner's shard
 	queue     queue
 	writer    sync.WaitGroup
 	closed    sync.Once
