@@ -16,6 +16,7 @@ const (
 	frameQueue   = 2048        // frames waiting for Options.Receive
 	leaveLimit   = time.Second // for the router's farewell
 	controlQueue = 64
+	lastWordWait = 300 * time.Millisecond // for a farewell after a media connection was closed
 )
 
 // A Meeting is a meeting that was joined. Its methods may be called from any

@@ -115,7 +115,7 @@ func (m *Meeting) serve(a *admission) ending {
 			}
 		case <-m.wake:
 			if err := m.inspect(a); err != nil && farewell == nil {
-				return ending{err: err}
+				return m.lastWord(a, err)
 			}
 		case <-every.C:
 			m.recordTraffic()
@@ -127,6 +127,28 @@ func (m *Meeting) serve(a *admission) ending {
 			farewell = time.After(leaveLimit)
 		case <-farewell:
 			return ending{over: true, reason: protocol.FarewellLeft}
+		}
+	}
+}
+
+// lastWord waits a moment for the router to say why a media connection is
+// gone: its farewell may be on the way.
+func (m *Meeting) lastWord(a *admission, err error) ending {
+	enough := time.After(lastWordWait)
+	for {
+		select {
+		case r := <-m.inbox:
+			if r.channel != a.control {
+				continue
+			}
+			if r.err != nil {
+				return ending{err: err}
+			}
+			if end, over := m.take(a, r.message); over {
+				return end
+			}
+		case <-enough:
+			return ending{err: err}
 		}
 	}
 }

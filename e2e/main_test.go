@@ -27,7 +27,7 @@ const patience = 60 * time.Second
 
 var (
 	postgres *storetest.Server
-	binary   string // the causeway that is tested
+	program  string // the causeway that is tested
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -40,8 +40,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "causeway")
-	build := exec.Command("go", "build", "-o", binary, "causeway/cmd/causeway")
+	program = filepath.Join(dir, "causeway")
+	build := exec.Command("go", "build", "-o", program, "causeway/cmd/causeway")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: build causeway: %v\n%s", err, out)
 		return 1

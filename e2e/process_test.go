@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,8 +27,10 @@ type process struct {
 	t      testing.TB
 	name   string
 	cmd    *exec.Cmd
-	lines  chan string // of standard output
-	said   words       // standard error
+	lines  chan string // of standard output, as it comes
+	mu     sync.Mutex
+	log    []string // all lines of standard output so far
+	said   words    // standard error
 	ended  chan struct{}
 	status int // exit status, -1 after a signal; read it once ended is closed
 }
@@ -57,7 +60,7 @@ func (w *words) String() string {
 // start runs causeway with args until the test ends.
 func start(t testing.TB, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), lines: make(chan string, 10_000), ended: make(chan struct{})}
+	p := &process{t: t, name: name, cmd: exec.Command(program, args...), lines: make(chan string, 10_000), ended: make(chan struct{})}
 	p.cmd.Stderr = &p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := p.cmd.StdoutPipe()
@@ -76,6 +79,9 @@ func start(t testing.TB, name string, args ...string) *process {
 			return
 		}
 		for scan := bufio.NewScanner(out); scan.Scan(); {
+			p.mu.Lock()
+			p.log = append(p.log, scan.Text())
+			p.mu.Unlock()
 			p.lines <- scan.Text()
 		}
 		close(p.lines)
@@ -161,6 +167,13 @@ func holdsAll(s string, parts []string) bool {
 		}
 	}
 	return true
+}
+
+// all are the lines of standard output so far.
+func (p *process) all() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.log)
 }
 
 // memory reads a line of /proc/PID/status, such as VmRSS or VmHWM, in bytes.

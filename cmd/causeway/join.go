@@ -112,7 +112,9 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 	}
 	report := m.Report()
 	if err == nil {
-		err = c.verdict(report, recorder)
+		if err = c.verdict(report, recorder); err != nil && m.Err() != nil {
+			err = m.Err() // it ended too early for that
+		}
 	}
 	report.OK = report.OK && err == nil
 	if e := c.writeReport(report, streams.out); err == nil {
@@ -326,8 +328,12 @@ func (c *joinCmd) writeReport(report protocol.Report, out io.Writer) error {
 // summarize says at the end what was done, on standard error.
 func (c *joinCmd) summarize(m *client.Meeting, recorder *client.Recorder, streams joinIO) {
 	report := m.Report()
-	fmt.Fprintf(streams.log, "Left meeting %s; first media after %.0f ms by way of %s in zone %s.\n",
-		report.Meeting, report.FirstMediaMS, report.MMR, report.Zone)
+	how := "Left meeting"
+	if m.Err() != nil {
+		how = "This is the end of meeting"
+	}
+	fmt.Fprintf(streams.log, "%s %s; first media after %.0f ms by way of %s in zone %s.\n",
+		how, report.Meeting, report.FirstMediaMS, report.MMR, report.Zone)
 	if recorder == nil {
 		return
 	}
