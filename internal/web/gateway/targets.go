@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/netip"
 	"net/url"
 	"sync"
@@ -15,10 +16,10 @@ const (
 	// longer than one needs to be restarted.
 	forget = 30 * time.Second
 
-	maxTargets  = 8192 // of each kind
-	maxMedia    = 64   // addresses of one router
-	maxURL      = 512  // bytes
-	sweepFactor = 2    // tables are swept when they have grown so much since
+	maxTargets = 8192 // of each kind
+	maxMedia   = 64   // addresses of one router
+	maxURL     = 512  // bytes
+	sweepEvery = time.Second
 )
 
 // targets are where the gateway leads: the addresses that the system's own
@@ -77,13 +78,13 @@ func isTLS(address, scheme string) bool {
 // allow says whether TURN may send to an address, and where that really is.
 // Port 0 stands for any port: a permission has none (RFC 8656 §9).
 func (s *Server) allow(peer netip.AddrPort) (netip.AddrPort, bool) {
-	if !s.targets.hasMedia(peer, time.Now()) {
-		return netip.AddrPort{}, false
-	}
 	if s.deps.Own != nil {
 		if real, ok := s.deps.Own(peer); ok {
 			return real, true
 		}
+	}
+	if !s.targets.hasMedia(peer, time.Now()) {
+		return netip.AddrPort{}, false
 	}
 	// A router elsewhere tells all addresses of its machine; what of them is
 	// local to a machine would here be an address of this one.
@@ -109,7 +110,7 @@ func (t *targets) hasMedia(peer netip.AddrPort, now time.Time) bool {
 type memory[K comparable] struct {
 	mu    sync.RWMutex
 	heard map[K]time.Time
-	swept int // how many were left by the last sweep
+	swept time.Time
 }
 
 func newMemory[K comparable]() *memory[K] { return &memory[K]{heard: map[K]time.Time{}} }
@@ -118,18 +119,13 @@ func newMemory[K comparable]() *memory[K] { return &memory[K]{heard: map[K]time.
 func (m *memory[K]) note(k K, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.heard[k]; !known && len(m.heard) > sweepFactor*m.swept {
-		for other, at := range m.heard {
-			if now.Sub(at) > forget {
-				delete(m.heard, other)
-			}
-		}
-		m.swept = len(m.heard)
-		if m.swept >= maxTargets {
-			return
-		}
+	if now.Sub(m.swept) >= sweepEvery {
+		m.swept = now
+		maps.DeleteFunc(m.heard, func(_ K, at time.Time) bool { return now.Sub(at) > forget })
 	}
-	m.heard[k] = now
+	if _, known := m.heard[k]; known || len(m.heard) < maxTargets {
+		m.heard[k] = now
+	}
 }
 
 // knows reports whether k is remembered.
