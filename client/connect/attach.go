@@ -27,6 +27,7 @@ func Attach(ctx context.Context, way *Network, controlURL string, hello protocol
 	if by != way {
 		rec.Event("the control channel goes by "+by.Via(controlURL), time.Now())
 		by.remember(by.tunnel != nil)
+		by.reportRoute(controlURL, rec)
 	}
 	return c, welcome, by, nil
 }

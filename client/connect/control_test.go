@@ -22,6 +22,10 @@ const controlURL = "wss://mmr-1.test/mmr/v1/control"
 // router serves a control channel: session is run once the socket is open.
 func (n *internet) router(session func(ctx context.Context, c *websocket.Conn)) *host {
 	return n.serve("mmr-1.test:443", 20*ms, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead { // a knock
+			w.WriteHeader(http.StatusUpgradeRequired)
+			return
+		}
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 		if err != nil {
 			n.t.Errorf("accept: %v", err)

@@ -149,24 +149,29 @@ func without(ways []*Network, way *Network) []*Network {
 
 // reportRoute tells the report by which way the zones were reached.
 func (s *Survey) reportRoute(rec *Recorder) {
-	n := s.network
-	first := s.winnerFirst(Choose(s.Records(), s.previous))[0].Controller.URL
+	s.network.reportRoute(s.winnerFirst(Choose(s.Records(), s.previous))[0].Controller.URL, rec)
+}
+
+// reportRoute tells the report by which way a target was reached. Web may
+// have been reached through a proxy that this target did not need.
+func (n *Network) reportRoute(target string, rec *Recorder) {
 	if n.tunnel != nil {
-		first = n.tunnel.URL()
+		target = n.tunnel.URL()
 	}
-	way := n.route.Via(addressOf(first))
+	way := n.route.Via(addressOf(target))
 	rec.Set(func(r *protocol.Report) {
-		proxied := way.Kind != route.Direct
-		if proxied {
+		if way.Kind != route.Direct {
 			r.Proxy = protocol.ProxyReport{Kind: string(way.Kind), Address: way.Address, Origin: string(way.Origin)}
 		}
 		switch {
-		case n.tunnel != nil && proxied:
+		case n.tunnel != nil && way.Kind != route.Direct:
 			r.Route = "tunnel_over_proxy"
 		case n.tunnel != nil:
 			r.Route = "tunnel"
-		case proxied:
+		case way.Kind != route.Direct || r.Proxy.Kind != string(route.Direct):
 			r.Route = "proxy"
+		default:
+			r.Route = "direct"
 		}
 	})
 }
