@@ -24,7 +24,8 @@ var (
 	OnlyWeb          = Policy{"ip daddr != 203.0.113.10 drop"}
 )
 
-// Apply puts a policy into force at once, for running connections too.
+// Apply puts a policy into force at once, for running connections too. What
+// stays on one side is never filtered; kernels with br_netfilter would.
 func (w *World) Apply(p Policy) {
 	w.t.Helper()
 	var rules strings.Builder
@@ -35,6 +36,8 @@ func (w *World) Apply(p Policy) {
 table ip lab {
   chain forward {
     type filter hook forward priority 0; policy accept;
+    iifname site oifname site accept
+    iifname internet oifname internet accept
 %s    iifname internet ct state != { established, related } drop
   }
   chain nat {
