@@ -16,35 +16,43 @@ const credentialsFor = 12 * time.Hour
 
 // relay lets browsers reach this router's media port, and nothing else, by
 // TURN over its TLS port.
-type relay struct{ turn *turn.Server }
+type relay struct {
+	turn      *turn.Server
+	addresses map[netip.Addr]bool // as clients know the media port
+	own       netip.AddrPort      // where it is on this machine
+}
 
 func (s *Server) openRelay() error {
 	public := s.candidates()
-	addresses := make(map[netip.Addr]bool, len(public))
+	s.relay.addresses = make(map[netip.Addr]bool, len(public))
 	address := public[0].Addr.Addr()
 	for _, c := range public {
-		addresses[c.Addr.Addr()] = true
+		s.relay.addresses[c.Addr.Addr()] = true
 		// Browsers ask for IPv4 unless told otherwise (RFC 8656 section 7.2).
 		if !address.Is4() && c.Addr.Addr().Is4() {
 			address = c.Addr.Addr()
 		}
 	}
 	port := s.port.Addr()
-	own := netip.AddrPortFrom(port.Addr().Unmap(), port.Port())
-	if !own.Addr().IsValid() || own.Addr().IsUnspecified() {
-		own = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port.Port())
+	s.relay.own = netip.AddrPortFrom(port.Addr().Unmap(), port.Port())
+	if a := s.relay.own.Addr(); !a.IsValid() || a.IsUnspecified() {
+		s.relay.own = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port.Port())
 	}
 	var err error
 	s.relay.turn, err = turn.New(turn.Config{
 		Address: address,
-		Allow: func(peer netip.AddrPort) (netip.AddrPort, bool) {
-			// Port 0 asks for the address alone.
-			return own, addresses[peer.Addr()] && (peer.Port() == 0 || peer.Port() == port.Port())
-		},
-		Secret: s.deps.TURNSecret,
-		Log:    s.log,
+		Allow:   s.OwnMedia,
+		Secret:  s.deps.TURNSecret,
+		Log:     s.log,
 	})
 	return err
+}
+
+// OwnMedia tells whether an address is one of this router's media port, and
+// where that is on this machine. Port 0 asks for the address alone.
+func (s *Server) OwnMedia(media netip.AddrPort) (netip.AddrPort, bool) {
+	own := s.relay.own
+	return own, s.relay.addresses[media.Addr()] && (media.Port() == 0 || media.Port() == own.Port())
 }
 
 // turnServers are this router's TURN servers for a participant in a browser.

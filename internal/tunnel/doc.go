@@ -12,7 +12,7 @@ package tunnel
 
 import (
 	"fmt"
-	"os"
+	"net/url"
 	"strings"
 	"time"
 
@@ -22,7 +22,7 @@ import (
 
 // Config is a tunnel's configuration.
 type Config struct {
-	// ID names the tunnel; the host's name by default.
+	// ID names the tunnel, "" by the host's name.
 	ID string `yaml:"id"`
 	// URL is the base by which clients reach it, https://host[:port].
 	URL string `yaml:"url"`
@@ -41,15 +41,24 @@ type Limits struct {
 
 // DefaultConfig returns what holds where the configuration is silent.
 func DefaultConfig() Config {
-	host, _ := os.Hostname()
-	id := strings.ToLower(strings.SplitN(host, ".", 2)[0])
-	if !protocol.ValidID(id) {
-		id = "tunnel"
-	}
 	return Config{
-		ID:     id,
 		Limits: Limits{Streams: 10_000, StreamsPerParticipant: 16, BytesPerSecond: 4 << 20, Idle: 2 * time.Minute},
 	}
+}
+
+// IDOf makes a valid id of a prefix and a host name.
+func IDOf(prefix, host string) string {
+	host, _, _ = strings.Cut(strings.ToLower(host), ".")
+	id := prefix + strings.Map(func(r rune) rune {
+		if protocol.ValidID(string(r)) {
+			return r
+		}
+		return '-'
+	}, host)
+	if id = strings.Trim(id[:min(len(id), 63)], "-"); id == "" {
+		return "tunnel"
+	}
+	return id
 }
 
 // Check finds what is wrong with a configuration.
@@ -58,19 +67,32 @@ func (c Config) Check() []config.Issue {
 	add := func(field, problem, remedy string) {
 		issues = append(issues, config.Issue{Field: field, Problem: problem, Remedy: remedy})
 	}
-	if !protocol.ValidID(c.ID) {
-		add("id", fmt.Sprintf("%q is not an id", c.ID), "use 1 to 63 lower-case letters, digits and hyphens")
+	if c.ID != "" && !protocol.ValidID(c.ID) {
+		add("id", fmt.Sprintf("%q is not an id", c.ID), "use 1 to 63 lower-case letters, digits and hyphens, or leave it empty for the host name")
 	}
-	if !strings.HasPrefix(c.URL, "https://") {
+	if !isBase(c.URL, "https") {
 		add("url", "it is not an https address", "write the address at which clients reach this tunnel, such as https://tunnel.example.org")
 	}
-	for field, v := range map[string]int{
-		"limits.streams": c.Limits.Streams, "limits.streams_per_participant": c.Limits.StreamsPerParticipant,
-		"limits.bytes_per_second": c.Limits.BytesPerSecond, "limits.idle": int(c.Limits.Idle),
+	if c.LocalURL != "" && !isBase(c.LocalURL, "http") {
+		add("local_url", fmt.Sprintf("%q is not a plain address", c.LocalURL), "use http://localhost:PORT, or leave it empty")
+	}
+	for _, l := range []struct {
+		field string
+		value int
+	}{
+		{"limits.streams", c.Limits.Streams}, {"limits.streams_per_participant", c.Limits.StreamsPerParticipant},
+		{"limits.bytes_per_second", c.Limits.BytesPerSecond}, {"limits.idle", int(c.Limits.Idle)},
 	} {
-		if v <= 0 {
-			add(field, "it must be positive", "leave it out to have the default")
+		if l.value <= 0 {
+			add(l.field, "it must be positive", "leave it out to have the default")
 		}
 	}
 	return issues
+}
+
+// isBase reports whether s is an address to which a path can be added.
+func isBase(s, scheme string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == scheme && u.Hostname() != "" && u.User == nil && (u.Path == "" || u.Path == "/") &&
+		u.RawQuery == "" && u.Fragment == ""
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,14 @@ type Server struct {
 
 // New makes a tunnel.
 func New(cfg Config, d Deps) (*Server, error) {
+	if issues := cfg.Check(); len(issues) > 0 {
+		return nil, fmt.Errorf("tunnel: %s: %s; %s", issues[0].Field, issues[0].Problem, issues[0].Remedy)
+	}
+	if cfg.ID == "" {
+		host, _ := os.Hostname()
+		cfg.ID = IDOf("", host)
+	}
+	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
 	if d.Dial == nil {
 		d.Dial = (&net.Dialer{}).DialContext
 	}
