@@ -141,8 +141,18 @@ func (t *Tunnel) dialWebSocket(ctx context.Context, address string) (net.Conn, e
 	}
 	ws.SetReadLimit(protocol.MaxTunnelChunk)
 	// The stream outlives the dialling.
-	return websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary), nil
+	return wsStream{websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary), ws}, nil
 }
+
+// wsStream is a stream in a WebSocket.
+type wsStream struct {
+	net.Conn
+	ws *websocket.Conn
+}
+
+// Close ends the stream at once. NetConn's own Close waits up to five seconds
+// for the far end to say goodbye, which a tunnel that has died never does.
+func (s wsStream) Close() error { return s.ws.CloseNow() }
 
 func (t *Tunnel) header() http.Header {
 	return http.Header{"Authorization": {"Bearer " + t.cfg.Auth()}}
