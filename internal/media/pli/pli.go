@@ -13,6 +13,12 @@ const (
 	// spacing is the least time between a key frame asked for and the next
 	// request, so that a source that loses much is not kept busy with them.
 	spacing = 500 * time.Millisecond
+	// firstSpacing is that time for a taker that has no picture at all yet, as
+	// who joins just behind a key frame; firstBurst requests so soon may be
+	// made in firstWindow, lest takers that come and go make it the rule.
+	firstSpacing = 200 * time.Millisecond
+	firstBurst   = 3
+	firstWindow  = 3 * time.Second
 	// firstRetry is when a request is repeated that brought no key frame, or
 	// later with a longer round trip; each repetition doubles it up to
 	// lastRetry.
@@ -24,24 +30,30 @@ const (
 // ready.
 type Limiter struct {
 	wanted  bool
-	sent    time.Time // last request
-	arrived time.Time // last key frame
-	tries   int       // requests since the last key frame
+	first   bool                  // by somebody who has no picture yet
+	early   [firstBurst]time.Time // of requests that only that allowed
+	next    uint8                 // in early
+	sent    time.Time             // last request
+	arrived time.Time             // last key frame
+	tries   int                   // requests since the last key frame
 	count   uint64
 }
 
 // Want notes that somebody needs a key frame.
 func (l *Limiter) Want() { l.wanted = true }
 
+// WantFirst notes that somebody needs a key frame who has no picture yet.
+func (l *Limiter) WantFirst() { l.wanted, l.first = true, true }
+
 // Wanted reports whether somebody waits for a key frame.
 func (l *Limiter) Wanted() bool { return l.wanted }
 
 // Cancel takes the wishes back, as when the last taker has left.
-func (l *Limiter) Cancel() { l.wanted = false }
+func (l *Limiter) Cancel() { l.wanted, l.first = false, false }
 
 // Arrived notes that a key frame has begun; all wishes are met.
 func (l *Limiter) Arrived(now time.Time) {
-	l.wanted = false
+	l.wanted, l.first = false, false
 	l.tries = 0
 	l.arrived = now
 }
@@ -49,12 +61,26 @@ func (l *Limiter) Arrived(now time.Time) {
 // Due reports whether to send a request now, and if so notes that it was sent.
 // rtt is the round trip to the source, 0 if not known.
 func (l *Limiter) Due(now time.Time, rtt time.Duration) bool {
-	if !l.wanted || !l.sent.IsZero() && now.Sub(l.sent) < l.wait(rtt) {
+	if !l.wanted {
+		return false
+	}
+	if since := now.Sub(l.sent); !l.sent.IsZero() && since < l.wait(rtt) && !l.mayEarly(since, now) {
 		return false
 	}
 	l.sent = now
 	l.tries++
 	l.count++
+	return true
+}
+
+// mayEarly reports whether somebody's first picture allows a request before
+// its time, and if so notes that.
+func (l *Limiter) mayEarly(since time.Duration, now time.Time) bool {
+	if !l.first || l.tries > 0 || since < firstSpacing || now.Sub(l.early[l.next]) < firstWindow {
+		return false
+	}
+	l.early[l.next] = now
+	l.next = (l.next + 1) % firstBurst
 	return true
 }
 

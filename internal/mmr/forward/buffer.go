@@ -42,6 +42,7 @@ type item struct {
 	buf     *buffer
 	now     time.Time
 	keyOnly bool // request for a key frame of packet.track
+	first   bool // that request is for a taker's first picture
 }
 
 // inbox is what waits for a shard. Anyone may put; whoever holds the shard

@@ -77,6 +77,8 @@ type Link struct {
 type publishing struct {
 	source                 *Source
 	rids                   []string
+	ssrcs                  []uint32          // as offered, in the order of rids
+	rtxOf                  map[uint32]uint32 // as offered: primary → RTX
 	ridID, rridID, levelID uint8
 }
 
@@ -100,6 +102,7 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 	for i, p := range cfg.Publish {
 		l.publish = append(l.publish, publishing{
 			source: p.Source, rids: cloned(p.Line.RIDs[:min(len(p.Line.RIDs), maxLayers)]),
+			ssrcs: p.Line.SSRCs, rtxOf: p.Line.RTXOf,
 			ridID:   p.Line.ExtensionID(offer.URIRID),
 			rridID:  p.Line.ExtensionID(offer.URIRepairedRID),
 			levelID: p.Line.ExtensionID(offer.URIAudioLevel),
@@ -108,6 +111,9 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 			l.twccID = id // the same on all lines of a bundle (RFC 8843 section 9.2)
 		}
 		for _, c := range p.Codecs {
+			if !offer.Same(c, p.Source.cfg.Codec) {
+				continue // takers know the source by one codec
+			}
 			l.types[c.PayloadType&0x7F] = ptype{publish: int8(i + 1)}
 			if c.RTX != 0 {
 				l.types[c.RTX&0x7F] = ptype{publish: int8(i + 1), rtx: true, primary: c.PayloadType}
@@ -240,16 +246,15 @@ func (l *Link) resolve(p *packet) *stream {
 		return nil
 	}
 	pub := &l.publish[t.publish-1]
-	layer, ok := pub.layerOf(p, t.rtx)
-	if !ok {
+	if t.rtx {
+		if tr := l.repaired(pub, p); tr != nil {
+			return l.keep(stream{ssrc: p.SSRC, track: tr, rtx: true})
+		}
 		return nil
 	}
-	if t.rtx {
-		tr := l.trackOf(pub.source, layer)
-		if tr == nil {
-			return nil
-		}
-		return l.keep(stream{ssrc: p.SSRC, track: tr, rtx: true})
+	layer, ok := pub.layerOf(p)
+	if !ok {
+		return nil
 	}
 	if old := l.trackOf(pub.source, layer); old != nil { // the publisher began anew
 		old.close()
@@ -262,20 +267,47 @@ func (l *Link) resolve(p *packet) *stream {
 	return l.keep(stream{ssrc: p.SSRC, track: tr})
 }
 
-func (pub *publishing) layerOf(p *packet, rtx bool) (int, bool) {
+// layerOf tells which layer a new stream is: by its stream id, else by the
+// offer if that lists one SSRC for each layer.
+func (pub *publishing) layerOf(p *packet) (int, bool) {
 	if len(pub.rids) == 0 {
 		return 0, true
 	}
-	rid := p.Extension(p.raw, pub.ridID)
-	if rtx {
-		rid = p.Extension(p.raw, pub.rridID)
+	if rid := p.Extension(p.raw, pub.ridID); pub.ridID != 0 && rid != nil {
+		return pub.layerNamed(rid)
 	}
+	i := slices.Index(pub.ssrcs, p.SSRC)
+	return i, i >= 0 && len(pub.ssrcs) == len(pub.rids)
+}
+
+func (pub *publishing) layerNamed(rid []byte) (int, bool) {
 	for i, r := range pub.rids {
 		if string(rid) == r {
 			return i, true
 		}
 	}
 	return 0, false
+}
+
+// repaired tells which track a new stream of retransmissions repairs: by the
+// repaired stream id (RFC 8852 section 3), else by the offer (RFC 4588 section
+// 8.8), as of Firefox, which sends no such id.
+func (l *Link) repaired(pub *publishing, p *packet) *track {
+	if rid := p.Extension(p.raw, pub.rridID); pub.rridID != 0 && rid != nil {
+		if layer, ok := pub.layerNamed(rid); ok {
+			return l.trackOf(pub.source, layer)
+		}
+		return nil
+	}
+	for _, t := range l.tracks {
+		if rtx, ok := pub.rtxOf[t.ssrc]; ok && rtx == p.SSRC && t.source == pub.source {
+			return t
+		}
+	}
+	if len(pub.rids) == 0 {
+		return l.trackOf(pub.source, 0)
+	}
+	return nil
 }
 
 func (l *Link) trackOf(source *Source, layer int) *track {

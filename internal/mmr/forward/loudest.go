@@ -66,7 +66,7 @@ func (l *Loudest) hear(s *Source, p *packet, now time.Time) {
 
 func (l *Loudest) report(s *Source, level uint8, now time.Time) {
 	l.mu.Lock()
-	if s.gone.Load() {
+	if s.Muted() { // meanwhile; what removed it may have been here already
 		l.mu.Unlock()
 		return
 	}

@@ -10,5 +10,6 @@ type packet struct {
 	header.Header
 	raw   []byte
 	track *track
-	key   bool // begins a key frame: takers may start here
+	key   bool   // begins a key frame: takers may start here
+	spell uint32 // of the track: the time between two pauses of its source
 }

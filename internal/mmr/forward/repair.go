@@ -15,6 +15,9 @@ const (
 	repairMemory = 64
 	// minRepairEvery bounds how soon a packet is repaired again.
 	minRepairEvery = 10 * time.Millisecond
+	// maxBudget bounds what a slot saves up for repairs: one for each packet
+	// that it was sent. Who asks for more would only make the router send.
+	maxBudget = 1024
 	// maxRepairsPerRequest bounds what one NACK packet may cause.
 	maxRepairsPerRequest = 128
 )
@@ -55,6 +58,10 @@ func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
 	if r.seq == seq && now.Sub(r.at) < again {
 		return
 	}
+	if o.budget == 0 {
+		sh.count(repairsMissed, 1)
+		return
+	}
 	token, source, ok := o.stream.Lookup(seq)
 	track := o.carried[int(token)%len(o.carried)]
 	if !ok || track == nil || o.token-token >= maxCarried {
@@ -77,6 +84,7 @@ func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
 		}
 		o.rtxSeq++
 	}
+	o.budget--
 	*r = repair{seq: seq, at: now}
 	sh.count(repairs, 1)
 	s.transmit(sh, out)

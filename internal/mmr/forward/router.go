@@ -97,11 +97,13 @@ func (r *Router) Flush() {
 func (s *shard) empty() {
 	for _, it := range s.in.take() {
 		if it.keyOnly {
-			it.packet.track.requestKey(it.now)
+			it.packet.track.requestKey(it.first, it.now)
 			continue
 		}
 		it.packet.raw = it.buf.data[:it.buf.n]
-		it.packet.track.source.fans[s.index].deliver(s, &it.packet, it.now)
+		if source := it.packet.track.source; !source.Muted() { // it may have been meanwhile
+			source.fans[s.index].deliver(s, &it.packet, it.now)
+		}
 		s.router.free.release(it.buf)
 	}
 }

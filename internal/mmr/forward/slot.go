@@ -40,6 +40,7 @@ type Slot struct {
 	height       int          // lines that are wanted
 	codec        *offer.Codec // of the source, as the receiver knows it
 	current      *track       // whose packets are sent; nil until one begins
+	spell        uint32       // of current
 	taker        simulcast.Taker
 	sent         *outgoing // made when the slot gets its first source
 	asked        time.Time // when a key frame was last asked for
@@ -59,6 +60,7 @@ type outgoing struct {
 	token   seqmap.Token
 	carried [maxCarried]*track // by token, for repairs: the latest
 	rtxSeq  uint16
+	budget  int // of repairs
 	repairs [repairMemory]repair
 }
 
@@ -198,22 +200,26 @@ const askAgain = time.Second
 func (s *Slot) askKey(sh *shard, layer int, now time.Time) {
 	if t := s.source.layers[layer].Load(); t != nil {
 		s.asked = now
-		t.askKey(sh, now)
+		t.askKey(sh, s.current == nil, now)
 	}
 }
 
 // refreshPicture asks for a key frame because the receiver does. The shard is
 // held.
 func (s *Slot) refreshPicture(sh *shard, now time.Time) {
-	if s.source != nil && s.current != nil && s.video() {
-		s.current.askKey(sh, now)
+	if s.source == nil || !s.video() {
+		return
+	}
+	// The publisher may have begun anew, so that the track is not s.current.
+	if layer := s.taker.Current(); layer >= 0 {
+		s.askKey(sh, layer, now)
 	}
 }
 
 // take sends a packet of the slot's source on, if it is for this slot. The
 // shard is held.
 func (s *Slot) take(sh *shard, p *packet, now time.Time) {
-	if p.track != s.current || p.track.video {
+	if p.track != s.current || p.spell != s.spell || p.track.video {
 		if !s.follow(sh, p, now) {
 			return
 		}
@@ -224,6 +230,7 @@ func (s *Slot) take(sh *shard, p *packet, now time.Time) {
 		return
 	}
 	s.stats.Packet(p.PayloadEnd - p.PayloadAt)
+	s.sent.budget = min(s.sent.budget+1, maxBudget)
 	s.transmit(sh, out)
 }
 
@@ -231,8 +238,12 @@ func (s *Slot) take(sh *shard, p *packet, now time.Time) {
 // goes over to another track where that can begin.
 func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 	if !p.track.video {
-		s.begin(sh, p.track, now)
+		s.begin(p, now)
 		return true
+	}
+	if s.current != nil && p.track == s.current && p.spell != s.spell {
+		s.taker.Pause() // the picture before was another one
+		s.current = nil
 	}
 	if s.taker.Target() < 0 {
 		s.aim(sh, now)
@@ -245,17 +256,22 @@ func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 			return true
 		}
 		if !p.key { // the publisher began anew
+			if now.Sub(s.asked) >= askAgain {
+				s.askKey(sh, p.track.layer, now)
+			}
 			return false
 		}
 	case simulcast.Switch:
 	}
-	s.begin(sh, p.track, now)
+	s.begin(p, now)
 	return true
 }
 
-// begin makes a track the one that is sent, from its next packet on.
-func (s *Slot) begin(sh *shard, t *track, now time.Time) {
-	s.current = t
+// begin makes the packet's track the one that is sent, from this packet on.
+// The slot's shard is held.
+func (s *Slot) begin(p *packet, now time.Time) {
+	t := p.track
+	s.current, s.spell = t, p.spell
 	o := s.sent
 	o.token++
 	o.carried[int(o.token)%len(o.carried)] = t
@@ -265,7 +281,7 @@ func (s *Slot) begin(sh *shard, t *track, now time.Time) {
 	}
 	o.stream.Switch(source)
 	s.nextSR, s.synchronized = now, false // tell the receiver's clock soon
-	s.source.fans[sh.index].refresh()
+	s.source.fans[s.link.shard.index].refresh()
 	s.link.started.Store(true)
 	s.link.notify()
 }

@@ -99,15 +99,16 @@ func (s *Source) measured() simulcast.Layers {
 	return s.measures
 }
 
-// publish hands a packet to all takers. The publisher's shard is held.
-func (s *Source) publish(sh *shard, p *packet, now time.Time) {
+// arrived notes that a packet came. The publisher's shard is held.
+func (s *Source) arrived(on *Link) {
 	if !s.heard.Load() {
 		s.heard.Store(true)
-		p.track.link.notify()
+		on.notify()
 	}
-	if s.Muted() {
-		return
-	}
+}
+
+// publish hands a packet to all takers. The publisher's shard is held.
+func (s *Source) publish(sh *shard, p *packet, now time.Time) {
 	bit := uint32(1) << p.track.layer
 	others := int32(0)
 	for i := range s.fans {

@@ -8,6 +8,7 @@ import (
 	"causeway/internal/media/cache"
 	"causeway/internal/media/clocksync"
 	"causeway/internal/media/keyframe"
+	"causeway/internal/media/loudest"
 	"causeway/internal/media/nack"
 	"causeway/internal/media/pli"
 	"causeway/internal/media/rtcpstat"
@@ -43,6 +44,8 @@ type track struct {
 	stats    rtcpstat.Receiver
 	clock    *clocksync.Source
 	lastRTP  uint32 // of the latest packet
+	quiet    bool   // the latest packet came while the source was muted
+	spell    uint32 // counts the pauses
 	mappedAt time.Time
 }
 
@@ -66,21 +69,14 @@ func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
 // receive takes a packet of the track, possibly a repaired one. The shard is
 // held.
 func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
-	if repaired {
-		t.stats.Repaired(p.Sequence)
-	} else {
-		t.stats.Packet(p.Sequence, p.Timestamp, now)
-		t.clock.Packet(p.Timestamp, now)
-		t.lastRTP = p.Timestamp
-		if t.mapping.Load() == nil {
-			t.remap(now)
-		}
-	}
+	t.source.arrived(t.link)
+	t.note(p, repaired, now)
 	verdict := t.missing.Receive(p.Sequence, now)
-	if verdict == nack.Duplicate {
+	if t.withheld(repaired || verdict == nack.Duplicate) || verdict == nack.Duplicate || repaired && verdict == nack.Restart {
 		sh.count(ignored, 1)
 		return
 	}
+	p.spell = t.spell
 	t.cacheMu.Lock()
 	t.cache.Store(p.Sequence, p.raw, now)
 	t.cacheMu.Unlock()
@@ -95,6 +91,45 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		l.hear(t.source, p, now)
 	}
 	t.source.publish(sh, p, now)
+}
+
+// note takes what the packet tells of its stream.
+func (t *track) note(p *packet, repaired bool, now time.Time) {
+	if repaired {
+		t.stats.Repaired(p.Sequence)
+		return
+	}
+	t.stats.Packet(p.Sequence, p.Timestamp, now)
+	t.clock.Packet(p.Timestamp, now)
+	t.lastRTP = p.Timestamp
+	if t.mapping.Load() == nil {
+		t.remap(now)
+	}
+}
+
+// withheld reports whether the packet that missing has just been told of must
+// not leave the router: its source is muted, or was when it was sent. Nothing
+// of that time is kept for repairs or asked for again, and what arrives late
+// from it is a duplicate of what was given up. old says that the packet was
+// sent before the newest one.
+func (t *track) withheld(old bool) bool {
+	switch {
+	case t.source.Muted():
+		t.quiet = true
+	case !t.quiet:
+		return false
+	case !old:
+		t.quiet = false
+		t.spell++
+		t.missing.Forget() // the gap before this packet may be of that time
+		t.source.meter = loudest.Meter{}
+		t.cacheMu.Lock()
+		t.cache.Reset()
+		t.cacheMu.Unlock()
+		return false
+	}
+	t.missing.Forget()
+	return true
 }
 
 // fetch copies a recent packet into dst. Any goroutine may call it.
@@ -115,20 +150,25 @@ func (t *track) close() {
 }
 
 // askKey asks for a key frame from whatever shard is held.
-func (t *track) askKey(held *shard, now time.Time) {
+// first says that it is for a taker's first picture.
+func (t *track) askKey(held *shard, first bool, now time.Time) {
 	if held == t.shard {
-		t.requestKey(now)
+		t.requestKey(first, now)
 		return
 	}
-	it := item{keyOnly: true, now: now}
+	it := item{keyOnly: true, first: first, now: now}
 	it.packet.track = t
 	t.shard.in.put(it) // if it is full the slot asks again
 }
 
 // requestKey asks the publisher for a key frame, unless that was done lately.
 // The track's shard is held.
-func (t *track) requestKey(now time.Time) {
-	t.keys.Want()
+func (t *track) requestKey(first bool, now time.Time) {
+	if first {
+		t.keys.WantFirst()
+	} else {
+		t.keys.Want()
+	}
 	t.sendKeyRequest(now)
 }
 
@@ -181,6 +221,6 @@ func (t *track) tick(now time.Time) {
 		}})
 	}
 	if gaveUp > 0 && t.video {
-		t.requestKey(now)
+		t.requestKey(false, now)
 	}
 }
