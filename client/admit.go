@@ -106,7 +106,7 @@ func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, 
 // dialMedia starts the media connections in the order of their importance.
 func (m *Meeting) dialMedia(ctx, life context.Context, a *admission, plans []*plan, ladder *ladder, pkg protocol.Package) error {
 	for i, p := range plans {
-		if i > 0 && !pause(ctx, kindDelay) {
+		if i > 0 && !m.stagger(ctx, a.links[i-1]) {
 			return protocol.Wrap(protocol.ProblemMediaFailed, ctx.Err())
 		}
 		l, err := dialLink(life, p, a.answer.Answers.Of(p.kind), linkConfig{
@@ -124,6 +124,23 @@ func (m *Meeting) dialMedia(ctx, life context.Context, a *admission, plans []*pl
 		}
 	}
 	return nil
+}
+
+// stagger waits until the connection before is ready, but for kindDelay at
+// most; false: ctx ended first.
+func (m *Meeting) stagger(ctx context.Context, before *link) bool {
+	enough := time.NewTimer(kindDelay)
+	defer enough.Stop()
+	for before.snapshot().ready.IsZero() {
+		select {
+		case <-m.wake:
+		case <-enough.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return ctx.Err() == nil
 }
 
 // awaitMedia waits until all media connections are ready.

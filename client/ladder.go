@@ -19,7 +19,8 @@ import (
 
 const (
 	// kindDelay is how much later than the sound's connection the pictures'
-	// begins, and than that the content's.
+	// begins, and than that the content's, unless the one before is ready
+	// sooner.
 	kindDelay = 50 * time.Millisecond
 	// Each rung waits for the better one to answer as long as a slow answer
 	// takes.

@@ -159,26 +159,40 @@ func (s *state) cleared(mmr string) {
 // alive reports whether the router was heard lately.
 func (r *router) alive(now time.Time) bool { return now.Sub(r.heard) <= routerSilence }
 
-// load is the router's load, with what is too recent to show in what it said.
-func (r *router) load(now time.Time) float64 {
+// known is what the router said of its load, with the participants who were
+// sent to it since.
+func (r *router) known() protocol.Load {
 	l := r.said.Load
-	traffic := l
-	traffic.MaxParticipants = 0
-	var unseen, unsettled int
 	for _, at := range r.joins {
 		if at.After(r.heard) {
-			unseen++
+			l.Participants++
 		}
+	}
+	return l
+}
+
+// hasRoom reports whether the router takes another participant. What those who
+// have just come are going to cost is a guess: good enough to choose among
+// routers, not to turn people away when a meeting begins and all come at once.
+func (r *router) hasRoom() bool {
+	return r.known().Value() < 1 // false for what is not a number
+}
+
+// load is the router's load, with what is too recent to show in what it said.
+func (r *router) load(now time.Time) float64 {
+	traffic := r.said.Load
+	traffic.MaxParticipants = 0
+	unsettled := 0
+	for _, at := range r.joins {
 		if now.Sub(at) <= settle {
 			unsettled++
 		}
 	}
 	cost := costUnknown
-	if l.Participants > 0 {
-		cost = min(max(traffic.Value()/float64(l.Participants), costLeast), costMost)
+	if n := r.said.Load.Participants; n > 0 {
+		cost = min(max(traffic.Value()/float64(n), costLeast), costMost)
 	}
-	l.Participants += unseen
-	return max(l.Value(), traffic.Value()+float64(unsettled)*cost)
+	return max(r.known().Value(), traffic.Value()+float64(unsettled)*cost)
 }
 
 // candidates lists the routers that a participant of the meeting can be sent
@@ -189,11 +203,10 @@ func (s *state) candidates(meeting string, now time.Time) []candidate {
 		if !r.alive(now) || r.said.Health != protocol.Healthy {
 			continue
 		}
-		load := r.load(now)
-		if !hasRoom(load) {
+		if !r.hasRoom() {
 			continue
 		}
-		c := candidate{id: id, load: load, suspect: now.Before(r.suspectUntil)}
+		c := candidate{id: id, load: r.load(now), suspect: now.Before(r.suspectUntil)}
 		if l, ok := s.legs[meeting][id]; ok && now.Sub(l.heard) <= legForget {
 			c.leg = l.participants
 		}
@@ -201,10 +214,6 @@ func (s *state) candidates(meeting string, now time.Time) []candidate {
 	}
 	return list
 }
-
-// hasRoom reports whether a router of that load takes another participant.
-// The negation catches what is not a number.
-func hasRoom(load float64) bool { return load < 1 }
 
 // summary is a zone in a few numbers.
 type summary struct {
@@ -236,9 +245,8 @@ func (s *state) summary(now time.Time) summary {
 			sum.healths["healthy"]++
 		}
 		healthy++
-		load := r.load(now)
-		room = room || hasRoom(load)
-		sum.load += min(max(load, 0), 1)
+		room = room || r.hasRoom()
+		sum.load += min(max(r.load(now), 0), 1)
 	}
 	switch {
 	case room:

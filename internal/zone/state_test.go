@@ -162,6 +162,24 @@ func TestLoadCountsRecentJoins(t *testing.T) {
 	}
 }
 
+// TestCrowdIsLetIn: many who come at once are a guess at the router's load, but
+// a certainty for its number of participants.
+func TestCrowdIsLetIn(t *testing.T) {
+	said := protocol.MMRState{ID: "r", Zone: "z", Health: protocol.Healthy, Load: protocol.Load{CPU: 0.3, Participants: 1, MaxParticipants: 500}}
+	s := newState()
+	s.hear(said, noon)
+	now := noon.Add(time.Second)
+	for i := range 499 {
+		if len(s.candidates("m", now)) != 1 || s.summary(now).status != protocol.ZoneOpen {
+			t.Fatalf("%d joins, no room for more", i)
+		}
+		s.placed("m", "r", now)
+	}
+	if len(s.candidates("m", now)) != 0 || s.summary(now).status != protocol.ZoneFull {
+		t.Error("more than it takes")
+	}
+}
+
 func TestLoadOfAnEmptyRouterGrows(t *testing.T) {
 	s := newState()
 	s.hear(says("r", 0), noon)
