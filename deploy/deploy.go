@@ -11,7 +11,9 @@ var (
 	zone string
 	//go:embed mmr.yaml
 	mmr string
+	//go:embed tunnel.yaml
+	tunnel string
 )
 
 // Samples are the sample files by kind of server.
-var Samples = map[string]string{"web": web, "zone": zone, "mmr": mmr}
+var Samples = map[string]string{"web": web, "zone": zone, "mmr": mmr, "tunnel": tunnel}

@@ -60,6 +60,8 @@ func checkFile(file string, data []byte) (string, error) {
 		_, err = config.Parse(file, data, defaultZoneFile())
 	case kindMMR:
 		_, err = config.Parse(file, data, defaultMMRFile())
+	case kindTunnel:
+		_, err = config.Parse(file, data, defaultTunnelFile())
 	default:
 		_, err = config.Parse(file, data, anyFile{})
 	}
@@ -75,11 +77,11 @@ func (f anyFile) Check() []config.Issue {
 	if kind, ok := f["server"]; ok {
 		problem = fmt.Sprintf("there is no server called %v", kind)
 	}
-	return []config.Issue{{Field: "server", Problem: problem, Remedy: "write server: web, zone or mmr"}}
+	return []config.Issue{{Field: "server", Problem: problem, Remedy: "write server: web, zone, mmr or tunnel"}}
 }
 
 type configSampleCmd struct {
-	Server string `arg:"" enum:"web,zone,mmr" help:"Which server: web, zone or mmr."`
+	Server string `arg:"" enum:"web,zone,mmr,tunnel" help:"Which server: web, zone, mmr or tunnel."`
 }
 
 // Help is the longer help of `causeway config sample --help`.

@@ -17,9 +17,10 @@ import (
 
 // Kinds of servers, as the field "server" of their files names them.
 const (
-	kindWeb  = "web"
-	kindZone = "zone"
-	kindMMR  = "mmr"
+	kindWeb    = "web"
+	kindZone   = "zone"
+	kindMMR    = "mmr"
+	kindTunnel = "tunnel"
 )
 
 // Common are the fields that every server's file has.

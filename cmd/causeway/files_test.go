@@ -41,6 +41,12 @@ func TestSamples(t *testing.T) {
 	mmr.Bus.Controllers = []string{"zc1.example.org:4222"}
 	mmr.MMR.ControlURL = "wss://mmr1.example.org/mmr/v1/control"
 	checkSample(t, kindMMR, mmr)
+
+	tunnel := defaultTunnelFile()
+	tunnel.TLS, tunnel.Bus.BusFields = tlsFiles, busFields
+	tunnel.Bus.Hubs = []string{"web.example.org:4222"}
+	tunnel.Tunnel.URL = "https://tunnel1.example.org"
+	checkSample(t, kindTunnel, tunnel)
 }
 
 func checkSample[T config.Checker](t *testing.T, kind string, want T) {

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,14 +27,15 @@ import (
 	"causeway/internal/mmr"
 	"causeway/internal/port443"
 	"causeway/internal/store"
+	"causeway/internal/tunnel"
 	"causeway/internal/web"
 	"causeway/internal/zone"
 	"causeway/protocol"
 )
 
 const (
-	// houseZone and houseMMR name the one zone and the one router of `up`.
-	houseZone, houseController, houseMMR = "home", "controller-1", "mmr-1"
+	// These name the one zone of `up`, and what there is one of in it.
+	houseZone, houseController, houseMMR, houseTunnel = "home", "controller-1", "mmr-1", "tunnel-1"
 
 	readyTimeout = 15 * time.Second
 	readyPoll    = 2 * time.Millisecond
@@ -50,17 +56,21 @@ type house struct {
 	web       *web.Server
 	zone      *zone.Server
 	mmr       *mmr.Server
+	tunnel    *tunnel.Server
 
 	addresses   []string // https addresses, the best first
 	https, http string
+	own         []string // host:port of addresses
 	apiKey      string
+	turnSecret  []byte   // of router and gateway, which share the port of TURN
 	undo        []func() // what close does, last first
 }
 
 // openHouse opens everything. What is most likely to fail comes first, so
 // that nothing has happened when it does.
 func openHouse(ctx context.Context, c *upCmd, data *dataDir, log *slog.Logger) (*house, error) {
-	h := &house{data: data, log: log, registry: metrics.New()}
+	h := &house{data: data, log: log, registry: metrics.New(), turnSecret: make([]byte, 32)}
+	_, _ = rand.Read(h.turnSecret) // never fails
 	if err := h.open(ctx, c); err != nil {
 		h.close()
 		return nil, err
@@ -101,6 +111,9 @@ func (h *house) listen(ctx context.Context, c *upCmd, m machine) error {
 	h.atClose(func() { _ = h.tls.Close() })
 	h.addresses = publicURLs(h.tls.Addr(), c.PublicAddress, m)
 	h.https = h.addresses[0]
+	for _, address := range h.addresses {
+		h.own = append(h.own, hostPort(address))
+	}
 	if err := checkMedia(ctx, mediaListen(c), true, "--media-port"); err != nil {
 		return err
 	}
@@ -145,6 +158,13 @@ func (h *house) openServers(ctx context.Context, c *upCmd, m machine) error {
 	if err := h.openZone(c); err != nil {
 		return err
 	}
+	if err := h.openTunnel(); err != nil {
+		return err
+	}
+	return h.openWeb(c, m)
+}
+
+func (h *house) openWeb(c *upCmd, m machine) error {
 	conn, err := h.connect("web")
 	if err != nil {
 		return err
@@ -156,8 +176,49 @@ func (h *house) openServers(ctx context.Context, c *upCmd, m machine) error {
 	}
 	h.web, err = web.New(cfg, web.Deps{
 		Store: h.store, Bus: conn, Log: h.log, Metrics: h.registry, Version: version(),
+		Roots: h.authority.Pool(), Dial: h.dial, TURNSecret: h.turnSecret, RelayAddress: m.primary, OwnMedia: h.mmr.OwnMedia,
 	})
 	return err
+}
+
+func (h *house) openTunnel() error {
+	conn, err := h.connect("tunnel")
+	if err != nil {
+		return err
+	}
+	cfg := tunnel.DefaultConfig()
+	cfg.ID, cfg.URL, cfg.LocalURL = houseTunnel, h.https, h.http
+	h.tunnel, err = tunnel.New(cfg, tunnel.Deps{Bus: conn, Log: h.log, Metrics: h.registry, Version: version(), Dial: h.dial})
+	return err
+}
+
+// dial connects tunnel and gateway to the house's own servers: past what may
+// lie between the house and its public address, such as NAT that does not lead
+// back.
+func (h *house) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if slices.Contains(h.own, address) {
+		address = reachable(h.tls.Addr())
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}
+
+// reachable is the address by which this machine reaches its own listener.
+func reachable(listener net.Addr) string {
+	at, err := netip.ParseAddrPort(listener.String())
+	if err != nil || !at.Addr().IsUnspecified() {
+		return listener.String()
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
+}
+
+// hostPort gives the address in a URL with its port.
+func hostPort(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443"))
 }
 
 func (h *house) openMMR(c *upCmd, media []string) error {
@@ -173,7 +234,7 @@ func (h *house) openMMR(c *upCmd, media []string) error {
 	}
 	cfg.MediaListen = mediaListen(c)
 	cfg.PublicAddresses = media
-	h.mmr, err = mmr.New(cfg, mmr.Deps{Bus: conn, Log: h.log, Metrics: h.registry, Version: version()})
+	h.mmr, err = mmr.New(cfg, mmr.Deps{Bus: conn, Log: h.log, Metrics: h.registry, Version: version(), TURNSecret: h.turnSecret})
 	if err != nil {
 		return explainListen(err, "UDP", cfg.MediaListen, "--media-port")
 	}
@@ -242,6 +303,7 @@ func (h *house) handler() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/zone/", h.zone.Handler())
 	mux.Handle("/mmr/", h.mmr.Handler())
+	mux.Handle("/tunnel/", h.tunnel.Handler())
 	mux.Handle("/", h.web.Handler())
 	states := health.Handler(h.ready)
 	mux.Handle("/healthz", states)
@@ -255,10 +317,11 @@ func (h *house) addTo(g *run.Group) {
 	g.Add("web", h.web.Run)
 	g.Add("zone", h.zone.Run)
 	g.Add("router", h.mmr.Run)
+	g.Add("tunnel", h.tunnel.Run)
 	handler := h.handler()
 	g.Add("https", func(ctx context.Context) error {
 		return port443.Serve(ctx, h.tls, port443.Config{
-			TLS: h.authority.TLSConfig(), HTTP: handler, Streams: mediaStreams(h.mmr), Raw: h.mmr.ServeTURN, Log: h.log,
+			TLS: h.authority.TLSConfig(), HTTP: handler, Streams: mediaStreams(h.mmr), Raw: h.web.ServeTURN, Log: h.log,
 		})
 	})
 	plain := http.NewServeMux()
@@ -273,7 +336,7 @@ func (h *house) addTo(g *run.Group) {
 
 // ready is nil when every server is.
 func (h *house) ready() error {
-	return errors.Join(h.web.Ready(), h.zone.Ready(), h.mmr.Ready())
+	return errors.Join(h.web.Ready(), h.zone.Ready(), h.mmr.Ready(), h.tunnel.Ready())
 }
 
 // untilReady waits until a first join would work: every server is ready, the

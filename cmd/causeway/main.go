@@ -48,6 +48,7 @@ type commandLine struct {
 	Web     webCmd     `cmd:"" help:"Run a web server: site, API and lookup."`
 	Zone    zoneCmd    `cmd:"" help:"Run a zone controller."`
 	MMR     mmrCmd     `cmd:"" name:"mmr" help:"Run a multimedia router."`
+	Tunnel  tunnelCmd  `cmd:"" help:"Run an HTTP tunnel."`
 	Join    joinCmd    `cmd:"" help:"Join a meeting from the command line."`
 	Meeting meetingCmd `cmd:"" help:"Create, list and end meetings."`
 	APIKey  apiKeyCmd  `cmd:"" name:"apikey" help:"Make the first API key of a web server."`
