@@ -88,7 +88,7 @@ function answer(url: URL, init: RequestInit | undefined, play: Play): Response |
       mmr: "tpe-mmr-2",
       session: "s",
       control_url: "wss://tpe.example.org/mmr/v1/control",
-      answers: { audio: "", video: "", content: "" },
+      answers: { audio: "v=0", video: "v=0", content: "v=0" },
     });
   }
   if (url.pathname === "/api/v1/reports") return json({}, 202);
@@ -234,6 +234,7 @@ function peerConnection(router: Router) {
       const shown = router.others.filter((p) => !p.video_muted)[n - 1];
       return content ? screenPicture() : personPicture(shown?.id ?? "p0", n);
     }
+    setConfiguration() {}
     async createOffer() {
       return { type: "offer", sdp: "v=0\r\n" };
     }

@@ -2,7 +2,7 @@
 // content, each an RTCPeerConnection of its own. What is sent and how much can
 // be received is fixed by the first offer; afterwards tracks are exchanged and
 // encodings switched, so nothing is ever negotiated again.
-import type { MediaKind, Offers, SlotID } from "../protocol/messages.ts";
+import type { JoinAnswer, MediaKind, Offers, SlotID } from "../protocol/messages.ts";
 import { audioSlots } from "../protocol/messages.ts";
 import { tuneAudio } from "./sdp.ts";
 import { Value } from "./value.ts";
@@ -19,6 +19,9 @@ export const layers: RTCRtpEncodingParameters[] = [
   { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ];
+
+/** What all connections have in common. */
+const configuration: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" };
 
 const kindOf: Record<SendSource, MediaKind> = {
   mic: "audio",
@@ -52,6 +55,7 @@ export class Connections {
   readonly peers: Record<MediaKind, RTCPeerConnection>;
 
   readonly #senders = new Map<SendSource, RTCRtpSender>();
+  #offers: Offers | null = null;
   #closed = false;
 
   constructor(videoSlots: number) {
@@ -66,25 +70,30 @@ export class Connections {
     this.#receive("content", "audio", "s1");
   }
 
-  /** Makes the offers. The router is ICE-lite at known addresses, so no candidates of ours are awaited. */
+  /**
+   * Makes the offers. The router is ICE-lite at known addresses, so no
+   * candidates of ours are awaited; they are not even gathered yet, because
+   * the relays are told only by the answer, and a relay that comes later would
+   * need an ICE restart.
+   */
   async offers(): Promise<Offers> {
-    const one = async (kind: MediaKind): Promise<string> => {
-      const peer = this.peers[kind];
-      if (!peer.localDescription) {
-        const offer = await peer.createOffer();
-        await peer.setLocalDescription({ type: "offer", sdp: tuneAudio(offer.sdp ?? "") });
-      }
-      return peer.localDescription?.sdp ?? "";
-    };
-    return { audio: await one("audio"), video: await one("video"), content: await one("content") };
+    if (this.#offers) return this.#offers;
+    const one = async (kind: MediaKind) => tuneAudio((await this.peers[kind].createOffer()).sdp ?? "");
+    this.#offers = { audio: await one("audio"), video: await one("video"), content: await one("content") };
+    return this.#offers;
   }
 
-  /** Takes the router's answers, audio first. */
-  async accept(answers: Offers): Promise<void> {
+  /** Takes the router's answers, audio first, and the relays by which TLS leads to it. */
+  async accept(answers: Offers, relays: JoinAnswer["turn"] = []): Promise<void> {
+    const offers = await this.offers();
+    const iceServers = (relays ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
     for (const kind of mediaKinds) {
-      const sdp = answers[kind];
-      if (!sdp || this.#closed) continue;
-      await this.peers[kind].setRemoteDescription({ type: "answer", sdp: tuneAudio(sdp) });
+      const [offer, answer] = [offers[kind], answers[kind]];
+      if (!offer || !answer || this.#closed) continue;
+      const peer = this.peers[kind];
+      peer.setConfiguration({ ...configuration, iceServers });
+      await peer.setLocalDescription({ type: "offer", sdp: offer });
+      if (!this.#closed) await peer.setRemoteDescription({ type: "answer", sdp: tuneAudio(answer) });
     }
   }
 
@@ -117,7 +126,7 @@ export class Connections {
   }
 
   #peer(kind: MediaKind): RTCPeerConnection {
-    const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
+    const peer = new RTCPeerConnection(configuration);
     peer.addEventListener("connectionstatechange", () => {
       if (!this.#closed) this.states.update((s) => ({ ...s, [kind]: peer.connectionState }));
     });

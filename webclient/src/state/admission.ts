@@ -6,6 +6,7 @@ import { request } from "./api.ts";
 import type { ProbeRecord } from "./choose.ts";
 import type { MeetingLink } from "./link.ts";
 import type { Phase, Recorder } from "./report.ts";
+import type { Way } from "./way.ts";
 
 /** Who wants to enter, and how. */
 export interface Person {
@@ -56,7 +57,7 @@ export async function lookup(
 
 /** Whether another controller might do what this one refused. */
 function worthAnother(error: unknown): boolean {
-  return ["zones_unreachable", "zone_full", "mmr_unavailable", "internal", "rate_limited"].includes(
+  return ["zones_unreachable", "zone_full", "mmr_unavailable", "internal", "rate_limited", "gateway_failed"].includes(
     problemOf(error).code,
   );
 }
@@ -67,6 +68,7 @@ function worthAnother(error: unknown): boolean {
  */
 export async function admit(
   ranked: readonly ProbeRecord[],
+  way: Way,
   token: string,
   offers: Offers,
   client: ClientInfo,
@@ -77,11 +79,11 @@ export async function admit(
   let last: unknown = new ProblemError(problem("no_zone"));
   for (const { controller, zone } of ranked) {
     const began = performance.now();
-    const target = `${controller.url.replace(/\/$/, "")}/zone/v1/join`;
+    const target = way.join(controller.url);
     const attempt = {
       target,
       transport: "https",
-      via: "direct",
+      via: way.via,
       zone: zone.id,
       connect_ms: 0,
       tls_ms: 0,

@@ -48,6 +48,8 @@ export class Control {
   readonly ended: Promise<Ending>;
   /** Round trip of the latest ping, in ms. */
   rtt = 0;
+  /** When the last message came, on performance.now's clock. */
+  heardAt = 0;
 
   readonly #socket: WebSocket;
   readonly #life = new AbortController();
@@ -97,6 +99,11 @@ export class Control {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
+  /** Asks for a sign of life now, unless one is being waited for. */
+  nudge(): void {
+    if (this.#waitingSince === 0) this.#ping();
+  }
+
   close(): void {
     this.#finish({ why: "closed" });
   }
@@ -129,6 +136,7 @@ export class Control {
     const message = decode(text);
     const asked = this.#waitingSince;
     this.#waitingSince = 0;
+    this.heardAt = performance.now();
     if (!message) return false;
     if (message.type === "pong" && message.n === this.#pings && asked > 0) this.rtt = performance.now() - asked;
     receive(message);

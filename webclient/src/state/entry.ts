@@ -9,7 +9,8 @@ import type { ProbeRecord } from "./choose.ts";
 import { clientInfo, obstacle, videoSlots } from "./client.ts";
 import type { MeetingLink } from "./link.ts";
 import { Recorder } from "./report.ts";
-import { Survey } from "./zones.ts";
+import type { Way } from "./way.ts";
+import { type Found, findZones, type Survey } from "./zones.ts";
 
 /** How far the way in is prepared. */
 export type EntryState =
@@ -23,6 +24,7 @@ export interface Ticket {
   link: MeetingLink;
   pkg: Package;
   ranked: ProbeRecord[];
+  way: Way;
   connections: Connections;
   offers: Offers;
   recorder: Recorder;
@@ -43,7 +45,7 @@ export class Entry {
   #link: MeetingLink;
   #token: string | undefined;
   #name = "";
-  #survey: Survey | null = null;
+  #found: Found | null = null;
   #surveyLife = new AbortController();
   #connections: Connections | null = null;
   #offers: Promise<Offers> | null = null;
@@ -90,13 +92,14 @@ export class Entry {
     if (state.step === "failed") throw new ProblemError(state.problem);
     if (state.step === "passcode") throw new ProblemError(problem("wrong_passcode"));
     const connections = this.#connections;
-    if (!pkg || !this.#survey || !connections || !this.#offers) throw new ProblemError(problem("internal"));
+    if (!pkg || !this.#found || !connections || !this.#offers) throw new ProblemError(problem("internal"));
     const offers = await this.#offers;
     this.recorder.resume();
     const ticket = {
       link: this.#link,
       pkg,
-      ranked: this.#survey.ranked(),
+      ranked: this.#found.survey.ranked(),
+      way: this.#found.way,
       connections,
       offers,
       recorder: this.recorder,
@@ -152,16 +155,21 @@ export class Entry {
     this.#surveyLife.abort();
     this.#surveyLife = new AbortController();
     const phase = this.recorder.begin("zone");
-    const survey = new Survey(pkg.zones, this.#previousZone, this.#surveyLife.signal);
-    this.#survey = survey;
+    const surveys: Survey[] = [];
+    const attempts = () => surveys.flatMap((survey) => survey.attempts());
+    this.#found = null;
     try {
-      const best = (await survey.ready)[0];
-      phase.attempts(survey.attempts());
+      const { signal } = this.#surveyLife;
+      this.#found = await findZones(pkg, this.#previousZone, signal, (survey) => surveys.push(survey));
+      const { survey, ranked, way } = this.#found;
+      const best = ranked[0];
+      phase.attempts(attempts());
       phase.done();
+      this.recorder.route(way.route);
       const rttMS = survey.attempts().find((a) => a.target === best?.controller.url)?.rtt_ms ?? 0;
       this.state.set({ step: "ready", zone: best?.zone.name || best?.zone.id || "", rttMS });
     } catch (error) {
-      phase.attempts(survey.attempts());
+      phase.attempts(attempts());
       phase.fail(problemOf(error));
       throw error;
     }

@@ -73,7 +73,17 @@ function path(out: Counters, all: Map<string, Entry>, pair: Entry | undefined): 
   const address = String(remote.address ?? remote.ip ?? "");
   out.remote = address.includes(":") ? `[${address}]:${remote.port}` : `${address}:${remote.port}`;
   const relay = all.get(String(pair.localCandidateId));
-  out.transport = relay?.relayProtocol === "tls" ? "tls" : remote.protocol === "tcp" ? "tcp" : "udp";
+  const protocol = relay?.relayProtocol ?? remote.protocol;
+  out.transport = protocol === "tls" || protocol === "tcp" ? protocol : "udp";
+}
+
+/** Reads one connection's counters. */
+export async function countersOf(peer: RTCPeerConnection): Promise<Counters> {
+  const entries: Entry[] = [];
+  (await peer.getStats()).forEach((entry) => {
+    entries.push(entry as Entry);
+  });
+  return sum(entries, peer.connectionState);
 }
 
 /** Adds rates to a reading. Pure. */
@@ -98,12 +108,7 @@ export class StatsReader {
     const now = performance.now();
     const out: Partial<LiveStats> = {};
     for (const kind of mediaKinds) {
-      const peer = connections.peers[kind];
-      const entries: Entry[] = [];
-      (await peer.getStats()).forEach((entry) => {
-        entries.push(entry as Entry);
-      });
-      const counters = sum(entries, peer.connectionState);
+      const counters = await countersOf(connections.peers[kind]);
       out[kind] = rates(this.#before[kind], counters, now - this.#at);
       this.#before[kind] = counters;
     }

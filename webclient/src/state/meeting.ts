@@ -6,17 +6,20 @@ import type { Devices } from "../media/devices.ts";
 import { Sound } from "../media/sound.ts";
 import { Emitter, every, pause, Value } from "../media/value.ts";
 import type {
+  Attempt,
   FarewellReason,
   FromClient,
   FromRouter,
   HostVerb,
   JoinAnswer,
+  MediaKind,
   Offers,
   Package,
   Problem,
   Report,
   SlotID,
   SlotWant,
+  Transport,
 } from "../protocol/messages.ts";
 import { problem, problemOf } from "../protocol/problems.ts";
 import { admit, lookup } from "./admission.ts";
@@ -29,12 +32,13 @@ import { type Focus, noFocus, refocus } from "./focus.ts";
 import type { MeetingLink } from "./link.ts";
 import { LipSync } from "./lipsync.ts";
 import { type LiveStats, StatsReader } from "./live.ts";
-import { MediaPhase } from "./mediaphase.ts";
+import { type Loss, MediaPhase } from "./mediaphase.ts";
 import { type Local, Publisher } from "./publisher.ts";
 import { type Phase, Recorder } from "./report.ts";
 import { emptyRoom, isRaised, type Notice, type RoomState, reduce } from "./room.ts";
 import { assign, same, type VisibleTile } from "./wants.ts";
-import { Survey } from "./zones.ts";
+import { lastWay, type Way } from "./way.ts";
+import { findZones } from "./zones.ts";
 
 /** How the participation stands. */
 export type MeetingStatus =
@@ -64,6 +68,10 @@ export class Meeting {
   #media: MediaPhase;
   #package: Package;
   #ranked: Ticket["ranked"];
+  #way: Way;
+  /** What is reached only through the gateway stays there, whatever a probe says. */
+  #wayIsLast = false;
+  readonly #rungs: Partial<Record<MediaKind, Transport>> = {};
   #connections: Connections;
   #control: Control | null = null;
   #answer: JoinAnswer | null = null;
@@ -79,8 +87,10 @@ export class Meeting {
     this.#recorder = ticket.recorder;
     this.#package = ticket.pkg;
     this.#ranked = ticket.ranked;
+    this.#way = ticket.way;
     this.#connections = ticket.connections;
     this.#media = new MediaPhase(this.#connections, this.#recorder, signal);
+    this.#media.guard(() => this.#control);
     this.room = new Value(emptyRoom(ticket.pkg.meeting, ticket.pkg.participant.id));
     this.publisher = new Publisher(devices, on, signal);
     this.publisher.local.subscribe((now) => this.#tellState(now));
@@ -163,13 +173,25 @@ export class Meeting {
       const p = problemOf(error);
       phase.fail(p);
       if (p.code !== "control_failed" && p.code !== "session_unknown") throw error;
-      await this.#rejoin(); // that router was lost in this very moment: another one
+      // That router was lost in this very moment, or we may not go there: another one, or another way.
+      if (p.code === "control_failed") this.#takeLastWay("the router's control channel was not reached");
+      for (const attempt of await this.#rejoin(true)) phase.attempt(attempt);
       phase.done();
     }
   }
 
+  /** Goes through the gateway from now on, if there is one. */
+  #takeLastWay(why: string): void {
+    const last = lastWay(this.#package);
+    if (!last || this.#way.route === last.route) return;
+    this.#way = last;
+    this.#wayIsLast = true;
+    this.#recorder.route(last.route);
+    this.#recorder.event(`${why}: through the ${last.via} from now on`);
+  }
+
   #admit(offers: Offers, recorder: Recorder, signal: AbortSignal) {
-    return admit(this.#ranked, this.#package.token, offers, clientInfo(), recorder, signal);
+    return admit(this.#ranked, this.#way, this.#package.token, offers, clientInfo(), recorder, signal);
   }
 
   /** Waits until control or media is lost and brings it back; returns when live again. */
@@ -178,9 +200,10 @@ export class Meeting {
     if (!control) throw new Error("no control channel");
     const media = this.#media;
     const what = await Promise.race([control.ended, media.failed]);
-    if (what === "media") {
-      this.#recorder.event("the media path was lost");
-      return this.#comeBack("media", media.everConnected ? 0 : 1);
+    if (what === "media" || what === "cut") {
+      this.#recorder.event(what === "cut" ? "the media path was cut" : "the media path was lost");
+      if (!media.everConnected) this.#takeLastWay("no media path to the router was found");
+      return this.#comeBack(what, media.everConnected ? 0 : 1);
     }
     const final = finalFor(what);
     if (final) return this.#farewell(what);
@@ -189,20 +212,21 @@ export class Meeting {
   }
 
   /** Tries until it works, or until there is no meeting to come back to. */
-  async #comeBack(what: "control" | "media", first: number): Promise<void> {
-    this.status.set({ state: "reconnecting", what });
+  async #comeBack(what: "control" | Loss, first: number): Promise<void> {
+    this.status.set({ state: "reconnecting", what: what === "control" ? what : "media" });
     for (let n = first; ; n++) {
       await pause(backoff(n), this.#life.signal);
       try {
         // The same session first: perhaps only the channel broke. Then any router.
         if (what === "control" && n < 2) await this.#reopen();
-        else await this.#rejoin();
+        else await this.#rejoin(what === "cut" && n === 0);
         this.#recorder.event("back in the meeting");
         return;
       } catch (error) {
         this.#life.signal.throwIfAborted();
         const p = problemOf(error);
         this.#recorder.event(`could not come back: ${p.detail ?? p.title}`);
+        if (p.code === "control_failed" && n > 2) this.#takeLastWay("the router's control channel is out of reach");
         if (p.code === "session_unknown") n = Math.max(n, 1);
         if (["meeting_ended", "meeting_not_found", "bad_invitation", "wrong_passcode", "removed"].includes(p.code))
           throw error;
@@ -215,8 +239,12 @@ export class Meeting {
     await this.#openControl(this.#answer, 3000);
   }
 
-  /** All four phases anew, as the same participant. */
-  async #rejoin(): Promise<void> {
+  /**
+   * All phases anew, as the same participant; says what was attempted for a
+   * router. When quick, what phases 1 and 2 found out a while ago holds: only
+   * the way to one router is gone.
+   */
+  async #rejoin(quick: boolean): Promise<Attempt[]> {
     const { signal } = this.#life;
     const scratch = new Recorder(this.link.number);
     const attempt = new AbortController();
@@ -226,8 +254,10 @@ export class Meeting {
       const { name } = this.#package.participant;
       try {
         const person = { name, client: clientInfo(), token: this.#package.token };
-        this.#package = await lookup(this.link, person, scratch, life);
-        this.#ranked = await new Survey(this.#package.zones, this.#answer?.zone ?? "", life).ready;
+        if (!quick) {
+          this.#package = await lookup(this.link, person, scratch, life);
+          await this.#findWay(life);
+        }
       } catch (error) {
         // Web may be down while the zones are up: what it said before still holds.
         if (
@@ -242,17 +272,28 @@ export class Meeting {
       this.#connections.close();
       this.#connections = connections;
       this.#media.close();
-      this.#media = new MediaPhase(connections, null, signal);
+      this.#media = new MediaPhase(connections, this.#recorder.lacks("media") ? this.#recorder : null, signal);
+      this.#media.guard(() => this.#control);
       this.#lipSync.reset();
       this.#reader.reset();
       this.#recorder.admitted(answer);
       await this.#enter(connections, answer, phase);
+      return scratch.report().phases.find((p) => p.name === "mmr")?.attempts ?? [];
     } catch (error) {
       if (this.#connections !== connections) connections.close();
       throw error;
     } finally {
       attempt.abort();
     }
+  }
+
+  /** Finds the zones anew, and how to reach them. */
+  async #findWay(signal: AbortSignal): Promise<void> {
+    const found = await findZones(this.#package, this.#answer?.zone ?? "", signal);
+    this.#ranked = found.ranked;
+    if (this.#wayIsLast) return;
+    this.#way = found.way;
+    this.#recorder.route(found.way.route);
   }
 
   /** Media and control channel come up side by side. */
@@ -265,12 +306,19 @@ export class Meeting {
       if (receiver.track.kind === "audio") this.sound.play(slot, receiver.track);
     }
     this.streams.set(streams);
-    const accepted = connections.accept(answer.answers);
+    const accepted = connections.accept(answer.answers, answer.turn);
     accepted.catch(() => {}); // awaited below
     const began = performance.now();
-    const attempt = { target: answer.control_url, transport: "wss", via: "direct", tls_ms: 0, rtt_ms: 0, jitter_ms: 0 };
+    const attempt = {
+      target: answer.control_url,
+      transport: "wss",
+      via: this.#way.via,
+      tls_ms: 0,
+      rtt_ms: 0,
+      jitter_ms: 0,
+    };
     try {
-      await this.#openControl(answer, 8000);
+      await this.#openControl(answer, 5500);
       phase.attempt({ ...attempt, connect_ms: Math.round(performance.now() - began), ok: true });
     } catch (error) {
       phase.attempt({ ...attempt, connect_ms: 0, ok: false, error: problemOf(error).title });
@@ -359,6 +407,8 @@ export class Meeting {
     for (const kind of mediaKinds) {
       const { transport, remote, sent, received, lost, acknowledged } = stats[kind];
       if (remote === "") continue;
+      if (this.#rungs[kind] !== transport) this.#recorder.event(`${kind} goes over ${transport} to ${remote}`);
+      this.#rungs[kind] = transport;
       if (received > 0 || (acknowledged && sent > 0)) this.#recorder.flows(kind);
       const counts = { packets_sent: sent, packets_received: received, packets_lost: lost };
       this.#recorder.media(kind, { transport, remote, ...counts });

@@ -15,10 +15,10 @@ export interface ProbeSample {
 /** A probe that failed, with the reason in words. */
 export class ProbeError extends Error {}
 
-/** Probes a controller once. */
+/** Sends one probe to an address. */
 export async function timedProbe(url: string, signal: AbortSignal): Promise<ProbeSample> {
   // A name of its own per request, so that its timing can be found again.
-  const target = `${url.replace(/\/$/, "")}/zone/v1/probe?t=${crypto.randomUUID().slice(0, 8)}`;
+  const target = `${url}${url.includes("?") ? "&" : "?"}t=${crypto.randomUUID().slice(0, 8)}`;
   const limit = AbortSignal.any([signal, AbortSignal.timeout(5500)]);
   const began = performance.now();
   let response: Response;

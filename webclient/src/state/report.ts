@@ -75,6 +75,11 @@ export class Recorder {
     this.#report.participant = id;
   }
 
+  /** How the servers are reached. */
+  route(route: "direct" | "tunnel"): void {
+    this.#report.route = route;
+  }
+
   /** Where the participant was admitted. */
   admitted(answer: JoinAnswer): void {
     this.#report.zone = answer.zone;
@@ -99,6 +104,11 @@ export class Recorder {
   event(what: string): void {
     this.#report.events.push({ at_ms: this.now(), what });
     if (this.#report.events.length > maxEvents) this.#report.events.shift();
+  }
+
+  /** Whether a phase has not been passed yet. */
+  lacks(name: PhaseName): boolean {
+    return !this.#report.phases.some((p) => p.name === name && p.ok);
   }
 
   /** The report as it stands: joined, and no phase failed. */

@@ -5,6 +5,7 @@ import type { Attempt, Package, Problem } from "../protocol/messages.ts";
 import { ProblemError, problem } from "../protocol/problems.ts";
 import { choose, decided, jitter, measures, median, type ProbeRecord, patience } from "./choose.ts";
 import { type ProbeSample, timedProbe } from "./probe.ts";
+import { direct, lastWay, type Way } from "./way.ts";
 
 /** How many requests measure a controller. */
 const rounds = 5;
@@ -12,7 +13,7 @@ const rounds = 5;
 /** How often waiting connections are used, so that they stay open, in ms. */
 const warmMS = 12_000;
 
-/** Sends one probe and says what it measured. */
+/** Sends one probe to an address and says what it measured. */
 export type Probe = (url: string, signal: AbortSignal) => Promise<ProbeSample>;
 
 /** A running measurement of a package's zones. It ends when its signal aborts. */
@@ -26,12 +27,14 @@ export class Survey {
 
   readonly #previous: string;
   readonly #probe: Probe;
+  readonly #way: Way;
   readonly #started = performance.now();
   #progress: () => void = () => {};
 
-  constructor(zones: Package["zones"], previous: string, signal: AbortSignal, probe: Probe = timedProbe) {
+  constructor(zones: Package["zones"], previous: string, signal: AbortSignal, way = direct, probe: Probe = timedProbe) {
     this.#previous = previous;
     this.#probe = probe;
+    this.#way = way;
     this.records = zones.flatMap((zone) =>
       zone.controllers.map((controller) => ({ zone, controller, rtts: [], dnsMS: 0, connectMS: 0, tlsMS: 0 })),
     );
@@ -48,7 +51,7 @@ export class Survey {
 
   /** What the report says of this phase. */
   attempts(): Attempt[] {
-    return this.records.map(attemptOf);
+    return this.records.map((record) => attemptOf(record, this.#way.via));
   }
 
   async #measure(record: ProbeRecord, signal: AbortSignal): Promise<void> {
@@ -61,7 +64,7 @@ export class Survey {
 
   async #once(record: ProbeRecord, signal: AbortSignal): Promise<void> {
     try {
-      const sample = await this.#probe(record.controller.url, signal);
+      const sample = await this.#probe(this.#way.probe(record.controller.url), signal);
       if (record.rtts.length === 0) {
         record.dnsMS = sample.dnsMS;
         record.connectMS = sample.connectMS;
@@ -115,12 +118,48 @@ export class Survey {
   }
 }
 
-function attemptOf(record: ProbeRecord): Attempt {
+/** What the search for a zone came to. */
+export interface Found {
+  way: Way;
+  survey: Survey;
+  ranked: ProbeRecord[];
+}
+
+/**
+ * Measures the zones, straight and then, when no controller answers, through
+ * the gateway. tell is given every measurement as it begins.
+ */
+export async function findZones(
+  pkg: Package,
+  previous: string,
+  signal: AbortSignal,
+  tell: (survey: Survey) => void = () => {},
+  probe: Probe = timedProbe,
+): Promise<Found> {
+  const by = async (way: Way): Promise<Found> => {
+    const survey = new Survey(pkg.zones, previous, signal, way, probe);
+    tell(survey);
+    return { way, survey, ranked: await survey.ready };
+  };
+  try {
+    return await by(direct);
+  } catch (error) {
+    const last = lastWay(pkg);
+    if (!last || !(error instanceof ProblemError) || error.problem.code !== "zones_unreachable") throw error;
+    return await by(last).catch((again: unknown) => {
+      signal.throwIfAborted();
+      // Why nothing answered straight says more than that the gateway did not help.
+      throw again instanceof ProblemError && again.problem.code !== "zones_unreachable" ? again : error;
+    });
+  }
+}
+
+function attemptOf(record: ProbeRecord, via: string): Attempt {
   const answered = record.rtts.length > 0;
   return {
     target: record.controller.url,
     transport: "https",
-    via: "direct",
+    via,
     zone: record.zone.id,
     dns_ms: tenths(record.dnsMS),
     connect_ms: tenths(record.connectMS),
