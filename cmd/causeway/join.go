@@ -23,8 +23,8 @@ import (
 // joinCmd is `causeway join`: a participant without a browser.
 type joinCmd struct {
 	URL        string        `arg:"" name:"url" help:"The meeting's link: https://HOST/j/NUMBER?pwd=PASSCODE."`
-	Name       string        `help:"The name that others see." default:"${user}" placeholder:"NAME"`
-	Publish    string        `help:"What to send: testcard (a moving picture with sound), a WebM or Matroska FILE (VP8 or H.264, Opus), or none." default:"none" placeholder:"testcard|FILE|none"`
+	Name       string        `help:"The name that others see (default ${default})." default:"${user}" placeholder:"NAME"`
+	Publish    string        `help:"What to send: testcard (a moving picture with sound), a WebM or Matroska FILE (VP8 or H.264, Opus), or none (default)." default:"none" placeholder:"testcard|FILE|none"`
 	Loop       bool          `help:"Begin a published file anew at its end, rather than leave."`
 	Record     string        `help:"Record what is received into DIR: a WebM file per participant and source, and manifest.json." placeholder:"DIR" type:"path"`
 	Duration   time.Duration `help:"Leave after this long, for example 90s or 1h; 0 stays until the meeting ends, or Ctrl-C." default:"0"`

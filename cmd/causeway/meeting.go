@@ -27,7 +27,7 @@ type meetingCmd struct {
 
 // apiFlags say which system is spoken to.
 type apiFlags struct {
-	Server string `help:"The system's address." env:"CAUSEWAY_SERVER" default:"http://localhost:8080" placeholder:"URL"`
+	Server string `help:"The system's address (default ${default})." env:"CAUSEWAY_SERVER" default:"http://localhost:8080" placeholder:"URL"`
 	CA     string `name:"ca" help:"Also trust the certificate authority in FILE." env:"CAUSEWAY_CA" placeholder:"FILE" type:"path"`
 	APIKey string `name:"api-key" help:"API key; 'causeway up' keeps one in its data folder." env:"CAUSEWAY_API_KEY" placeholder:"KEY"`
 	JSON   bool   `name:"json" help:"Print JSON."`
