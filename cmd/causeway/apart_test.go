@@ -58,9 +58,9 @@ func (a *apart) begin(kind, name, text string) *running {
 func (a *apart) web() *running {
 	return a.begin(kindWeb, "web", fmt.Sprintf(`
 database: sqlite:%s
-bus: {secret_file: %s, zones_listen: "127.0.0.1:%s"}
+bus: {secret_file: %s, zones_listen: "127.0.0.1:%s", tunnels_listen: "127.0.0.1:%s"}
 web: {public_url: "https://localhost:%s", creation: anyone}
-`, filepath.Join(a.dir, "web.db"), filepath.Join(a.dir, "secret"), a.port("hub"), a.port("web")))
+`, filepath.Join(a.dir, "web.db"), filepath.Join(a.dir, "secret"), a.port("hub"), a.port("tunnels"), a.port("web")))
 }
 
 func (a *apart) zone(name, other string) *running {
@@ -75,13 +75,13 @@ zone: {id: %s, zone: taipei, name: Taipei, url: "https://localhost:%s"}
 `, filepath.Join(a.dir, "secret"), a.port("hub"), a.port(name+"-bus"), a.port(name+"-cluster"), a.port(other+"-cluster"), name, a.port(name)))
 }
 
-func (a *apart) mmr() *running {
+func (a *apart) mmr(host string) *running {
 	return a.begin(kindMMR, "mmr", fmt.Sprintf(`
 bus:
   secret_file: %s
   controllers: ["127.0.0.1:%s", "127.0.0.1:%s"]
-mmr: {id: m1, zone: taipei, control_url: "wss://localhost:%s/mmr/v1/control", media_listen: "127.0.0.1:0"}
-`, filepath.Join(a.dir, "secret"), a.port("zc1-bus"), a.port("zc2-bus"), a.port("mmr")))
+mmr: {id: m1, zone: taipei, control_url: "wss://localhost:%s/mmr/v1/control", media_listen: "%s:0"}
+`, filepath.Join(a.dir, "secret"), a.port("zc1-bus"), a.port("zc2-bus"), a.port("mmr"), host))
 }
 
 // TestServersApart runs each server on its own, over TLS, from files.
@@ -91,7 +91,7 @@ func TestServersApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The router and the controllers come first: they wait for the others.
-	all := map[string]*running{"mmr": a.mmr(), "zc1": a.zone("zc1", "zc2"), "zc2": a.zone("zc2", "zc1"), "web": a.web()}
+	all := map[string]*running{"mmr": a.mmr("127.0.0.1"), "zc1": a.zone("zc1", "zc2"), "zc2": a.zone("zc2", "zc1"), "web": a.web()}
 	for name, r := range all {
 		var line serverReady
 		r.ready(&line)

@@ -24,6 +24,9 @@ import (
 // dialTimeout bounds the connecting to one of our own servers.
 const dialTimeout = 5 * time.Second
 
+// readyPoll is how soon a tunnel that has become ready says so.
+const readyPoll = 20 * time.Millisecond
+
 // Deps are what a tunnel is given to work with.
 type Deps struct {
 	Bus     *bus.Conn
@@ -125,15 +128,32 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) repeat(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
+	tick, soon := time.NewTicker(time.Second), time.NewTicker(readyPoll)
 	defer tick.Stop()
+	defer soon.Stop()
 	for {
 		s.publish(s.health())
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if !s.wait(ctx, tick.C, soon) {
 			s.publish(protocol.Stopping)
 			return nil
+		}
+	}
+}
+
+// wait waits for the next repetition, but no longer than until the tunnel is
+// ready for the first time; false at the end of ctx.
+func (s *Server) wait(ctx context.Context, tick <-chan time.Time, soon *time.Ticker) bool {
+	for {
+		select {
+		case <-tick:
+			return true
+		case <-soon.C:
+			if s.Ready() == nil {
+				soon.Stop()
+				return true
+			}
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
