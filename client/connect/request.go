@@ -39,6 +39,11 @@ func (n *Network) do(ctx context.Context, c call, out any, t *timing) error {
 	}
 	defer resp.Body.Close()
 	t.set(func() { t.http2 = resp.ProtoMajor == 2 })
+	return readAnswer(resp, out)
+}
+
+// readAnswer reads and decodes an answer.
+func readAnswer(resp *http.Response, out any) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
