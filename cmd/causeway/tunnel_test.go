@@ -192,6 +192,15 @@ func TestUpGateway(t *testing.T) {
 // joinAt joins at an address.
 func (b *browser) joinAt(address string) string {
 	b.t.Helper()
+	status, body := b.tryJoin(address)
+	if status != 200 {
+		b.t.Fatalf("join at %s: %d %s", address, status, body)
+	}
+	return body
+}
+
+func (b *browser) tryJoin(address string) (status int, answer string) {
+	b.t.Helper()
 	body, err := json.Marshal(protocol.JoinRequest{
 		Offers: protocol.Offers{Audio: strings.ReplaceAll(audioOffer, "\n", "\r\n")}, Client: protocol.ClientInfo{Kind: "web"},
 	})
@@ -209,10 +218,37 @@ func (b *browser) joinAt(address string) string {
 	}
 	defer func() { _ = res.Body.Close() }()
 	var text bytes.Buffer
-	if _, err := text.ReadFrom(res.Body); err != nil || res.StatusCode != 200 {
-		b.t.Fatalf("%s %s", res.Status, text.String())
+	if _, err := text.ReadFrom(res.Body); err != nil {
+		b.t.Fatal(err)
 	}
-	return text.String()
+	return res.StatusCode, text.String()
+}
+
+// TestEndedMeetingStaysEnded ends a meeting and restarts everything: a router
+// that has never heard of the meeting does not open it to a token that is
+// still valid.
+func TestEndedMeetingStaysEnded(t *testing.T) {
+	data := t.TempDir()
+	up, line := beginUp(t, data)
+	api := func(args ...string) string {
+		t.Helper()
+		status, out, stderr := command(t, append(args, "--server", line.Web, "--ca", line.CA, "--api-key", line.APIKey, "--json")...)
+		if status != 0 {
+			t.Fatal(stderr)
+		}
+		return out
+	}
+	m := decode[created](t, api("meeting", "create"))
+	b := newBrowser(t, line.Web, line.CA, m)
+	b.joinAt(line.Web + protocol.PathJoin)
+	api("meeting", "end", m.Number)
+	up.end()
+	up, line = beginUp(t, data)
+	defer up.end()
+	until(t, "the router knows that the meeting has ended", func() bool {
+		status, body := b.tryJoin(line.Web + protocol.PathJoin)
+		return status == 410 && strings.Contains(body, string(protocol.ProblemMeetingEnded))
+	})
 }
 
 // checkTunnel probes a controller through a tunnel.

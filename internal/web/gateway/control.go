@@ -97,12 +97,12 @@ func (s *Server) channel(ctx context.Context, client *websocket.Conn, to string)
 		_ = client.Close(websocket.StatusTryAgainLater, "the router was lost")
 		return
 	}
-	pipe(ctx, client, router)
+	s.pipe(ctx, client, router)
 }
 
 // hello waits for the first message and finds out whose it is.
 func (s *Server) hello(ctx context.Context, client *websocket.Conn) (raw []byte, participant string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.helloTimeout)
 	defer cancel()
 	kind, raw, err := client.Read(ctx)
 	if err != nil {
@@ -143,18 +143,18 @@ func refuse(ctx context.Context, client *websocket.Conn, err error) {
 
 // pipe carries messages both ways until either side ends, and passes that end
 // on.
-func pipe(ctx context.Context, client, router *websocket.Conn) {
+func (s *Server) pipe(ctx context.Context, client, router *websocket.Conn) {
 	var both sync.WaitGroup
-	both.Go(func() { carry(ctx, router, client) })
-	carry(ctx, client, router)
+	both.Go(func() { s.carry(ctx, router, client) })
+	s.carry(ctx, client, router)
 	both.Wait()
 }
 
 // carry carries messages one way. When from ends, to is closed in the same
 // way, which ends the other direction.
-func carry(ctx context.Context, to, from *websocket.Conn) {
+func (s *Server) carry(ctx context.Context, to, from *websocket.Conn) {
 	for {
-		reading, cancel := context.WithTimeout(ctx, silence)
+		reading, cancel := context.WithTimeout(ctx, s.silence)
 		kind, data, err := from.Read(reading)
 		cancel()
 		if err == nil {

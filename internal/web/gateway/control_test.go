@@ -214,6 +214,24 @@ func TestChannelsAreLimited(t *testing.T) {
 	w.hear(c)
 }
 
+// TestSilentChannelsEnd holds that neither who opens a channel and says
+// nothing, nor who falls silent later, keeps a place.
+func TestSilentChannelsEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	w.gateway.helloTimeout, w.gateway.silence = 50*time.Millisecond, 100*time.Millisecond
+	for _, first := range []string{"", hello(w.token("ann", time.Hour))} {
+		c := w.open()
+		if first != "" {
+			w.say(c, first)
+			w.hear(c)
+		}
+		if _, _, err := c.Read(t.Context()); err == nil {
+			t.Errorf("after %q something is said", first)
+		}
+		w.until("the channel is gone", func() bool { return w.gateway.addresses.taken() == 0 && w.gateway.persons.taken() == 0 })
+	}
+}
+
 // TestRunEndsChannels holds that Run ends and waits for everything: goleak
 // finds what is left.
 func TestRunEndsChannels(t *testing.T) {

@@ -126,6 +126,8 @@ type Server struct {
 	metrics   *metrics
 	turn      atomic.Pointer[turn.Server] // nil while Run does not run
 
+	helloTimeout, silence time.Duration // shorter in tests
+
 	http *http.Client // to controllers
 	ws   *http.Client // to routers: WebSocket needs HTTP/1.1
 
@@ -147,6 +149,8 @@ func New(cfg Config, d Deps) *Server {
 		requests:  limit.NewTable[netip.Prefix](cfg.Requests, maxClients),
 		addresses: newQuota[netip.Prefix](cfg.Channels, cfg.ChannelsPerAddress),
 		persons:   newQuota[string](cfg.Channels, perParticipant),
+
+		helloTimeout: helloTimeout, silence: silence,
 	}
 	s.http, s.ws = s.client("h2", "http/1.1"), s.client("http/1.1")
 	s.metrics = newMetrics(d.Metrics, s)
