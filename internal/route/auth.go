@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
@@ -129,7 +130,12 @@ func (s *authSession) challenged(ctx context.Context, headers []string) error {
 			return &RefusedError{Status: http.StatusProxyAuthRequired, Schemes: names, Tried: s.name}
 		}
 		k := s.known()
-		if made := s.make(n, k.user, k.password); made != nil {
+		made := s.make(n, k.user, k.password)
+		if made == nil && s.credentials(ctx) { // Negotiate without a ticket
+			k = s.known()
+			made = s.make(n, k.user, k.password)
+		}
+		if made != nil {
 			s.name, s.scheme, s.challenge = n, made, offered[n]
 			return nil
 		}
@@ -267,10 +273,29 @@ func (n *ntlmScheme) next(challenge, _ string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the proxy's NTLM challenge: %w", err)
 	}
-	m, err := ntlmssp.NewAuthenticateMessage(c, n.user, n.password, nil)
+	m, err := ntlmssp.NewAuthenticateMessage(withTargetInfo(c), n.user, n.password, nil)
 	if err != nil {
 		return "", fmt.Errorf("answer the proxy's NTLM challenge: %w", err)
 	}
 	return "NTLM " + base64.StdEncoding.EncodeToString(m), nil
 }
 func (*ntlmScheme) close() {}
+
+// withTargetInfo gives an NTLM challenge that says it has no target
+// information the empty field that the library reads all the same: such
+// messages may be shorter (MS-NLMP 2.2.1.2).
+func withTargetInfo(c []byte) []byte {
+	const fields, negotiateTargetInfo = 40, 0x0080_0000
+	if len(c) < fields || binary.LittleEndian.Uint32(c[20:])&negotiateTargetInfo != 0 {
+		return c
+	}
+	out := make([]byte, fields+16, fields+16+len(c))
+	copy(out, c[:fields])
+	length, offset := int(binary.LittleEndian.Uint16(c[12:])), int(binary.LittleEndian.Uint32(c[16:]))
+	if offset > len(c) || length > len(c)-offset {
+		clear(out[12:16]) // the name is for people only
+		offset, length = 0, 0
+	}
+	binary.LittleEndian.PutUint32(out[16:], uint32(len(out)))
+	return append(out, c[offset:offset+length]...)
+}

@@ -286,3 +286,22 @@ func TestProxyErrors(t *testing.T) {
 	}
 	_ = c.Close()
 }
+
+// TestNTLMChallengeWithoutTargetInfo takes the short message of an old server.
+func TestNTLMChallengeWithoutTargetInfo(t *testing.T) {
+	c := make([]byte, 40, 48)
+	copy(c, "NTLMSSP\x00")
+	c[8] = 2
+	c[12], c[14], c[16] = 8, 8, 40 // target name at 40
+	c[20], c[21] = 1, 0x82         // unicode, NTLM; no target information
+	c = append(c, "C\x00O\x00R\x00P\x00"...)
+	n := &ntlmScheme{user: `CORP\ann`, password: "secret", started: true}
+	for _, challenge := range [][]byte{c, ntlmChallenge} {
+		if got, err := n.next(base64.StdEncoding.EncodeToString(challenge), ""); err != nil || !strings.HasPrefix(got, "NTLM ") {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	for cut := range c { // whatever is cut off must not panic
+		_, _ = n.next(base64.StdEncoding.EncodeToString(c[:cut]), "")
+	}
+}
