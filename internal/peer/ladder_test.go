@@ -162,6 +162,20 @@ func TestFallWithoutMedia(t *testing.T) {
 	})
 }
 
+// A network that loses much is not a network that has died: sound stays on
+// UDP, where a loss costs one packet.
+func TestLossIsNoFall(t *testing.T) {
+	for _, loss := range []int64{5, 10} {
+		laddered(t, 40*time.Millisecond, func(v *virtualNetwork, _ *wires, _ *DialConfig) { v.loss.Store(loss) }, func(l *ladderWorld) {
+			l.ready()
+			l.speak(5*time.Minute, nil)
+			if told := l.atClient.told(); len(told) != 1 || !l.on(protocol.UDP) {
+				t.Errorf("%d percent lost: %v", loss, told)
+			}
+		})
+	}
+}
+
 // While the control channel is dead too, it is the network.
 func TestHold(t *testing.T) {
 	laddered(t, 20*time.Millisecond, func(*virtualNetwork, *wires, *DialConfig) {}, func(l *ladderWorld) {
