@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"causeway/protocol"
 )
@@ -165,7 +166,8 @@ func (l *Line) say(language protocol.Language) {
 		l.Text, l.Remedy = fmt.Sprintf(w.text, args...), w.remedy
 	}
 	if l.Detail != "" && l.Verdict != OK {
-		l.Text += " (" + l.Detail + ")"
+		text := strings.TrimSuffix(strings.TrimSuffix(l.Text, "."), "。")
+		l.Text = text + " (" + l.Detail + ")"
 	}
 }
 

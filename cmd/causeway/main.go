@@ -50,6 +50,7 @@ type commandLine struct {
 	MMR     mmrCmd     `cmd:"" name:"mmr" help:"Run a multimedia router."`
 	Tunnel  tunnelCmd  `cmd:"" help:"Run an HTTP tunnel."`
 	Join    joinCmd    `cmd:"" help:"Join a meeting from the command line."`
+	Check   checkCmd   `cmd:"" help:"Look at every way into a meeting, and say what to do."`
 	Meeting meetingCmd `cmd:"" help:"Create, list and end meetings."`
 	APIKey  apiKeyCmd  `cmd:"" name:"apikey" help:"Make the first API key of a web server."`
 	Config  configCmd  `cmd:"" help:"Check configuration files, print samples."`
@@ -122,8 +123,14 @@ type hinted struct {
 // Unwrap returns the problem.
 func (h *hinted) Unwrap() error { return h.error }
 
+// errReported ends a command whose output has said already what is wrong.
+var errReported = errors.New("reported")
+
 // fail tells an error to a person and returns the exit status.
 func fail(w io.Writer, err error) int {
+	if errors.Is(err, errReported) {
+		return 1
+	}
 	var p *protocol.Problem
 	if errors.As(err, &p) {
 		_, _ = fmt.Fprintf(w, "causeway: %s\n", p.Error())
