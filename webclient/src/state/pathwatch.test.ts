@@ -45,9 +45,9 @@ describe("a media path", () => {
   it("is given longer where little comes: one lost report is no death", () => {
     const seldom: [number, number][] = Array.from({ length: 24 }, (_, i) => [Math.floor(i / 4) * 100, i * 10]);
     const quiet = (looks: number) => Array.from({ length: looks }, (_, i): [number, number] => [500, 240 + i * 10]);
-    const early = run([...seldom, ...quiet(6)]);
+    const early = run([...seldom, ...quiet(8)]);
     expect(isDead(early.watched, early.last, early.last.at)).toBe(false);
-    const late = run([...seldom, ...quiet(12)]);
+    const late = run([...seldom, ...quiet(15)]);
     expect(isDead(late.watched, late.last, late.last.at)).toBe(true);
   });
   it("begins anew with new counters", () => {

@@ -5,10 +5,10 @@
 // the control channel shows that the network is not. Pure.
 
 /** How often to look, in ms. */
-export const lookMS = 250;
+export const lookMS = 200;
 
 /** Silence after which a path counts as dead at the earliest, in ms. */
-export const silentMS = 1500;
+export const silentMS = 1000;
 
 /** And at least so many times the longest gap of late: one lost report is not a dead path. */
 const gaps = 3;
@@ -40,7 +40,7 @@ export interface Watched {
 }
 
 /** The least that must have been heard before, and sent since, for silence to mean something. */
-const least = { lively: 4, sent: 3 };
+const least = { lively: 5, sent: 3 };
 
 /** Takes a reading. */
 export function watchPath(before: Watched | undefined, now: Reading): Watched {
