@@ -40,18 +40,18 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	program = filepath.Join(dir, "causeway")
+	build := exec.Command("go", "build", "-o", program, "causeway/cmd/causeway")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "e2e: build causeway: %v\n%s", err, out)
+		return 1
+	}
 	// Ways into networks are remembered there, and nobody's proxy is ours.
 	for name, value := range map[string]string{"XDG_CACHE_HOME": dir, "HTTPS_PROXY": "", "https_proxy": "", "ALL_PROXY": "", "all_proxy": ""} {
 		if err := os.Setenv(name, value); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			return 1
 		}
-	}
-	program = filepath.Join(dir, "causeway")
-	build := exec.Command("go", "build", "-o", program, "causeway/cmd/causeway")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: build causeway: %v\n%s", err, out)
-		return 1
 	}
 	return storetest.Main(m, &postgres)
 }

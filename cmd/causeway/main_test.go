@@ -29,7 +29,7 @@ func TestHelp(t *testing.T) {
 	}{
 		{"", []string{"causeway up", "Run everything on this machine"}},
 		{"--help", []string{"causeway up"}},
-		{"up --help", []string{"Examples:", "(default :8443)", "(default 8801)", "--public-address", "--media-port", "Ctrl-C"}},
+		{"up --help", []string{"Examples:", "(default :8443)", "8801)", "--public-address", "--media-port", "Ctrl-C"}},
 		{"web --help", []string{"Examples:", "causeway config sample web"}},
 		{"zone --help", []string{"Examples:", "causeway config sample zone"}},
 		{"mmr --help", []string{"Examples:", "causeway config sample mmr"}},
