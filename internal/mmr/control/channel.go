@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"causeway/protocol"
 
@@ -23,16 +24,14 @@ type Channel struct {
 	ended    bool                 // nothing more is taken
 	code     websocket.StatusCode // with which the channel is closed once the queue is empty
 	reason   string
-	wake     chan struct{} // holds a token when there is something to do
-}
-
-func newChannel() *Channel {
-	return &Channel{wake: make(chan struct{}, 1)}
+	deadline time.Time // for what is queued, once the channel has ended
+	start    func()    // starts a writer; nil if no client reads
+	writing  bool      // there is a writer, or will be none any more
 }
 
 // NewDetached makes a channel that no client reads; Drain takes what is
 // queued.
-func NewDetached() *Channel { return newChannel() }
+func NewDetached() *Channel { return &Channel{} }
 
 // Send queues a message.
 func (ch *Channel) Send(m protocol.ControlMessage) {
@@ -111,6 +110,7 @@ func (ch *Channel) end(code websocket.StatusCode, reason string) {
 		return
 	}
 	ch.ended, ch.code, ch.reason = true, code, reason
+	ch.deadline = time.Now().Add(WriteTimeout)
 	ch.speakers, ch.sync = nil, protocol.Sync{}
 	ch.kick()
 }
@@ -130,16 +130,32 @@ func (ch *Channel) finish(err error) {
 	ch.end(code, "")
 }
 
-// kick needs ch.mu.
+// stop ends the channel because the router does.
+func (ch *Channel) stop() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.end(websocket.StatusGoingAway, "the router stops")
+}
+
+// fail ends the channel after a write failed: nothing more is written.
+func (ch *Channel) fail() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.end(websocket.StatusAbnormalClosure, "")
+	ch.queue, ch.bytes = nil, 0
+}
+
+// kick sees to it that there is a writer. An idle channel has none, which
+// saves its stack. It needs ch.mu.
 func (ch *Channel) kick() {
-	select {
-	case ch.wake <- struct{}{}:
-	default:
+	if ch.start != nil && !ch.writing {
+		ch.writing = true
+		ch.start()
 	}
 }
 
 // take returns the next message to write; nil if there is none, and then
-// whether there will be none any more.
+// whether there will be none any more. If there may be, the writer is done.
 func (ch *Channel) take() (data []byte, last bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -155,6 +171,7 @@ func (ch *Channel) take() (data []byte, last bool) {
 		ch.sync = protocol.Sync{}
 	default:
 		ch.queue = nil // let go of what was written
+		ch.writing = ch.ended
 		return nil, ch.ended
 	}
 	return data, false
@@ -172,33 +189,37 @@ func (ch *Channel) Drain() (messages [][]byte, ended bool) {
 	}
 }
 
-// write writes what is queued until the channel is ended or ctx ends.
-func (ch *Channel) write(ctx context.Context, ws *websocket.Conn) {
+// write writes what is queued, and closes the WebSocket if the channel has
+// ended. It reports whether the channel goes on.
+func (ch *Channel) write(ws *websocket.Conn) bool {
 	for {
-		select {
-		case <-ch.wake:
-		case <-ctx.Done():
-			_ = ws.Close(websocket.StatusGoingAway, "the router stops")
-			return
-		}
-		for {
-			data, last := ch.take()
-			if last {
-				_ = ws.Close(ch.code, ch.reason)
-				return
-			}
-			if data == nil {
-				break
-			}
-			if writeOne(ws, data) != nil {
-				return
-			}
+		data, last := ch.take()
+		switch {
+		case last:
+			_ = ws.Close(ch.code, ch.reason)
+			return false
+		case data == nil:
+			return true
+		case ch.writeOne(ws, data) != nil:
+			ch.fail()
+			return false
 		}
 	}
 }
 
-func writeOne(ws *websocket.Conn, data []byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), WriteTimeout)
+func (ch *Channel) writeOne(ws *websocket.Conn, data []byte) error {
+	ctx, cancel := context.WithDeadline(context.Background(), ch.until(time.Now()))
 	defer cancel()
 	return ws.Write(ctx, websocket.MessageText, data)
+}
+
+// until is when a write that begins now must be done. However much a slow
+// client is still to be told, a channel that has ended is soon gone.
+func (ch *Channel) until(now time.Time) time.Time {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.ended {
+		return ch.deadline
+	}
+	return now.Add(WriteTimeout)
 }

@@ -5,8 +5,9 @@
 // itself and writes what a meeting queues. It knows no meeting: that is the
 // Session which the hello leads to.
 //
-// Goroutines: a channel is read on the caller's, and owns one that writes;
-// both have ended when the function that Server.Upgrade returns has.
+// Goroutines: a channel is read on the caller's, and owns one that writes
+// while there is something to write; both have ended when the function that
+// Server.Upgrade returns has.
 //
 // Limits: a client that says nothing for SilenceTimeout, takes longer than
 // WriteTimeout to accept a message, sends more than MessageRate, or lets
@@ -20,6 +21,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"causeway/protocol"
@@ -66,7 +68,7 @@ type Server struct {
 // was none for a channel.
 func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request) func(ctx context.Context) {
 	// Any origin: the session and the token are the credentials, no cookie is.
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	ws, err := websocket.Accept(frugal{w}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		s.Log.Debug("control channel refused", "remote", r.RemoteAddr, "err", err)
 		return nil
@@ -80,18 +82,22 @@ func (s *Server) serve(ctx context.Context, ws *websocket.Conn, remote string) {
 	ws.SetReadLimit(protocol.MaxControlMessage)
 	// The reader outlives ctx for as long as the writer needs to say goodbye.
 	reading, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ch := newChannel()
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		defer cancel()
-		ch.write(ctx, ws)
-	}()
+	defer cancel()
+	var writers sync.WaitGroup // one at a time
+	ch := new(Channel)
+	ch.start = func() {
+		writers.Go(func() {
+			if !ch.write(ws) {
+				cancel()
+			}
+		})
+	}
+	stop := context.AfterFunc(ctx, ch.stop)
+	defer stop()
 	err := s.read(reading, ws, ch)
-	ch.finish(err)
-	<-written
+	ch.finish(err) // no writer is started after that
+	writers.Wait()
 	ws.CloseNow()
-	cancel()
 	s.Log.Debug("control channel closed", "remote", remote, "err", err)
 }
 

@@ -400,7 +400,7 @@ func TestEndFlushesFirst(t *testing.T) {
 }
 
 func TestOnlyTheLatestSpeakersAndSyncWait(t *testing.T) {
-	ch := newChannel()
+	ch := NewDetached()
 	encode := func(m protocol.ControlMessage) []byte {
 		data, err := protocol.EncodeControl(m)
 		if err != nil {
@@ -428,4 +428,53 @@ func TestOnlyTheLatestSpeakersAndSyncWait(t *testing.T) {
 	if len(sync.Slots) != 3 || sync.NowMS != 2 || sync.Slots[0].RTP != 2 || sync.Slots[1].RTP != 1 {
 		t.Errorf("sync: %s", out[2])
 	}
+}
+
+// TestEndedChannelIsSoonGone looks that a client which reads slowly, but does
+// read, cannot hold a channel that has ended for long.
+func TestEndedChannelIsSoonGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		c := h.dial()
+		c.hello()
+		for range 100 {
+			h.session.channel.Send(protocol.Chat{Text: "much to read"})
+		}
+		h.session.channel.End(nil)
+		start := time.Now()
+		slowly := time.NewTicker(WriteTimeout - time.Second)
+		defer slowly.Stop()
+		heard := 0
+		for {
+			<-slowly.C
+			if _, _, err := c.ws.Read(t.Context()); err != nil {
+				break
+			}
+			heard++
+		}
+		if took := time.Since(start); took > 4*WriteTimeout || heard >= 100 {
+			t.Errorf("%d messages were read in %v", heard, took)
+		}
+	})
+}
+
+func TestIdleChannelHasNoWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		c := h.dial()
+		c.hello()
+		for range 2 {
+			synctest.Wait()
+			ch := h.session.channel
+			ch.mu.Lock()
+			if ch.writing {
+				t.Error("a writer of nothing")
+			}
+			ch.mu.Unlock()
+			ch.Send(protocol.Chat{Text: "x"})
+			if _, ok := c.mustHear().(*protocol.Chat); !ok {
+				t.Error("nothing was written")
+			}
+		}
+	})
 }
