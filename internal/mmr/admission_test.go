@@ -264,8 +264,8 @@ func TestHostEndsTheMeeting(t *testing.T) {
 			f := told[protocol.Farewell](c)
 			return len(f) == 1 && f[0].Reason == protocol.FarewellEnded && f[0].By == "ada"
 		})
-		<-c.conns[protocol.Audio].closed
 	}
+	w.until("all connections are closed", func() bool { return w.server.port.Stats().Connections == 0 })
 	if m := <-ended; m.Meeting != "m1" || m.By != "ada" || m.At.IsZero() {
 		t.Errorf("web was told %+v", m)
 	}
@@ -398,7 +398,7 @@ func TestResume(t *testing.T) {
 		f := told[protocol.Farewell](bob)
 		return len(f) == 1 && f[0].Reason == protocol.FarewellResumed
 	})
-	<-bob.conns[protocol.Audio].closed
+	w.until("the old connection is closed", func() bool { return w.server.port.Stats().Connections == 2 })
 	stop()
 	n := len(ada.conns[protocol.Audio].in("a1"))
 	again.talk(20)

@@ -48,6 +48,9 @@ func BenchmarkJoin(b *testing.B) {
 // its own, so that its memory is the router's alone.
 const childEnv = "CAUSEWAY_MMR_CHILD"
 
+// onlyCount is the line that asks for a footprint without a collection.
+const onlyCount = "count"
+
 // footprint is what such a router tells of itself, in bytes.
 type footprint struct {
 	Base       string // of its control channel
@@ -80,10 +83,12 @@ func childMain(busURL string) int {
 	go func() { done <- s.Run(ctx) }()
 	server := httptest.NewServer(s.Handler())
 	for lines := bufio.NewScanner(os.Stdin); ; {
-		for range 4 { // a collection halves a stack at most
-			runtime.GC()
+		if lines.Text() != onlyCount {
+			for range 4 { // a collection halves a stack at most
+				runtime.GC()
+			}
+			debug.FreeOSMemory()
 		}
-		debug.FreeOSMemory()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		_ = json.NewEncoder(os.Stdout).Encode(footprint{
@@ -123,7 +128,7 @@ func BenchmarkIdleParticipants(b *testing.B) {
 func benchmarkIdle(b *testing.B, control bool) {
 	const people, warm = 100, 10
 	for b.Loop() {
-		w, measure := newChild(b)
+		w, measure, count := newChild(b)
 		join := func(from, to int) footprint {
 			for i := from; i < to; i++ {
 				x := wish{kinds: []protocol.MediaKind{protocol.Audio, protocol.Video}, videoSlots: 9}
@@ -149,6 +154,9 @@ func benchmarkIdle(b *testing.B, control bool) {
 		per("KiB-RSS-over-empty/participant", empty, warm+people, rss)
 		per("KiB-live-heap/participant", first, people, func(f footprint) uint64 { return f.Live >> 10 })
 		per("KiB-stack/participant", first, people, func(f footprint) uint64 { return f.Stack >> 10 })
+		before, start := count(), time.Now()
+		<-time.After(10 * time.Second)
+		b.ReportMetric((count().CPU-before.CPU)/time.Since(start).Seconds()*100, "%-of-a-core")
 		per("goroutines/participant", first, people, func(f footprint) uint64 { return f.Goroutines })
 	}
 }
@@ -166,7 +174,7 @@ func benchmarkFanOut(b *testing.B, takers int) {
 	const measured = 6 * time.Second
 	both := []protocol.MediaKind{protocol.Audio, protocol.Video}
 	for b.Loop() {
-		w, measure := newChild(b)
+		w, _, count := newChild(b)
 		ada := w.join("m1", "ada", wish{kinds: both})
 		for i := range takers {
 			c := w.join("m1", fmt.Sprint("p", i), wish{kinds: both, discardMedia: true})
@@ -186,9 +194,9 @@ func benchmarkFanOut(b *testing.B, takers int) {
 			}
 		})
 		<-time.After(4 * time.Second) // for the handshakes' ends
-		before, start := measure(), time.Now()
+		before, start := count(), time.Now()
 		<-time.After(measured)
-		after := measure()
+		after := count()
 		packets := float64(after.Out - before.Out)
 		b.ReportMetric((after.CPU-before.CPU)*1e6/packets, "µs-CPU/packet")
 		b.ReportMetric(float64(after.Mallocs-before.Mallocs)/packets, "mallocs/packet")
@@ -198,7 +206,7 @@ func benchmarkFanOut(b *testing.B, takers int) {
 
 // newChild starts a router in a process of its own and returns a world around
 // it.
-func newChild(b *testing.B) (w *world, measure func() footprint) {
+func newChild(b *testing.B) (w *world, measure, count func() footprint) {
 	b.Helper()
 	hub, err := bus.StartHub(bus.HubConfig{Listen: "127.0.0.1:0", Log: quiet()})
 	if err != nil {
@@ -239,8 +247,11 @@ func newChild(b *testing.B) (w *world, measure func() footprint) {
 		_, err := w.admit(protocol.AdmitRequest{Token: w.token("m0", "nobody", protocol.Guest), Offers: goodOffers(b)})
 		return err == nil
 	})
-	return w, func() footprint {
-		_, _ = in.Write([]byte("\n"))
-		return read()
+	ask := func(line string) func() footprint {
+		return func() footprint {
+			_, _ = in.Write([]byte(line + "\n"))
+			return read()
+		}
 	}
+	return w, ask(""), ask(onlyCount)
 }

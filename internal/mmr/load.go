@@ -2,6 +2,7 @@ package mmr
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -12,6 +13,10 @@ import (
 
 	"github.com/shirou/gopsutil/v4/process"
 )
+
+// smooth is the time constant of the processor's load: a second of much work,
+// as when many join at once, is no reason to send people elsewhere.
+const smooth = 5 * time.Second
 
 // meter measures the router's load from one second to the next.
 type meter struct {
@@ -52,7 +57,8 @@ func (m *meter) measure(now time.Time, traffic forward.Traffic, participants int
 	load.Participants = participants
 	if !m.at.IsZero() && seconds >= 0.1 { // asked twice at once: keep the rates
 		packets := traffic.PacketsIn + traffic.PacketsOut - m.traffic.PacketsIn - m.traffic.PacketsOut
-		load.CPU = min(1, max(0, (cpu-m.cpu)/seconds/float64(runtime.GOMAXPROCS(0))))
+		busy := min(1, max(0, (cpu-m.cpu)/seconds/float64(runtime.GOMAXPROCS(0))))
+		load.CPU += (busy - load.CPU) * (1 - math.Exp(-seconds/smooth.Seconds()))
 		load.PacketsPerSecond = float64(packets) / seconds
 		load.EgressBPS = float64(traffic.BytesOut-m.traffic.BytesOut) * 8 / seconds
 	}

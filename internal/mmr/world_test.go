@@ -191,7 +191,6 @@ type conn struct {
 	drop   func(protocol.SlotID, header.Header) bool
 	ready  chan struct{}
 	first  chan struct{} // closed with the first packet
-	closed chan struct{}
 	counts bool
 
 	mu   sync.Mutex
@@ -295,7 +294,7 @@ func (w *world) enter(meeting, id string, x wish) *client {
 		}
 		k := &conn{
 			client: c, kind: kind, answer: d, drop: x.drop, counts: x.discardMedia,
-			ready: make(chan struct{}), first: make(chan struct{}), closed: make(chan struct{}), got: map[protocol.SlotID][]received{},
+			ready: make(chan struct{}), first: make(chan struct{}), got: map[protocol.SlotID][]received{},
 		}
 		dial := peer.DialConfig{
 			Local: credentials[kind], Certificate: certificate,
@@ -383,7 +382,7 @@ func (k *conn) RTCP(_ *peer.Conn, raw []byte, _ time.Time) {
 func (k *conn) Path(*peer.Conn, peer.PathState, time.Time) {}
 
 // Closed implements peer.Handler.
-func (k *conn) Closed(*peer.Conn, error) { close(k.closed) }
+func (k *conn) Closed(*peer.Conn, error) {}
 
 func (k *conn) waitReady() {
 	k.t.Helper()
