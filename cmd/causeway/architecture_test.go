@@ -32,7 +32,7 @@ var (
 		{"internal/peer", "internal/bus", "internal/route", "internal/port443", "internal/nettest"},
 		{"internal/token", "internal/store", "internal/turn"}, // what servers share
 		append([]string{"client"}, servers...),
-		{"cmd", "deploy", "lab"},
+		{"cmd", "deploy", "lab", "e2e"},
 	}
 
 	// only says who alone may import what; "" stands for nobody.

@@ -80,8 +80,10 @@ func (c Config) Check() []config.Issue {
 		field string
 		value int
 	}{
-		{"limits.streams", c.Limits.Streams}, {"limits.streams_per_participant", c.Limits.StreamsPerParticipant},
-		{"limits.bytes_per_second", c.Limits.BytesPerSecond}, {"limits.idle", int(c.Limits.Idle)},
+		{"limits.streams", c.Limits.Streams},
+		{"limits.streams_per_participant", c.Limits.StreamsPerParticipant},
+		{"limits.bytes_per_second", c.Limits.BytesPerSecond},
+		{"limits.idle", int(c.Limits.Idle)},
 	} {
 		if l.value <= 0 {
 			add(l.field, "it must be positive", "leave it out to have the default")
