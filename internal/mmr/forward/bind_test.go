@@ -157,3 +157,40 @@ func sentPLIs(p *publisher) (ssrcs []uint32) {
 	}
 	return ssrcs
 }
+
+func TestNoKeyFrameIsAskedForWhereOneBegins(t *testing.T) {
+	r := newRig(t, 1)
+	cam := r.publisher("ada", protocol.Camera, vp8Codec, 0, nil)
+	bob := r.taker(protocol.Camera, 1, 0, vp8Codec)
+	bob.assign(0, cam.source, 720)
+	cam.put(cam.frame(0, true, 540))
+	r.pass(3 * time.Second)
+	if n := cam.keyRequests(0); n != 0 {
+		t.Errorf("%d key frames asked for", n)
+	}
+}
+
+func TestIdleLinksDoNotTick(t *testing.T) {
+	r := newRig(t, 1)
+	mic := r.publisher("ada", protocol.Mic, opusCodec, 0, nil)
+	bob := r.taker(protocol.Mic, 3, 0, opusCodec)
+	busy := func() int { return len(r.router.all()[0].busy) }
+	if n := busy(); n != 0 {
+		t.Errorf("%d links tick before anything happens", n)
+	}
+	bob.assign(0, mic.source, 0)
+	mic.say(20)
+	r.pass(time.Second)
+	if n := busy(); n != 2 {
+		t.Errorf("%d links tick, want both", n)
+	}
+	bob.assign(0, nil, 0)
+	r.pass(time.Second)
+	if n := busy(); n != 1 {
+		t.Errorf("%d links tick, want the publisher's", n)
+	}
+	r.shards[0].Run(mic.link.Closed)
+	if n := busy(); n != 0 {
+		t.Errorf("%d links tick after closing", n)
+	}
+}

@@ -68,6 +68,7 @@ type Link struct {
 	recent  int // index into streams, of the latest packet
 	twcc    *twcc.Recorder
 	pending bool // twcc has something to tell
+	busy    bool // ticks
 	rtt     time.Duration
 	shed    time.Time // when packets last grew too old on their way out
 	next    struct{ reports, twcc time.Time }
@@ -141,6 +142,15 @@ func (l *Link) Slots() []*Slot { return l.slots }
 // State tells how well the remote is heard of. Any goroutine may ask.
 func (l *Link) State() LinkState { return LinkState(l.state.Load()) }
 
+// rouse lets the link tick. Idle links do not, so that many of them cost
+// nothing. The shard is held.
+func (l *Link) rouse() {
+	if !l.busy {
+		l.busy = true
+		l.shard.busy = append(l.shard.busy, l)
+	}
+}
+
 // SetState notes what was heard of the remote. The shard is held.
 func (l *Link) SetState(s LinkState) {
 	if !l.closed && l.shard != nil {
@@ -160,7 +170,6 @@ func (l *Link) Ready(index int, wire Wire, now time.Time) {
 	}
 	s := l.router.all()[index]
 	l.shard, l.wire = s, wire
-	s.links = append(s.links, l)
 	// Spread the reports of many links over time.
 	l.next.reports = now.Add(time.Duration(l.ssrc%1000) * time.Millisecond)
 	for _, slot := range l.slots {
@@ -181,8 +190,8 @@ func (l *Link) Closed() {
 		for _, slot := range l.slots {
 			slot.assign(nil, 0, s, time.Time{})
 		}
-		if i := slices.Index(s.links, l); i >= 0 {
-			s.links = slices.Delete(s.links, i, i+1)
+		if i := slices.Index(s.busy, l); i >= 0 {
+			s.busy = slices.Delete(s.busy, i, i+1)
 		}
 		l.state.Store(int32(LinkLost))
 	}
@@ -262,6 +271,7 @@ func (l *Link) resolve(p *packet) *stream {
 		l.streams = slices.DeleteFunc(l.streams, func(s stream) bool { return s.track == old })
 	}
 	tr := newTrack(l, pub, layer, p.SSRC)
+	l.rouse()
 	l.tracks = append(l.tracks, tr)
 	pub.source.layers[layer].Store(tr)
 	return l.keep(stream{ssrc: p.SSRC, track: tr})

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -33,7 +34,7 @@ type shard struct {
 	router  *Router
 	index   int
 	runner  Shard
-	links   []*Link // that are up
+	busy    []*Link // for which something may be due
 	in      inbox
 	drain   func() // empties in; kept so that Flush allocates nothing
 	scratch [maxPacket]byte
@@ -74,9 +75,7 @@ func (r *Router) Tick(index int, now time.Time) {
 		return
 	}
 	s := shards[index]
-	for _, l := range s.links {
-		l.tick(s, now)
-	}
+	s.busy = slices.DeleteFunc(s.busy, func(l *Link) bool { return !l.tick(s, now) })
 }
 
 // Flush hands over what shards have for each other. It is to be called with

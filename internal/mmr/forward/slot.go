@@ -146,6 +146,7 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 		s.sent = s.newOutgoing()
 	}
 	source.fans[sh.index].add(s)
+	s.link.rouse()
 	if s.video() {
 		s.aim(sh, now)
 	}
@@ -180,14 +181,19 @@ func (s *Slot) wanted() uint32 {
 // aim chooses the layer for the wanted height, and asks for the key frame at
 // which the slot can go over to it. The shard is held.
 func (s *Slot) aim(sh *shard, now time.Time) {
+	s.choose(sh, now)
+	if layer, ok := s.taker.WantsKey(); ok && now.Sub(s.asked) >= askAgain {
+		s.askKey(sh, layer, now)
+	}
+}
+
+// choose chooses the layer alone.
+func (s *Slot) choose(sh *shard, now time.Time) {
 	s.aimed = now
 	layers := s.source.measured()
 	if s.taker.Aim(&layers, simulcast.Wish{Height: max(s.height, 1)}, now) {
 		s.source.fans[sh.index].refresh()
 		s.asked = time.Time{}
-	}
-	if layer, ok := s.taker.WantsKey(); ok && now.Sub(s.asked) >= askAgain {
-		s.askKey(sh, layer, now)
 	}
 }
 
@@ -245,11 +251,15 @@ func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 		s.taker.Pause() // the picture before was another one
 		s.current = nil
 	}
-	if s.taker.Target() < 0 {
-		s.aim(sh, now)
+	fresh := s.taker.Target() < 0
+	if fresh {
+		s.choose(sh, now)
 	}
 	switch s.taker.Packet(p.track.layer, p.key) {
 	case simulcast.Skip:
+		if fresh { // this was no key frame
+			s.aim(sh, now)
+		}
 		return false
 	case simulcast.Forward:
 		if p.track == s.current {

@@ -16,8 +16,9 @@ const (
 	maxBlocks    = 31 // of a receiver report (RFC 3550 section 6.4.2)
 )
 
-// tick does what is due on a link. The shard is held.
-func (l *Link) tick(s *shard, now time.Time) {
+// tick does what is due on a link, and reports whether anything may be due
+// later. The shard is held.
+func (l *Link) tick(s *shard, now time.Time) bool {
 	for _, t := range l.tracks {
 		t.tick(now)
 	}
@@ -29,11 +30,14 @@ func (l *Link) tick(s *shard, now time.Time) {
 		l.next.reports = now.Add(reportsEvery)
 		l.reportTracks(now)
 	}
+	l.busy = len(l.tracks) > 0 || l.pending
 	for _, slot := range l.slots {
 		if slot.source != nil {
 			slot.tick(s, now)
+			l.busy = true
 		}
 	}
+	return l.busy
 }
 
 // tick does what is due on a slot that has a source.
@@ -71,6 +75,7 @@ func (l *Link) arrived(p *packet, now time.Time) {
 	}
 	l.twcc.Record(p.SSRC, uint16(seq[0])<<8|uint16(seq[1]), now.Sub(l.router.epoch).Microseconds())
 	l.pending = true
+	l.rouse()
 }
 
 // reportTracks tells the publisher how its tracks arrive. The shard is
