@@ -95,12 +95,22 @@ func (d *Deployment) StartServer(kind string) {
 	}
 }
 
-// untilRouted waits until every server says that it is ready.
+// untilRouted waits until every server says that it is ready, and all have
+// heard of each other.
 func (d *Deployment) untilRouted() {
 	d.t.Helper()
 	for kind, p := range d.servers {
 		if !p.Until(`"ready":true`, startWithin) {
 			d.t.Fatalf("%s did not get ready", kind)
+		}
+	}
+	for deadline := time.Now().Add(startWithin); ; {
+		j := d.Join(100 * time.Millisecond)
+		if j.Status == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("no way into the meeting: %s", j.Stderr)
 		}
 	}
 }
@@ -116,6 +126,12 @@ type Joined struct {
 // Join runs causeway join in the client's host for a while.
 func (d *Deployment) Join(duration time.Duration, args ...string) Joined {
 	d.t.Helper()
+	return d.JoinWith(duration, nil, args...)
+}
+
+// JoinWith does so with more in the environment.
+func (d *Deployment) JoinWith(duration time.Duration, env []string, args ...string) Joined {
+	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), duration+60*time.Second)
 	defer cancel()
 	report := filepath.Join(d.t.TempDir(), "report.json")
@@ -124,7 +140,7 @@ func (d *Deployment) Join(duration time.Duration, args ...string) Joined {
 		"--duration", duration.String(), "--report", report, "--ca", d.ca,
 	}, args...)
 	cmd := d.command(ctx, "client", all...)
-	cmd.Env = append(os.Environ(), "HOME="+d.dir, "XDG_CACHE_HOME="+d.t.TempDir())
+	cmd.Env = append(append(os.Environ(), "HOME="+d.dir, "XDG_CACHE_HOME="+d.t.TempDir()), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	start := time.Now()

@@ -15,6 +15,7 @@ type Policy []string
 var (
 	Open             = Policy{}
 	UDPBlocked       = Policy{"meta l4proto udp drop"}
+	UDPRefused       = Policy{"meta l4proto udp reject"}
 	Only443          = Policy{"meta l4proto udp drop", "tcp dport != 443 drop"}
 	Only443Refusing  = Policy{"meta l4proto udp reject", "tcp dport != 443 reject with tcp reset"}
 	ProxyOnly        = Policy{"drop"}
@@ -24,13 +25,26 @@ var (
 	OnlyWeb          = Policy{"ip daddr != 203.0.113.10 drop"}
 )
 
+// ProxyWebOnly lets out nothing but the proxy, and that to web alone.
+var ProxyWebOnly = Policy{"drop", proxyRule + "ip daddr != 203.0.113.10 reject with tcp reset"}
+
+// proxyRule marks the statements that hold for the proxy host.
+const proxyRule = "proxy: "
+
 // Apply puts a policy into force at once, for running connections too. What
 // stays on one side is never filtered; kernels with br_netfilter would.
 func (w *World) Apply(p Policy) {
 	w.t.Helper()
 	var rules strings.Builder
 	for _, r := range p {
+		if rule, ok := strings.CutPrefix(r, proxyRule); ok {
+			fmt.Fprintf(&rules, "    iifname site ip saddr %s meta l4proto tcp %s\n", addresses["proxy"], rule)
+			continue
+		}
 		fmt.Fprintf(&rules, "    iifname site ip saddr != %s %s\n", addresses["proxy"], r)
+		if strings.HasPrefix(r, "meta l4proto udp") { // both ways, or what comes in goes on
+			fmt.Fprintf(&rules, "    oifname site ip daddr != %s meta l4proto udp drop\n", addresses["proxy"])
+		}
 	}
 	script := fmt.Sprintf(`flush ruleset
 table ip lab {

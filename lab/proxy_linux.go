@@ -11,7 +11,7 @@ import (
 
 // Ports of the site's proxies, one for each way to authenticate. The user is
 // ann, the password secret.
-var proxyPorts = map[string]int{"open": 3128, "basic": 3129, "digest": 3130, "ntlm": 3131, "negotiate": 3132}
+var proxyPorts = map[string]int{"open": 3128, "basic": 3129, "digest": 3130, "negotiate": 3131, "tinyproxy": 3132}
 
 const (
 	proxyUser     = "ann"
@@ -25,7 +25,7 @@ func proxyURL(kind string) string {
 	return fmt.Sprintf("http://%s:%d", names["proxy"], proxyPorts[kind])
 }
 
-// StartProxies starts squid, once for each way to authenticate, and the
+// StartProxies starts squid, once for each way to authenticate, tinyproxy, and the
 // Kerberos key distribution centre that one of them needs. CONNECT is
 // allowed to port 443 only, as companies do.
 func (w *World) StartProxies() {
@@ -35,11 +35,14 @@ func (w *World) StartProxies() {
 		"open":   "",
 		"basic":  "auth_param basic program " + squidHelpers + "basic_ncsa_auth " + w.file("basic", proxyUser+":"+apr1()+"\n"),
 		"digest": "auth_param digest program " + squidHelpers + "digest_file_auth -c " + w.file("digest", digestLine()) + "\nauth_param digest realm corp",
-		"ntlm":   "auth_param ntlm program " + squidHelpers + "ntlm_fake_auth",
 		"negotiate": "auth_param negotiate program " + squidHelpers + "negotiate_kerberos_auth -k " + w.path("http.keytab") +
 			" -s HTTP/" + names["proxy"] + "@" + realm,
 	}
+	w.startTinyproxy()
 	for kind, port := range proxyPorts {
+		if kind == "tinyproxy" {
+			continue
+		}
 		access := "http_access allow all"
 		if kind != "open" {
 			access = "acl known proxy_auth REQUIRED\nhttp_access deny !known\nhttp_access allow all"
@@ -64,6 +67,16 @@ visible_hostname %s
 		if !p.Until("Accepting HTTP", startWithin) {
 			w.t.Fatalf("squid (%s) did not start:\n%s", kind, p.log.String())
 		}
+	}
+}
+
+// startTinyproxy starts the other proxy that is often met, with Basic.
+func (w *World) startTinyproxy() {
+	w.t.Helper()
+	conf := w.file("tinyproxy.conf", fmt.Sprintf("Port %d\nTimeout 600\nMaxClients 100\nLogLevel Info\nConnectPort 443\nBasicAuth %s %s\n",
+		proxyPorts["tinyproxy"], proxyUser, proxyPassword))
+	if p := w.Start("proxy", "tinyproxy", "-d", "-c", conf); !p.Until("Accepting connections", startWithin) {
+		w.t.Fatalf("tinyproxy did not start:\n%s", p.log.String())
 	}
 }
 
