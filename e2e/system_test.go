@@ -9,11 +9,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,8 +87,10 @@ func (s *system) write(name, text string) {
 
 // port is the port that has a name, chosen when it is first asked for.
 func (s *system) port(name string) int {
-	if s.ports[name] == 0 {
-		s.ports[name] = freePort(s.t)
+	for s.ports[name] == 0 {
+		if port := freePort(s.t); !slices.Contains(slices.Collect(maps.Values(s.ports)), port) {
+			s.ports[name] = port
+		}
 	}
 	return s.ports[name]
 }
