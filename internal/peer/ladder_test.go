@@ -87,8 +87,13 @@ func TestFallAndClimb(t *testing.T) {
 		delay time.Duration
 		to    protocol.Transport
 	}{
-		{"", 20, protocol.TCP}, {"", 75, protocol.TCP}, {"", 150, protocol.TCP},
-		{"drop", 20, protocol.TLS}, {"drop", 75, protocol.TLS}, {"refuse", 20, protocol.TLS}, {"none", 20, protocol.TLS},
+		{"", 20, protocol.TCP},
+		{"", 75, protocol.TCP},
+		{"", 150, protocol.TCP},
+		{"drop", 20, protocol.TLS},
+		{"drop", 75, protocol.TLS},
+		{"refuse", 20, protocol.TLS},
+		{"none", 20, protocol.TLS},
 	} {
 		t.Run(fmt.Sprintf("%s,%d", test.tcp, test.delay), func(t *testing.T) {
 			laddered(t, test.delay*time.Millisecond, func(_ *virtualNetwork, w *wires, _ *DialConfig) {

@@ -48,7 +48,9 @@ func TestLimiter(t *testing.T) {
 		{"a first picture soon after", 20, []int{0}, []int{60, 260}, []int{100}, []int{0, 200}},
 		{"a first picture, not answered", 20, []int{0}, []int{60}, []int{100}, []int{0, 200, 450, 950, 1950, 3950}},
 		{
-			"first pictures again and again", 20, []int{0}, []int{10, 210, 410, 610, 1110, 1610, 3220},
+			"first pictures again and again", 20,
+			[]int{0},
+			[]int{10, 210, 410, 610, 1110, 1610, 3220},
 			[]int{100, 300, 500, 700, 1200, 3200},
 			[]int{0, 200, 400, 600, 1100, 1600, 3200},
 		},
