@@ -88,6 +88,10 @@ func bound(addresses []string) []string {
 func rules(lines []Line) []Rule {
 	var list []Rule
 	at := map[[3]string]int{}
+	tunnels := map[string]bool{} // what answers through one says nothing of the firewall
+	for _, l := range lines {
+		tunnels[l.Target] = tunnels[l.Target] || l.Check == Tunnel
+	}
 	for _, l := range lines {
 		proto := "TCP"
 		switch l.Check {
@@ -102,7 +106,7 @@ func rules(lines []Line) []Rule {
 			continue
 		}
 		key := [3]string{host, port, proto}
-		open := l.Verdict == OK || l.Verdict == Warn
+		open := (l.Verdict == OK || l.Verdict == Warn) && !tunnels[l.Via]
 		if i, ok := at[key]; ok {
 			list[i].Open = list[i].Open || open
 			continue

@@ -37,7 +37,8 @@ type Options struct {
 	// Resolve looks names up; nil asks the system.
 	Resolve func(ctx context.Context, host string) ([]string, error)
 
-	idles []time.Duration
+	idles    []time.Duration
+	patience time.Duration // for one rung
 }
 
 func (o *Options) complete() {
@@ -46,6 +47,9 @@ func (o *Options) complete() {
 	}
 	if o.Resolve == nil {
 		o.Resolve = net.DefaultResolver.LookupHost
+	}
+	if o.patience == 0 {
+		o.patience = rungBudget
 	}
 	if o.idles == nil {
 		if o.idles = quickIdles; o.Full {
@@ -285,6 +289,11 @@ func (c *checker) rung(ctx context.Context, way *connect.Network, session creden
 	a := protocol.Attempt{Target: s.Target, Via: "direct"}
 	var rtt time.Duration
 	var err error
+	if s.Check != Control {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.patience)
+		defer cancel()
+	}
 	switch s.Check {
 	case Control:
 		return attempted(Control, way.Knock(ctx, s.Target))
@@ -292,9 +301,7 @@ func (c *checker) rung(ctx context.Context, way *connect.Network, session creden
 		_, rtt, err = c.udp(ctx, session, s.Target)
 	default:
 		transport := map[ID]protocol.Transport{TCP: protocol.TCP, TLS: protocol.TLS}[s.Check]
-		dialling, cancel := context.WithTimeout(ctx, rungBudget)
-		defer cancel()
-		conn, dialled, e := way.MediaDial(dialling, transport, s.Target)
+		conn, dialled, e := way.MediaDial(ctx, transport, s.Target)
 		a = dialled
 		if err = e; err == nil {
 			defer conn.Close()
