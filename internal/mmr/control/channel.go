@@ -192,25 +192,29 @@ func (ch *Channel) Drain() (messages [][]byte, ended bool) {
 // write writes what is queued, and closes the WebSocket if the channel has
 // ended. It reports whether the channel goes on.
 func (ch *Channel) write(ws *websocket.Conn) bool {
+	// One timer for all writes: contexts with deadlines would cost more than
+	// the messages.
+	timer := time.AfterFunc(WriteTimeout, func() { _ = ws.CloseNow() })
+	defer timer.Stop()
 	for {
 		data, last := ch.take()
 		switch {
 		case last:
+			timer.Stop() // Close has a limit of its own
 			_ = ws.Close(ch.code, ch.reason)
 			return false
 		case data == nil:
 			return true
-		case ch.writeOne(ws, data) != nil:
+		case ch.writeOne(ws, timer, data) != nil:
 			ch.fail()
 			return false
 		}
 	}
 }
 
-func (ch *Channel) writeOne(ws *websocket.Conn, data []byte) error {
-	ctx, cancel := context.WithDeadline(context.Background(), ch.until(time.Now()))
-	defer cancel()
-	return ws.Write(ctx, websocket.MessageText, data)
+func (ch *Channel) writeOne(ws *websocket.Conn, timer *time.Timer, data []byte) error {
+	timer.Reset(time.Until(ch.until(time.Now())))
+	return ws.Write(context.Background(), websocket.MessageText, data)
 }
 
 // until is when a write that begins now must be done. However much a slow

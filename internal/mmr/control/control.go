@@ -88,6 +88,7 @@ func (s *Server) serve(ctx context.Context, ws *websocket.Conn, remote string) {
 	ch.start = func() {
 		writers.Go(func() {
 			if !ch.write(ws) {
+				_ = ws.CloseNow() // ends the reader too
 				cancel()
 			}
 		})
@@ -107,6 +108,8 @@ var errGone = errors.New("connection gone")
 // read takes messages until the channel ends. An error other than errGone is
 // the reason that the client is told.
 func (s *Server) read(ctx context.Context, ws *websocket.Conn, ch *Channel) error {
+	silence := time.AfterFunc(HelloTimeout, func() { _ = ws.CloseNow() })
+	defer silence.Stop()
 	session, err := s.hello(ctx, ws, ch)
 	if err != nil {
 		return err
@@ -115,7 +118,8 @@ func (s *Server) read(ctx context.Context, ws *websocket.Conn, ch *Channel) erro
 	limiter := rate.NewLimiter(MessageRate, MessageBurst)
 	strikes := 0
 	for strikes < MaxStrikes {
-		m, err := receive(ctx, ws, SilenceTimeout)
+		silence.Reset(SilenceTimeout)
+		m, err := receive(ws)
 		if err != nil {
 			var p *protocol.Problem
 			if !errors.As(err, &p) {
@@ -145,7 +149,7 @@ func (s *Server) read(ctx context.Context, ws *websocket.Conn, ch *Channel) erro
 
 // hello waits for the first message, which must be a hello.
 func (s *Server) hello(ctx context.Context, ws *websocket.Conn, ch *Channel) (Session, error) {
-	m, err := receive(ctx, ws, HelloTimeout)
+	m, err := receive(ws)
 	if err != nil {
 		return nil, err
 	}
@@ -162,10 +166,8 @@ func (s *Server) hello(ctx context.Context, ws *websocket.Conn, ch *Channel) (Se
 
 // receive reads one message. A *protocol.Problem is the fault of the message
 // alone; any other error is the end of the connection.
-func receive(ctx context.Context, ws *websocket.Conn, timeout time.Duration) (protocol.ControlMessage, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	kind, data, err := ws.Read(ctx)
+func receive(ws *websocket.Conn) (protocol.ControlMessage, error) {
+	kind, data, err := ws.Read(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errGone, err)
 	}

@@ -248,3 +248,16 @@ func FuzzLink(f *testing.F) {
 		}
 	})
 }
+
+func TestAppendReport(t *testing.T) {
+	for _, cname := range []string{"", "a", "v1", "v12", "c123", "a name of some length"} {
+		sr := &rtcp.SenderReport{SSRC: 1, NTPTime: 1<<63 | 2, RTPTime: 3, PacketCount: 4, OctetCount: 5}
+		want, err := rtcp.Marshal([]rtcp.Packet{sr, rtcp.NewCNAMESourceDescription(1, cname)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := appendReport(nil, sr, cname); string(got) != string(want) {
+			t.Errorf("%q: %x, want %x", cname, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/pion/interceptor/pkg/twcc"
@@ -105,8 +106,24 @@ func (s *Slot) report(now time.Time) {
 		return
 	}
 	s.nextSR = now.Add(reportsEvery)
-	s.link.send([]rtcp.Packet{&sr, &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
-		Source: s.ssrc,
-		Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: string(s.id)}},
-	}}}})
+	_ = s.link.wire.SendRTCP(appendReport(s.link.shard.scratch[:0], &sr, string(s.id))) // not up any more: nobody to tell
+}
+
+// appendReport appends a sender report without report blocks and the source's
+// CNAME (RFC 3550 sections 6.4.1 and 6.5.1): every slot sends one a second, and
+// package rtcp would allocate a dozen times for it. cname is at most 255 bytes.
+func appendReport(dst []byte, sr *rtcp.SenderReport, cname string) []byte {
+	const version, one = 2 << 6, 1
+	dst = append(dst, version, byte(rtcp.TypeSenderReport), 0, 6)
+	dst = binary.BigEndian.AppendUint32(dst, sr.SSRC)
+	dst = binary.BigEndian.AppendUint64(dst, sr.NTPTime)
+	dst = binary.BigEndian.AppendUint32(dst, sr.RTPTime)
+	dst = binary.BigEndian.AppendUint32(dst, sr.PacketCount)
+	dst = binary.BigEndian.AppendUint32(dst, sr.OctetCount)
+	words := 1 + (2+len(cname))/4 + 1 // SSRC, and the item with one to four null bytes
+	dst = append(dst, version|one, byte(rtcp.TypeSourceDescription), 0, byte(words))
+	dst = binary.BigEndian.AppendUint32(dst, sr.SSRC)
+	dst = append(dst, byte(rtcp.SDESCNAME), byte(len(cname)))
+	dst = append(dst, cname...)
+	return append(dst, make([]byte, 4-(2+len(cname))%4)...)
 }
