@@ -164,6 +164,28 @@ it("without a camera or a microphone", async () => {
   await ben.leave();
 });
 
+it("checks the connection from the lobby, and tells it in words", async () => {
+  const meeting = await createMeeting("Check");
+  const ann = await Person.arrive(browser);
+  await ann.page.goto(here(meeting.join_url));
+  await ann.page.locator(".way-ready").waitFor();
+  await ann.page.getByRole("link", { name: "Check my connection" }).click();
+  await ann.page.getByText("Nothing stands in the way").waitFor();
+  const line = (name: string) => ann.page.getByRole("listitem").filter({ hasText: name }).first();
+  for (const name of ["Web server", "Meeting zones", "This computer's clock"])
+    expect(await line(name).textContent()).toContain("good");
+  expect(await line("UDP, TCP and TLS to the router").textContent()).toContain("not known before joining");
+  await ann.accessible();
+  await ann.page.getByLabel("Language").selectOption("zh-TW");
+  await ann.page.getByRole("heading", { name: "連線檢查" }).waitFor();
+  await ann.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await ann.button("複製為文字給管理員").click();
+  expect(await ann.page.evaluate(() => navigator.clipboard.readText())).toContain("會議區域: 良好");
+  await ann.page.locator("main a.primary").click();
+  await ann.page.locator(".way-ready").waitFor();
+  await ann.leave();
+});
+
 describe("what goes wrong is told in words", () => {
   it("a wrong passcode is asked for again, and the right one goes on", async () => {
     const meeting = await createMeeting("Secret");

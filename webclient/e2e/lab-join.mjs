@@ -56,7 +56,9 @@ const look = () =>
           const [local, remote] = [stats.get(stat.localCandidateId), stats.get(stat.remoteCandidateId)];
           const way = `${local?.candidateType}/${local?.relayProtocol ?? local?.protocol} to ${remote?.address}:${remote?.port}`;
           const asked = `${stat.responsesReceived} of ${stat.requestsSent} answered`;
-          seen.pairs.push(`${seen.rungs.length} ${way}: ${stat.state}, ${asked}, priority ${stat.priority}, ${stat.currentRoundTripTime} s`);
+          seen.pairs.push(
+            `${seen.rungs.length} ${way}: ${stat.state}, ${asked}, priority ${stat.priority}, ${stat.currentRoundTripTime} s`,
+          );
         }
         if (stat.type !== "transport") continue;
         const pair = stats.get(stat.selectedCandidatePairId);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { lobbyPath, parseLink, parseTyped, spaced } from "./link.ts";
+import { checkPath, lobbyPath, parseCheck, parseLink, parseTyped, spaced } from "./link.ts";
 
 describe("parseLink", () => {
   it.each([
@@ -34,3 +34,14 @@ it.each([
   ["1234567890", "123 456 7890"],
   ["12345678901", "123 4567 8901"],
 ])("spaced %s", (number, want) => expect(spaced(number)).toBe(want));
+
+describe("the connection check's path", () => {
+  const at = (path: string) => parseCheck(new URL(path, "https://meet.example.org"));
+  it("carries the meeting", () => {
+    const link = { number: "123456789", passcode: "tulip", invitation: "" };
+    expect(checkPath(link)).toBe("/check/123456789?pwd=tulip");
+    expect(at(checkPath(link))).toEqual(link);
+  });
+  it("works without one", () => expect([at("/check"), at("/check/")]).toEqual([null, null]));
+  it("is not any other", () => expect([at("/"), at("/checks"), at("/j/123456789")]).toEqual(Array(3).fill(undefined)));
+});

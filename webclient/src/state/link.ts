@@ -28,6 +28,19 @@ export function lobbyPath(link: MeetingLink): string {
   return `/j/${link.number}${text ? `?${text}` : ""}`;
 }
 
+/** The path of the connection check, for a meeting's zones. */
+export function checkPath(link: MeetingLink): string {
+  return lobbyPath(link).replace(/^\/j\//, "/check/");
+}
+
+/** Reads the path of the connection check: undefined if it is none, null if it is one without a meeting. */
+export function parseCheck(url: URL): MeetingLink | null | undefined {
+  if (!/^\/check(\/|$)/.test(url.pathname)) return undefined;
+  const lobby = new URL(url);
+  lobby.pathname = url.pathname.replace(/^\/check/, "/j");
+  return parseLink(lobby);
+}
+
 /** Makes sense of what a person typed: a number with any spacing, or a whole link. Null if it is neither. */
 export function parseTyped(text: string): MeetingLink | null {
   const trimmed = text.trim();

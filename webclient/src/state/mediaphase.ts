@@ -35,6 +35,7 @@ export class MediaPhase {
   readonly #timers = new Map<MediaKind, ReturnType<typeof setTimeout>>();
   readonly #connections: Connections;
   readonly #paths = new Map<MediaKind, Watched>();
+  #doubtedAt = 0;
   #fail: (how?: Loss) => void = () => {};
   #settle: () => void = () => {};
 
@@ -63,6 +64,8 @@ export class MediaPhase {
   async #look(lifeline: Lifeline | null): Promise<void> {
     const sends = { audio: "mic", video: "camera" } as const;
     const up = this.#connections.states.get();
+    if (up.audio === "disconnected" || up.video === "disconnected") return this.#doubt(lifeline);
+    this.#doubtedAt = 0;
     const kind = (["video", "audio"] as const).find(
       (k) => up[k] === "connected" && this.#connections.sender(sends[k])?.track,
     );
@@ -75,6 +78,15 @@ export class MediaPhase {
     if (isDead(watched, now, lifeline.heardAt)) this.#fail("cut");
     else if (now.at - watched.heardAt > silentMS / 2 && lifeline.heardAt < watched.heardAt + silentMS / 2)
       lifeline.nudge();
+  }
+
+  /** The browser has called a connection disconnected: it gets a second to find another path by itself. */
+  #doubt(lifeline: Lifeline | null): void {
+    const now = performance.now();
+    this.#doubtedAt ||= now;
+    if (!lifeline || now - this.#doubtedAt < silentMS) return;
+    if (lifeline.heardAt > this.#doubtedAt) this.#fail("cut");
+    else lifeline.nudge();
   }
 
   close(): void {

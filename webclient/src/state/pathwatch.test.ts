@@ -34,7 +34,7 @@ describe("a media path", () => {
     expect(isDead(watched, last, watched.heardAt + 100)).toBe(false);
   });
   it("is not judged before it has lived", () => {
-    const { watched, last } = run([...lively.slice(0, 3), ...silence(10).map(([, s]): [number, number] => [200, s])]);
+    const { watched, last } = run([...lively.slice(0, 2), ...silence(10).map(([, s]): [number, number] => [100, s])]);
     expect(isDead(watched, last, last.at)).toBe(false);
   });
   it("is not judged by a machine that slept", () => {

@@ -40,7 +40,7 @@ export interface Watched {
 }
 
 /** The least that must have been heard before, and sent since, for silence to mean something. */
-const least = { lively: 5, sent: 3 };
+const least = { lively: 3, sent: 3 };
 
 /** Takes a reading. */
 export function watchPath(before: Watched | undefined, now: Reading): Watched {

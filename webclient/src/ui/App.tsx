@@ -1,11 +1,13 @@
 // The site: which page stands at which address.
-import { createEffect, createMemo, Match, Switch } from "solid-js";
-import { parseLink } from "../state/link.ts";
+import { createEffect, createMemo, lazy, Match, Suspense, Switch } from "solid-js";
+import { parseCheck, parseLink } from "../state/link.ts";
 import { address, follow } from "./navigation.ts";
 import Landing from "./pages/Landing.tsx";
 import Visit from "./pages/Visit.tsx";
 import { language, t } from "./text/text.ts";
 import { Toasts } from "./toasts.tsx";
+
+const Checkup = lazy(() => import("./pages/Checkup.tsx"));
 
 export default function App() {
   createEffect(() => {
@@ -17,6 +19,11 @@ export default function App() {
       <Switch fallback={<Missing />}>
         <Match when={link()} keyed>
           {(l) => <Visit link={l} />}
+        </Match>
+        <Match when={parseCheck(address()) !== undefined}>
+          <Suspense>
+            <Checkup link={parseCheck(address()) ?? null} />
+          </Suspense>
         </Match>
         <Match when={address().pathname === "/"}>
           <Landing />

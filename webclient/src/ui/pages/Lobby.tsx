@@ -6,7 +6,7 @@ import { chime } from "../../media/level.ts";
 import type { Problem } from "../../protocol/messages.ts";
 import { problem, problemOf } from "../../protocol/problems.ts";
 import { Entry, type Ticket } from "../../state/entry.ts";
-import { type MeetingLink, spaced } from "../../state/link.ts";
+import { checkPath, type MeetingLink, spaced } from "../../state/link.ts";
 import { load, save } from "../../state/preferences.ts";
 import { Camera, CameraOff, Logo, Mic, MicOff, Speaker, Star } from "../icons.tsx";
 import { follow } from "../navigation.ts";
@@ -158,6 +158,9 @@ export default function Lobby(props: Props) {
               )}
             </Show>
             <Way entry={entry} />
+            <a class="check-link" href={checkPath(props.link)} onClick={follow}>
+              {t().checkMine}
+            </a>
           </form>
         </div>
         <div class="devices">

@@ -229,6 +229,43 @@ export const en = {
   // Other pages
   notFoundTitle: "There is nothing here",
   notFoundText: "The address does not name a meeting or a page.",
+
+  // Connection check
+  checkTitle: "Connection check",
+  checkMine: "Check my connection",
+  checkIntro: "This looks at what a meeting needs, without joining one and without switching anything on.",
+  checkRunning: "Checking…",
+  checkGood: "Nothing stands in the way, as far as can be told before joining.",
+  checkAgain: "Check again",
+  checkCopy: "Copy as text for the administrator",
+  checkIsRunning: "checking",
+  checkIsOK: "good",
+  checkIsWarning: "take note",
+  checkIsFailed: "does not work",
+  checkIsUnknown: "not known before joining",
+  check_browser: "Browser",
+  check_web: "Web server",
+  check_clock: "This computer's clock",
+  check_meeting: "Meeting",
+  check_controllers: "Meeting zones",
+  check_gateway: "Last way, through the web server",
+  check_media: "The browser's media connections",
+  check_router: "Control channel, UDP, TCP and TLS to the router",
+  check_microphone: "Microphone",
+  check_camera: "Camera",
+  checkRemedy_browser: "Use a current Firefox, Chrome, Edge or Safari, and open this page by HTTPS.",
+  checkRemedy_web: "Check the network connection; a firewall or proxy may be in the way.",
+  checkRemedy_clock: "Have the computer set its time by itself: with a wrong clock, sign-in fails.",
+  checkRemedy_meeting: "Open this check from a meeting's lobby, by a link that works.",
+  checkRemedy_controllers:
+    "Ask the administrator to open TCP 443 to the zones. If the last way below works, meetings work nevertheless.",
+  checkRemedy_gateway: "Needed only where no zone answers. Open this check from a meeting's lobby, by HTTPS.",
+  checkRemedy_media: "Allow WebRTC in the browser: an extension or a policy of the company may hold it back.",
+  checkRemedy_router:
+    "Which router it is, is told only on joining. In the meeting, the connection panel (key I) shows what was tried and what is in use. Administrators open UDP 8801, TCP 8801 and TCP 443.",
+  checkRemedy_microphone: "Connect one, and allow this site to use it when the lobby asks.",
+  checkRemedy_camera: "Connect one, and allow this site to use it when the lobby asks.",
+  checkBad: (n: number) => (n === 1 ? "One thing does not work." : `${n} things do not work.`),
 };
 
 /** What every language must provide. */
