@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	admitTimeout = 2 * time.Second // for one router's answer (Server.admitTimeout)
-	brokerBudget = 5 * time.Second // for all of them
+	admitTimeout = 2 * time.Second        // for one router's answer (Server.admitTimeout)
+	brokerBudget = 5 * time.Second        // for all of them
+	absence      = 100 * time.Millisecond // until routers that were not there are asked again
 )
 
 // admission is where a participant was admitted.
@@ -24,13 +25,38 @@ type admission struct {
 	answer          protocol.AdmitAnswer
 }
 
-// broker asks the routers in the order of placement until one admits the
-// participant. Its errors are problems: what a router refuses for the
-// participant's own sake is final; otherwise zone_full when no router has
-// room, else mmr_unavailable.
+// broker finds a router that admits the participant. Its errors are problems:
+// what a router refuses for the participant's own sake is final; otherwise
+// zone_full when no router has room, else mmr_unavailable.
+//
+// When another controller dies, the routers that were connected to it are out
+// of reach until they have connected to this one, so those that were not there
+// are asked again for a while.
 func (s *Server) broker(ctx context.Context, meeting string, req protocol.AdmitRequest) (admission, error) {
 	ctx, cancel := context.WithTimeout(ctx, brokerBudget)
 	defer cancel()
+	patience := time.NewTimer(2 * s.admitTimeout)
+	defer patience.Stop()
+	again := time.NewTicker(absence)
+	defer again.Stop()
+	for {
+		a, absent, err := s.round(ctx, meeting, req)
+		if err == nil || !absent {
+			return a, err
+		}
+		select {
+		case <-again.C:
+		case <-patience.C:
+			return a, err
+		case <-ctx.Done():
+			return a, err
+		}
+	}
+}
+
+// round asks the routers in the order of placement until one admits the
+// participant. absent tells that some were not to be reached.
+func (s *Server) round(ctx context.Context, meeting string, req protocol.AdmitRequest) (_ admission, absent bool, _ error) {
 	var tried []string
 	full := true // every router asked said that it has no room
 	for ctx.Err() == nil {
@@ -42,19 +68,20 @@ func (s *Server) broker(ctx context.Context, meeting string, req protocol.AdmitR
 		var err error
 		if a.answer, err = s.admit(ctx, a.mmr, req); err == nil {
 			s.settled(meeting, a.mmr, placedAt, nil)
-			return a, nil
+			return a, false, nil
 		}
 		if errors.Is(ctx.Err(), context.Canceled) { // the client has gone: not the router's fault
 			err = protocol.Wrap(protocol.ProblemInternal, ctx.Err())
 		}
 		s.settled(meeting, a.mmr, placedAt, err)
 		if final(err) || errors.Is(err, context.Canceled) {
-			return admission{}, err
+			return admission{}, false, err
 		}
 		full = full && isCode(err, protocol.ProblemZoneFull)
+		absent = absent || errors.Is(err, bus.ErrNoResponder) || errors.Is(err, context.DeadlineExceeded)
 		s.deps.Log.Warn("zone: router did not admit", "mmr", a.mmr, "meeting", meeting, "err", err)
 	}
-	return admission{}, s.refuse(tried, full)
+	return admission{}, absent, s.refuse(tried, full)
 }
 
 // choose places a participant and notes it.

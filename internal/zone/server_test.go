@@ -49,6 +49,32 @@ func TestBrokerGoesOn(t *testing.T) {
 	}
 }
 
+// TestRouterComesBack asks for a router that is out of reach, as after the
+// death of the controller that it was connected to, until it is there.
+func TestRouterComesBack(t *testing.T) {
+	w := newWorld(t)
+	w.router("mmr-1", nil)
+	s := w.controller("zc-1", nil)
+	w.knows(s, 1)
+	joined := make(chan protocol.JoinAnswer, 1)
+	go func() {
+		a, p := w.join(s, "tea")
+		if p != nil {
+			t.Errorf("refused: %v", p)
+		}
+		joined <- a
+	}()
+	w.eventually("asked in vain", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.state.routers["mmr-1"].suspectUntil.IsZero()
+	})
+	w.router("mmr-1", admits)
+	if a := <-joined; a.MMR != "mmr-1" {
+		t.Errorf("joined %+v", a)
+	}
+}
+
 func TestBrokerStops(t *testing.T) {
 	for _, c := range []struct {
 		name   string
