@@ -234,6 +234,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.stopping = ctx
 	s.mu.Unlock()
 	<-ctx.Done()
+	s.mu.Lock()
+	s.stopping = nil // no channel comes any more: channels is waited for
+	s.mu.Unlock()
 	for _, sub := range subs {
 		sub.Stop()
 	}

@@ -583,3 +583,21 @@ func TestSecondChannelReplacesTheFirst(t *testing.T) {
 		}
 	})
 }
+
+func TestNewSessionWithLessMedia(t *testing.T) {
+	run(t, func(t *testing.T, h *house) {
+		ada, bob := h.join("ada", protocol.Guest), h.join("bob", protocol.Guest)
+		bob.say(&protocol.SetState{AudioMuted: ptr(false), VideoMuted: ptr(false), Sharing: ptr(true)})
+		later(time.Second)
+		if r, ok := heard[protocol.Roster](ada); !ok || r.Changed[0].AudioMuted || r.Changed[0].VideoMuted || !r.Changed[0].Sharing {
+			t.Errorf("ada heard %s", text(r))
+		}
+		if err := h.m.Admit(context.Background(), Admission{Session: "again", ID: "bob"}); err != nil {
+			t.Fatal(err)
+		}
+		later(time.Second)
+		if r, ok := heard[protocol.Roster](ada); !ok || !r.Changed[0].AudioMuted || !r.Changed[0].VideoMuted || r.Changed[0].Sharing {
+			t.Errorf("ada heard %s", text(r))
+		}
+	})
+}

@@ -112,6 +112,11 @@ func (m *Meeting) admit(a Admission, now time.Time) {
 	for i, s := range a.Media.Slots {
 		p.slots[i] = place{slot: s, told: protocol.SlotState{Slot: s.ID()}}
 	}
+	// What the new session has no connection for is over.
+	sources := a.Media.Sources
+	p.AudioMuted = p.AudioMuted || sources[protocol.Mic] == nil
+	p.VideoMuted = p.VideoMuted || sources[protocol.Camera] == nil
+	p.Sharing = p.Sharing && sources[protocol.Screen] != nil
 	p.gate()
 	m.changed(p)
 	m.slotsDirty = true
