@@ -18,7 +18,7 @@ type upCmd struct {
 	Listen        string     `help:"Where to serve HTTPS: site, API and everything else that clients connect to (default ${default})." default:":8443" placeholder:"[HOST]:PORT"`
 	HTTP          string     `name:"http" help:"Where to serve plain HTTP for browsers on this machine; 'off' for nowhere (default ${default})." default:"localhost:8080" placeholder:"localhost:PORT"`
 	MediaPort     uint16     `help:"Port for sound and pictures, UDP and TCP (default ${default})." default:"8801" placeholder:"PORT"`
-	Data          string     `help:"Folder for everything that lasts (default ${default})." default:"${data}" placeholder:"DIR"`
+	Data          string     `help:"Folder for everything that lasts (default ${data})." default:"${data}" placeholder:"DIR"`
 	PublicAddress []string   `help:"Host name or IP address at which clients reach this machine; the first is used in links." placeholder:"ADDRESS"`
 	Name          string     `help:"What people see as the name of this place (default ${default})." default:"Causeway" placeholder:"NAME"`
 	JSON          bool       `name:"json" help:"When ready, print one line of JSON instead of text: ready, web, http, ca, api_key."`

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"causeway/internal/bus"
 	"causeway/protocol"
 
 	"github.com/google/go-cmp/cmp"
@@ -261,6 +262,28 @@ func TestTargets(t *testing.T) {
 	}
 	if s.targets.hasMedia(netip.MustParseAddrPort("203.0.113.1:8801"), now.Add(forget+1)) || s.targets.hasMedia(netip.MustParseAddrPort("203.0.113.1:0"), now.Add(forget+1)) {
 		t.Error("a router that fell silent is still a target")
+	}
+}
+
+// TestRoutersAreAsked holds that the routers of a zone are asked to speak when
+// the first of its controllers is heard, and only then.
+func TestRoutersAreAsked(t *testing.T) {
+	w := newWorld(t, nil)
+	asked := make(chan struct{}, 16)
+	sub, err := bus.Subscribe(w.bus, protocol.SubjectZoneAsk("z2"), func(string, protocol.Empty) { asked <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Stop()
+	for _, controller := range []string{"https://one.example", "https://one.example", "https://two.example"} {
+		if err := bus.Publish(w.bus, protocol.SubjectController("z2", "c"), protocol.ControllerState{ID: "c", Zone: "z2", URL: controller}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-asked
+	w.until("all are heard", func() bool { return w.gateway.targets.controllers.knows("https://two.example", time.Now()) })
+	if len(asked) > 0 {
+		t.Error("asked again")
 	}
 }
 

@@ -26,17 +26,21 @@ const (
 // servers repeat on the bus. It may be used from any number of goroutines.
 type targets struct {
 	controllers, routers *memory[string]
+	zones                *memory[string]
 	media                *memory[netip.AddrPort]
 }
 
 func newTargets() *targets {
-	return &targets{newMemory[string](), newMemory[string](), newMemory[netip.AddrPort]()}
+	return &targets{newMemory[string](), newMemory[string](), newMemory[string](), newMemory[netip.AddrPort]()}
 }
 
-// follow hears the bus until stop is called.
+// follow hears the bus until stop is called. When it hears of a zone it asks
+// the zone's routers to speak: a browser may come before they repeat themselves.
 func (t *targets) follow(c *bus.Conn) (stop func(), err error) {
 	controllers, err := bus.Subscribe(c, protocol.SubjectControllers, func(_ string, s protocol.ControllerState) {
-		t.controller(s, time.Now())
+		if t.controller(s, time.Now()) {
+			_ = bus.Publish(c, protocol.SubjectZoneAsk(s.Zone), protocol.Empty{}) // else they speak within a second
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -51,10 +55,12 @@ func (t *targets) follow(c *bus.Conn) (stop func(), err error) {
 	return func() { controllers.Stop(); routers.Stop() }, nil
 }
 
-func (t *targets) controller(s protocol.ControllerState, now time.Time) {
+// controller notes a controller and reports whether its zone is new.
+func (t *targets) controller(s protocol.ControllerState, now time.Time) (news bool) {
 	if isTLS(s.URL, "https") {
 		t.controllers.note(s.URL, now)
 	}
+	return protocol.ValidID(s.Zone) && t.zones.note(s.Zone, now)
 }
 
 func (t *targets) router(s protocol.MMRState, now time.Time) {
@@ -115,17 +121,21 @@ type memory[K comparable] struct {
 
 func newMemory[K comparable]() *memory[K] { return &memory[K]{heard: map[K]time.Time{}} }
 
-// note remembers k. What is too much is not remembered.
-func (m *memory[K]) note(k K, now time.Time) {
+// note remembers k, and reports whether that is new. What is too much is not
+// remembered.
+func (m *memory[K]) note(k K, now time.Time) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if now.Sub(m.swept) >= sweepEvery {
 		m.swept = now
 		maps.DeleteFunc(m.heard, func(_ K, at time.Time) bool { return now.Sub(at) > forget })
 	}
-	if _, known := m.heard[k]; known || len(m.heard) < maxTargets {
-		m.heard[k] = now
+	_, known := m.heard[k]
+	if !known && len(m.heard) >= maxTargets {
+		return false
 	}
+	m.heard[k] = now
+	return !known
 }
 
 // knows reports whether k is remembered.
