@@ -163,8 +163,8 @@ func TestBrowserCut(t *testing.T) {
 		s := page.Again()
 		sound := s.SoundMS
 		// Chromium may take a worse rung at first and climb from it.
-		for range 12 {
-			if sound == 0 || !s.over(cut.rung) {
+		for range 30 {
+			if !s.over(cut.rung) {
 				s = page.Again()
 				sound = max(sound, s.SoundMS)
 			}
@@ -172,7 +172,6 @@ func TestBrowserCut(t *testing.T) {
 		if !s.over(cut.rung) {
 			t.Errorf("rungs %v, want %s\n%s\n%v", s.Rungs, cut.rung, strings.Join(s.Pairs, "\n"), s.Report.Events)
 		}
-		t.Logf("%v", s.Report.Events)
 		t.Logf("sound over %s %d ms after the cut", cut.rung, sound)
 	}
 }
