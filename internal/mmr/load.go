@@ -58,7 +58,7 @@ func (m *meter) measure(now time.Time, traffic forward.Traffic, participants int
 	if !m.at.IsZero() && seconds >= 0.1 { // asked twice at once: keep the rates
 		packets := traffic.PacketsIn + traffic.PacketsOut - m.traffic.PacketsIn - m.traffic.PacketsOut
 		busy := min(1, max(0, (cpu-m.cpu)/seconds/float64(runtime.GOMAXPROCS(0))))
-		load.CPU += (busy - load.CPU) * (1 - math.Exp(-seconds/smooth.Seconds()))
+		load.CPU = smoothed(load.CPU, busy, seconds)
 		load.PacketsPerSecond = float64(packets) / seconds
 		load.EgressBPS = float64(traffic.BytesOut-m.traffic.BytesOut) * 8 / seconds
 	}
@@ -67,6 +67,11 @@ func (m *meter) measure(now time.Time, traffic forward.Traffic, participants int
 	}
 	m.load = m.withLimits(load)
 	return m.load
+}
+
+// smoothed takes a sample over some seconds into the average.
+func smoothed(average, sample, seconds float64) float64 {
+	return average + (sample-average)*(1-math.Exp(-seconds/smooth.Seconds()))
 }
 
 func (m *meter) withLimits(l protocol.Load) protocol.Load {

@@ -174,3 +174,19 @@ func TestTombstonesAreBounded(t *testing.T) {
 		t.Errorf("%d tombstones, first %v, last %v", len(r.ended), r.isEnded("first"), r.isEnded("last"))
 	}
 }
+
+func TestASecondOfWorkIsNoLoad(t *testing.T) {
+	if got := smoothed(0, 1, 1); got > 0.2 {
+		t.Errorf("%v after a second", got)
+	}
+	if got := smoothed(0, 1, 5); math.Abs(got-0.632) > 0.01 {
+		t.Errorf("%v after five seconds", got)
+	}
+	load := 0.0
+	for range 20 {
+		load = smoothed(load, 1, 1)
+	}
+	if load < 0.95 || load > 1 {
+		t.Errorf("%v after twenty", load)
+	}
+}
