@@ -45,7 +45,8 @@ export function clock(date: string | null, sentMS: number, receivedMS: number): 
   // The header has whole seconds: the server's clock was up to one further.
   const skew = Math.round((sentMS + receivedMS) / 2 - (server + 500));
   const verdict = Math.abs(skew) < skewLimitMS ? "ok" : "failed";
-  return { verdict, detail: `${skew > 0 ? "+" : ""}${(skew / 1000).toFixed(1)} s` };
+  const seconds = Math.round(skew / 100) / 10 || 0; // -0 is 0
+  return { verdict, detail: `${seconds > 0 ? "+" : ""}${seconds.toFixed(1)} s` };
 }
 
 /** Says what a browser's candidates mean for media. Pure. */
