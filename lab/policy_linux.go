@@ -28,8 +28,11 @@ var (
 // ProxyWebOnly lets out nothing but the proxy, and that to web alone.
 var ProxyWebOnly = Policy{"drop", proxyRule + "ip daddr != 203.0.113.10 reject with tcp reset"}
 
-// proxyRule marks the statements that hold for the proxy host.
-const proxyRule = "proxy: "
+// These mark the statements that hold for what the proxy host sends and gets.
+const (
+	proxyRule       = "proxy: "
+	proxyReturnRule = "to the proxy: "
+)
 
 // Apply puts a policy into force at once, for running connections too. What
 // stays on one side is never filtered; kernels with br_netfilter would.
@@ -39,6 +42,10 @@ func (w *World) Apply(p Policy) {
 	for _, r := range p {
 		if rule, ok := strings.CutPrefix(r, proxyRule); ok {
 			fmt.Fprintf(&rules, "    iifname site ip saddr %s meta l4proto tcp %s\n", addresses["proxy"], rule)
+			continue
+		}
+		if rule, ok := strings.CutPrefix(r, proxyReturnRule); ok {
+			fmt.Fprintf(&rules, "    oifname site ip daddr %s meta l4proto tcp %s\n", addresses["proxy"], rule)
 			continue
 		}
 		fmt.Fprintf(&rules, "    iifname site ip saddr != %s %s\n", addresses["proxy"], r)

@@ -27,6 +27,17 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
+	if link := os.Getenv("CAUSEWAY_LAB_JOIN"); link != "" {
+		d, err := time.ParseDuration(os.Getenv("CAUSEWAY_LAB_FOR"))
+		if err == nil {
+			err = listen(link, os.Getenv("CAUSEWAY_LAB_PROXY"), os.Getenv("CAUSEWAY_LAB_CA"), d)
+		}
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
