@@ -175,7 +175,7 @@ func (c Common) tls(kind, public, ca string) (*tls.Config, error) {
 	if c.TLS.OwnCA == "" {
 		get, err := pki.Reloading(c.TLS.Cert, c.TLS.Key)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w; check tls.cert and tls.key, or use tls.own_ca", err)
 		}
 		cfg = pki.TLSConfig(get)
 	} else {

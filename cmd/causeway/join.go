@@ -332,8 +332,11 @@ func (c *joinCmd) summarize(m *client.Meeting, recorder *client.Recorder, stream
 	if m.Err() != nil {
 		how = "This is the end of meeting"
 	}
-	fmt.Fprintf(streams.log, "%s %s; first media after %.0f ms by way of %s in zone %s.\n",
-		how, report.Meeting, report.FirstMediaMS, report.MMR, report.Zone)
+	media := "nobody sent anything"
+	if report.FirstMediaMS > 0 {
+		media = fmt.Sprintf("first media after %.0f ms", report.FirstMediaMS)
+	}
+	fmt.Fprintf(streams.log, "%s %s; %s by way of %s in zone %s.\n", how, report.Meeting, media, report.MMR, report.Zone)
 	if recorder == nil {
 		return
 	}

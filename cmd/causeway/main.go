@@ -97,7 +97,7 @@ func execute(ctx context.Context, args []string, to console) int {
 		return exited
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(to.err, "causeway: %s; see 'causeway %s--help'\n", err, commandOf(args))
+		_, _ = fmt.Fprintf(to.err, "causeway: %s; see 'causeway %s--help'\n", strings.TrimSuffix(err.Error(), "?"), commandOf(parser, args))
 		return 2
 	}
 	if err := parsed.Run(); err != nil {
@@ -106,12 +106,15 @@ func execute(ctx context.Context, args []string, to console) int {
 	return 0
 }
 
-// commandOf is the command that args begin with, to name its help.
-func commandOf(args []string) string {
-	if strings.HasPrefix(args[0], "-") {
-		return ""
+// commandOf is the command that args begin with, to name its help; "" if they
+// begin with none.
+func commandOf(parser *kong.Kong, args []string) string {
+	for _, c := range parser.Model.Children {
+		if c.Name == args[0] {
+			return c.Name + " "
+		}
 	}
-	return args[0] + " "
+	return ""
 }
 
 // hinted is a problem with one more thing that the person may do.

@@ -62,6 +62,16 @@ func TestBadCommandLine(t *testing.T) {
 	}
 }
 
+func TestUnknownCommand(t *testing.T) {
+	_, _, stderr := command(t, "uo")
+	if want := "causeway: unexpected argument uo, did you mean \"up\"; see 'causeway --help'\n"; stderr != want {
+		t.Errorf("said %q, want %q", stderr, want)
+	}
+	if _, _, stderr := command(t, "up", "--nonsense"); !strings.Contains(stderr, "see 'causeway up --help'") {
+		t.Errorf("said %q", stderr)
+	}
+}
+
 func TestVersion(t *testing.T) {
 	if status, out, _ := command(t, "version"); status != 0 || !strings.HasPrefix(out, "causeway ") {
 		t.Errorf("status %d, printed %q", status, out)
