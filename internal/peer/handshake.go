@@ -145,6 +145,9 @@ func (h *handshake) linger(ctx context.Context, d *dtls.Conn) error {
 			return nil
 		case errors.Is(err, io.EOF):
 			return io.EOF
+		default: // nothing can be read any more; media needs no DTLS
+			h.quiet.Store(true)
+			return nil
 		}
 	}
 }

@@ -148,9 +148,15 @@ func (s *Shard) stun(d *datagram, now time.Time) (owner *Shard) {
 			return owner
 		}
 	}
-	if c == nil || !c.takeBinding(s, d, now) {
-		s.port.counters.badChecks.Add(1)
+	if c != nil && c.takeBinding(s, d, now) {
+		return nil
 	}
+	if c != nil {
+		if owner := c.shard.Load(); owner != nil && owner != s {
+			return owner // another shard claimed it a moment ago
+		}
+	}
+	s.port.counters.badChecks.Add(1)
 	return nil
 }
 
@@ -171,7 +177,10 @@ func (c *Conn) takeBinding(s *Shard, d *datagram, now time.Time) bool {
 			return false // a stream is one connection's for good
 		}
 	}
-	if c.shard.Load() == nil && !s.port.claim(c, s) {
+	if c.shard.Load() == nil {
+		s.port.claim(c, s)
+	}
+	if c.shard.Load() != s {
 		return false
 	}
 	c.checked(s, d, now)

@@ -191,6 +191,7 @@ func (s *Server) listen(ask, askEnded chan<- struct{}) (stop func(), err error) 
 
 // hear takes a controller's state.
 func (s *Server) hear(subject string, state protocol.ControllerState) {
+	s.gateway.Hear(state)
 	if err := s.zones.Hear(subject, state, time.Now()); err != nil {
 		s.log.Debug("controller ignored", "err", err)
 	}

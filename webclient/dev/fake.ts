@@ -16,9 +16,9 @@ export interface Play {
 }
 
 const names = [
-  "Ada Lovelace", "陳怡君", "Grace Hopper", "林志明", "Katherine Johnson", "Radia Perlman", "王淑芬", "Barbara Liskov",
-  "Alan Turing", "Hedy Lamarr", "張家豪", "Margaret Hamilton", "Edsger Dijkstra", "李雅婷", "Frances Allen", "Donald Knuth",
-  "黃建宏", "Annie Easley", "Tim Berners-Lee", "吳佩珊", "Jean Bartik", "Ken Thompson", "Karen Spärck Jones", "Vint Cerf",
+  "Front desk", "臺北辦公室", "Workshop", "測量組", "Berlin office", "Site office", "橋梁工程部", "Drawing room",
+  "Meeting room 1", "Meeting room 2", "高雄辦公室", "Quality lab", "Boat house", "採購部", "Archive", "Pier 3",
+  "倉庫", "Canteen", "Crane cabin", "會議室", "Night shift", "Tower", "Helpdesk", "Gate",
 ]; // biome-ignore format: a list of names
 
 const meeting = { id: "m1", number: "123456789", topic: "Harbour bridge: weekly review" };

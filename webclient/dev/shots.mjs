@@ -97,7 +97,7 @@ for (const [device, viewport] of Object.entries(sizes)) {
       isMobile: device === "phone",
       hasTouch: device === "phone",
     });
-    await context.addInitScript(() => localStorage.setItem("causeway", JSON.stringify({ name: "Mei-Ling Wu" })));
+    await context.addInitScript(() => localStorage.setItem("causeway", JSON.stringify({ name: "Taipei office" })));
     for (const shot of shots) {
       if (only && !`${shot.name}-${device}-${colorScheme}`.includes(only)) continue;
       const page = await context.newPage();

@@ -211,13 +211,22 @@ func (s *Server) counted(operation string, do func(http.ResponseWriter, *http.Re
 	}
 }
 
+// Hear takes a controller's state from web, which hears all of them, before
+// web offers it to anyone. When it hears of a zone it asks the zone's routers to
+// speak: a browser may come before they repeat themselves.
+func (s *Server) Hear(state protocol.ControllerState) {
+	if s.targets.controller(state, time.Now()) {
+		_ = bus.Publish(s.deps.Bus, protocol.SubjectZoneAsk(state.Zone), protocol.Empty{}) // else they speak within a second
+	}
+}
+
 // Run follows the bus and carries channels and relays until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	stop, err := s.targets.follow(s.deps.Bus)
+	routers, err := s.targets.follow(s.deps.Bus)
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	defer stop()
+	defer routers.Stop()
 	relay, err := turn.New(turn.Config{
 		Address: s.deps.Address, Allow: s.allow, Secret: s.deps.Secret, Allocations: s.cfg.Relays, Log: s.deps.Log,
 	})

@@ -276,9 +276,7 @@ func TestRoutersAreAsked(t *testing.T) {
 	}
 	defer sub.Stop()
 	for _, controller := range []string{"https://one.example", "https://one.example", "https://two.example"} {
-		if err := bus.Publish(w.bus, protocol.SubjectController("z2", "c"), protocol.ControllerState{ID: "c", Zone: "z2", URL: controller}); err != nil {
-			t.Fatal(err)
-		}
+		w.gateway.Hear(protocol.ControllerState{ID: "c", Zone: "z2", URL: controller})
 	}
 	<-asked
 	w.until("all are heard", func() bool { return w.gateway.targets.controllers.knows("https://two.example", time.Now()) })

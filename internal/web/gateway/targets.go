@@ -34,25 +34,9 @@ func newTargets() *targets {
 	return &targets{newMemory[string](), newMemory[string](), newMemory[string](), newMemory[netip.AddrPort]()}
 }
 
-// follow hears the bus until stop is called. When it hears of a zone it asks
-// the zone's routers to speak: a browser may come before they repeat themselves.
-func (t *targets) follow(c *bus.Conn) (stop func(), err error) {
-	controllers, err := bus.Subscribe(c, protocol.SubjectControllers, func(_ string, s protocol.ControllerState) {
-		if t.controller(s, time.Now()) {
-			_ = bus.Publish(c, protocol.SubjectZoneAsk(s.Zone), protocol.Empty{}) // else they speak within a second
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	routers, err := bus.Subscribe(c, protocol.SubjectMMRState("*", "*"), func(_ string, s protocol.MMRState) {
-		t.router(s, time.Now())
-	})
-	if err != nil {
-		controllers.Stop()
-		return nil, err
-	}
-	return func() { controllers.Stop(); routers.Stop() }, nil
+// follow hears routers on the bus until it is stopped.
+func (t *targets) follow(c *bus.Conn) (*bus.Subscription, error) {
+	return bus.Subscribe(c, protocol.SubjectMMRState("*", "*"), func(_ string, s protocol.MMRState) { t.router(s, time.Now()) })
 }
 
 // controller notes a controller and reports whether its zone is new.

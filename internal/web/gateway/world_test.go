@@ -193,13 +193,10 @@ func (w *world) heard(controller, router string) {
 	w.t.Helper()
 	w.until("the servers are heard", func() bool {
 		now := time.Now()
-		for subject, state := range map[string]any{
-			protocol.SubjectController("z1", "c1"): protocol.ControllerState{ID: "c1", Zone: "z1", URL: controller},
-			protocol.SubjectMMRState("z1", "m1"):   protocol.MMRState{ID: "m1", Zone: "z1", ControlURL: router, Media: []string{advertised.String()}},
-		} {
-			if err := bus.Publish(w.bus, subject, state); err != nil {
-				w.t.Fatal(err)
-			}
+		w.gateway.Hear(protocol.ControllerState{ID: "c1", Zone: "z1", URL: controller})
+		state := protocol.MMRState{ID: "m1", Zone: "z1", ControlURL: router, Media: []string{advertised.String()}}
+		if err := bus.Publish(w.bus, protocol.SubjectMMRState("z1", "m1"), state); err != nil {
+			w.t.Fatal(err)
 		}
 		t := w.gateway.targets
 		return t.controllers.knows(controller, now) && t.routers.knows(router, now) && t.media.knows(advertised, now) && w.gateway.turn.Load() != nil
