@@ -12,7 +12,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -s -w -X main.buildVersion=$(VERSION)
 # Linux, macOS and Windows, without cgo.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
-FUZZTIME ?= 3s
+# A number of inputs, not a time: with a time the fuzzer can end on its own deadline and call that a failure.
+FUZZTIME ?= 3000x
 
 .PHONY: help
 help: ## this text

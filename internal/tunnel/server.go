@@ -120,6 +120,8 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("listen for questions: %w", err)
 	}
 	defer ask.Stop()
+	// Else they speak within a second.
+	_ = bus.Publish(s.deps.Bus, protocol.SubjectHubAsk, protocol.Empty{})
 	return run.All(ctx,
 		func(ctx context.Context) error { return token.Follow(ctx, s.deps.Bus, s.keys) },
 		s.repeat,
@@ -159,7 +161,8 @@ func (s *Server) wait(ctx context.Context, tick <-chan time.Time, soon *time.Tic
 }
 
 func (s *Server) health() protocol.Health {
-	if s.draining.Load() || s.Ready() != nil {
+	// One that knows nobody yet leads nowhere.
+	if s.draining.Load() || s.Ready() != nil || s.targets.none() {
 		return protocol.Draining
 	}
 	return protocol.Healthy

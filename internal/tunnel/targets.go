@@ -47,6 +47,13 @@ func (t *targets) allows(address string, now time.Time) bool {
 	return ok && now.Sub(at) <= forget
 }
 
+// none reports whether nobody has been heard.
+func (t *targets) none() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.heard) == 0
+}
+
 // hostPort gives the address of a URL with its port; "" for a URL that is
 // not one of TLS.
 func hostPort(base string) string {

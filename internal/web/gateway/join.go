@@ -148,6 +148,10 @@ func (s *Server) redirect(joined []byte, host string, plain bool, participant st
 	if err := json.Unmarshal(fields["control_url"], &control); err != nil || control == "" {
 		return nil, errors.New("the answer has no control_url")
 	}
+	if isTLS(control, "wss") {
+		// A controller vouches for its router, which may not have been heard yet.
+		s.targets.routers.note(control, time.Now())
+	}
 	set := func(field string, v any) {
 		fields[field], _ = json.Marshal(v) // strings only: it cannot fail
 	}
