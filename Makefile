@@ -13,7 +13,7 @@ LDFLAGS  := -s -w -X main.buildVersion=$(VERSION)
 # Linux, macOS and Windows, without cgo.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # A number of inputs, not a time: with a time the fuzzer can end on its own deadline and call that a failure.
-FUZZTIME ?= 3000x
+FUZZTIME ?= 300x
 
 .PHONY: help
 help: ## this text

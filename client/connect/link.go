@@ -90,6 +90,9 @@ func isNumber(s string) bool {
 // checkBase accepts https addresses, and http ones of this machine: passcodes
 // and tokens must not cross a network in the clear.
 func checkBase(u *url.URL) error {
+	if strings.Contains(u.Host, "%") {
+		return fmt.Errorf("its host has a zone or an escape, which means nothing to others")
+	}
 	if u.Hostname() == "" || u.Opaque != "" || u.User != nil {
 		return fmt.Errorf("it names no host, or more than a host")
 	}
