@@ -67,9 +67,8 @@ func Serve(ctx context.Context, ln net.Listener, cfg Config) error {
 	unlisten := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	err := p.accept(ctx, ln)
 	stop()
-	if unlisten() {
-		_ = ln.Close()
-	}
+	unlisten()
+	_ = ln.Close() // again, should the one after ctx still be under way
 	p.pending.closeAll()
 	p.connections.Wait()
 	_ = p.http.Close()
