@@ -98,15 +98,25 @@ type MMRState struct {
 	// Media lists its UDP media addresses, ip:port; relays lead nowhere else.
 	Media   []string `json:"media"`
 	Version string   `json:"version"`
+	// MediaOK and MediaFailed count the participants whose control channel
+	// came within the last minutes: those whose media connected, and those
+	// whose media did not within 10 s.
+	MediaOK     int `json:"media_ok,omitempty"`
+	MediaFailed int `json:"media_failed,omitempty"`
+	// Drain is how far a drain has got; nil while there is none.
+	Drain *DrainState `json:"drain,omitempty"`
 }
 
-// Load is a router's load against its limits.
+// Load is a server's load against its limits.
 type Load struct {
-	CPU              float64 `json:"cpu"`            // share of the cores it may use, 0…1
-	PacketsPerSecond float64 `json:"packets_per_s"`  // in and out
-	EgressBPS        float64 `json:"egress_bps"`     // bits per second
-	Participants     int     `json:"participants"`   //
-	MaxPackets       float64 `json:"max_packets"`    // limits; 0 is none
+	CPU              float64 `json:"cpu"`           // share of the cores it may use, 0…1
+	PacketsPerSecond float64 `json:"packets_per_s"` // in and out
+	EgressBPS        float64 `json:"egress_bps"`    // bits per second
+	Participants     int     `json:"participants"`  //
+	OpenFiles        int     `json:"open_files,omitempty"`
+	MaxCPU           float64 `json:"max_cpu,omitempty"` // limits; 0 is none (of CPU: 1)
+	MaxOpenFiles     int     `json:"max_open_files,omitempty"`
+	MaxPackets       float64 `json:"max_packets"`    //
 	MaxEgressBPS     float64 `json:"max_egress_bps"` //
 	MaxParticipants  int     `json:"max_participants"`
 }
@@ -115,6 +125,12 @@ type Load struct {
 // limits, 0 idle, 1 full.
 func (l Load) Value() float64 {
 	v := l.CPU
+	if l.MaxCPU > 0 {
+		v /= l.MaxCPU
+	}
+	if l.MaxOpenFiles > 0 {
+		v = max(v, float64(l.OpenFiles)/float64(l.MaxOpenFiles))
+	}
 	if l.MaxPackets > 0 {
 		v = max(v, l.PacketsPerSecond/l.MaxPackets)
 	}
@@ -143,6 +159,8 @@ type AdmitRequest struct {
 	Client ClientInfo `json:"client"`
 	// Address is the participant's IP address as the controller saw it.
 	Address string `json:"address"`
+	// Resume is that of the join request.
+	Resume *Resume `json:"resume,omitempty"`
 }
 
 // AdmitAnswer is the router's part of JoinAnswer.
@@ -174,10 +192,29 @@ type ControllerState struct {
 	Routers      int      `json:"routers"`
 	Participants int      `json:"participants"`
 	Version      string   `json:"version"`
+	// Health is this controller's own: one that drains is not offered, its
+	// zone's others are. "" is healthy.
+	Health Health `json:"health,omitempty"`
+	// Server is this controller's own load.
+	Server Load `json:"server"`
+	// Ailing names routers, at most 32, that are placed last, and why.
+	Ailing map[string]Ailment `json:"ailing,omitempty"`
+	// Drain is how far this controller's drain has got; nil while there is none.
+	Drain *DrainState `json:"drain,omitempty"`
 	// Stopping is this controller's last word: it is to be forgotten at once,
 	// and says nothing of its zone.
 	Stopping bool `json:"stopping,omitempty"`
 }
+
+// Ailment says why a controller places a router last.
+type Ailment string
+
+// The ailments of a router.
+const (
+	AilsSilent  Ailment = "silent"   // it did not answer a controller lately
+	AilsNoMedia Ailment = "no_media" // participants fail to connect media there
+	AilsLeft    Ailment = "left"     // participants resumed elsewhere because it seemed dead to them
+)
 
 // MeetingCommand is something that happens to a whole meeting.
 type MeetingCommand struct {

@@ -41,4 +41,9 @@ type TunnelState struct {
 	Streams      int     `json:"streams"`
 	Participants int     `json:"participants"`
 	Version      string  `json:"version"`
+	// Server is the tunnel's load in detail; packets are what it reads and
+	// writes.
+	Server Load `json:"server"`
+	// Drain is how far a drain has got; nil while there is none.
+	Drain *DrainState `json:"drain,omitempty"`
 }

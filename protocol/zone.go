@@ -33,7 +33,29 @@ const (
 type JoinRequest struct {
 	Offers Offers     `json:"offers"`
 	Client ClientInfo `json:"client,omitempty"`
+	// Resume is set by who was in the meeting before: another router is
+	// wanted, or the same one anew.
+	Resume *Resume `json:"resume,omitempty"`
 }
+
+// Resume tells which session a join continues. The participant is the same
+// by its token.
+type Resume struct {
+	Session string       `json:"session"`
+	Zone    string       `json:"zone,omitempty"`
+	MMR     string       `json:"mmr"` // avoided if any other router has room
+	Reason  ResumeReason `json:"reason"`
+}
+
+// ResumeReason says why a participant left its router.
+type ResumeReason string
+
+// The reasons.
+const (
+	ResumeDead  ResumeReason = "dead"  // nothing was heard of the router any more
+	ResumeDrain ResumeReason = "drain" // it asked its participants to move
+	ResumeMedia ResumeReason = "media" // its media could not be connected
+)
 
 // JoinAnswer is where the participant has been admitted.
 type JoinAnswer struct {

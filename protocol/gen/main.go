@@ -40,6 +40,7 @@ var enums = map[string][]string{
 	"FarewellReason": strs(protocol.FarewellLeft, protocol.FarewellRemoved, protocol.FarewellEnded, protocol.FarewellLost, protocol.FarewellResumed),
 	"PathState":      strs(protocol.PathConnecting, protocol.PathOK, protocol.PathSilent, protocol.PathLost),
 	"PhaseName":      strs(protocol.PhaseLookup, protocol.PhaseZone, protocol.PhaseMMR, protocol.PhaseMedia),
+	"ResumeReason":   strs(protocol.ResumeDead, protocol.ResumeDrain, protocol.ResumeMedia),
 	"Language":       strs(protocol.English, protocol.TraditionalChinese),
 	"Code":           codes(),
 }

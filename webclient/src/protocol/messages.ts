@@ -7,6 +7,7 @@ export type Language = "en" | "zh-TW";
 export type MediaKind = "audio" | "video" | "content";
 export type PathState = "connecting" | "ok" | "silent" | "lost";
 export type PhaseName = "lookup" | "zone" | "mmr" | "media";
+export type ResumeReason = "dead" | "drain" | "media";
 export type Role = "host" | "participant";
 export type SlotID = string;
 export type Source = "mic" | "camera" | "screen" | "screen_audio";
@@ -116,6 +117,7 @@ export interface JoinAnswer {
 export interface JoinRequest {
   offers: Offers;
   client?: ClientInfo;
+  resume?: Resume;
 }
 
 export interface Left {
@@ -265,6 +267,13 @@ export interface Report {
 export interface ReportEvent {
   at_ms: number;
   what: string;
+}
+
+export interface Resume {
+  session: string;
+  zone?: string;
+  mmr: string;
+  reason: ResumeReason;
 }
 
 export interface Roster {
