@@ -18,6 +18,7 @@ import (
 //	hub.tunnel.T                TunnelState      tunnel T, every second and on hub.ask
 //	hub.ask                     —                asks all controllers and tunnels for their state
 //	meeting.M.command           MeetingCommand   web or a leg → the meeting's legs
+//	meeting.M.leg.…, .ask, .chat                 between a meeting's legs: see legs.go
 //	web.meeting.ended           MeetingEnded → Empty   a leg → any web (queue group)
 //	meetings.ended              MeetingsEnded    web, every 10 s and on meetings.ended.ask
 //	meetings.ended.ask          —                asks for the meetings that have ended
@@ -166,6 +167,7 @@ type AdmitRequest struct {
 // AdmitAnswer is the router's part of JoinAnswer.
 type AdmitAnswer struct {
 	Session  string       `json:"session"`
+	Admitted int64        `json:"admitted,omitempty"`
 	Answers  Offers       `json:"answers"`
 	MediaTCP []string     `json:"media_tcp,omitempty"`
 	MediaTLS string       `json:"media_tls,omitempty"`

@@ -99,6 +99,13 @@ type (
 	Muted struct {
 		By string `json:"by"`
 	}
+	// Move asks the client to join anew elsewhere, with Resume.Reason "drain",
+	// and to leave this session once the new one stands. After DeadlineMS
+	// this one ends with Farewell{moved}.
+	Move struct {
+		DeadlineMS int64        `json:"deadline_ms"` // from now
+		Reason     ResumeReason `json:"reason"`
+	}
 	// Farewell is the router's last message: the participation is over.
 	Farewell struct {
 		Reason FarewellReason `json:"reason"`
@@ -169,6 +176,7 @@ const (
 	FarewellEnded   FarewellReason = "ended"   // the meeting is over
 	FarewellLost    FarewellReason = "lost"    // not heard of for too long
 	FarewellResumed FarewellReason = "resumed" // the same participant joined anew elsewhere
+	FarewellMoved   FarewellReason = "moved"   // the router goes: join anew, as the same participant
 )
 
 // Participant is a participant as others see it.
@@ -217,6 +225,7 @@ func (Sync) ControlType() string       { return "sync" }
 func (Speakers) ControlType() string   { return "speakers" }
 func (Chat) ControlType() string       { return "chat" }
 func (Muted) ControlType() string      { return "muted" }
+func (Move) ControlType() string       { return "move" }
 func (Farewell) ControlType() string   { return "farewell" }
 func (Refusal) ControlType() string    { return "refusal" }
 func (Pong) ControlType() string       { return "pong" }
@@ -225,7 +234,7 @@ func (Pong) ControlType() string       { return "pong" }
 // each is the first on the channel.
 var (
 	FromClient = []ControlMessage{Hello{}, SetState{}, SendChat{}, Want{}, HostAction{}, Leave{}, Ping{}}
-	FromRouter = []ControlMessage{Welcome{}, Roster{}, Slots{}, Sync{}, Speakers{}, Chat{}, Muted{}, Farewell{}, Refusal{}, Pong{}}
+	FromRouter = []ControlMessage{Welcome{}, Roster{}, Slots{}, Sync{}, Speakers{}, Chat{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
 )
 
 // EncodeControl renders a message with its type as the first field.
@@ -290,6 +299,8 @@ func DecodeFromRouter(data []byte) (ControlMessage, error) {
 			return &Chat{}, true
 		case "muted":
 			return &Muted{}, true
+		case "move":
+			return &Move{}, true
 		case "farewell":
 			return &Farewell{}, true
 		case "refusal":

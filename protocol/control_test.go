@@ -53,6 +53,7 @@ var samples = map[string][]ControlMessage{
 		Speakers{Speakers: []Speaker{{Participant: "p2", Level: 23}}},
 		Chat{ID: "c2", From: "p1", Name: "Ann", Text: "hello", At: moment},
 		Muted{By: "p1"},
+		Move{DeadlineMS: 30000, Reason: ResumeDrain},
 		Farewell{Reason: FarewellRemoved, By: "p1"},
 		Refusal{Problem: *NewProblem(ProblemNotHost, "mute"), Fatal: true},
 		Pong{N: 7, NowMS: 3000},

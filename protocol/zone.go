@@ -45,6 +45,9 @@ type Resume struct {
 	Zone    string       `json:"zone,omitempty"`
 	MMR     string       `json:"mmr"` // avoided if any other router has room
 	Reason  ResumeReason `json:"reason"`
+	// Admitted is that of the session's JoinAnswer. It puts a participant's
+	// sessions in order where routers' clocks differ.
+	Admitted int64 `json:"admitted,omitempty"`
 }
 
 // ResumeReason says why a participant left its router.
@@ -65,6 +68,8 @@ type JoinAnswer struct {
 	// Session names this admission; it is presented on the control channel,
 	// which must be opened within 30 s. It is a secret of the participant.
 	Session string `json:"session"`
+	// Admitted is when that was, in Unix milliseconds; see Resume.Admitted.
+	Admitted int64 `json:"admitted,omitempty"`
 	// ControlURL is the address of the control channel, wss://host[:port]/mmr/v1/control.
 	ControlURL string `json:"control_url"`
 	// Answers are SDP answers to the offers, with the router's candidates.

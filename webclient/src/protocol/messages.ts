@@ -1,7 +1,10 @@
 // Generated from package protocol by `go generate ./protocol`. Do not edit.
 
-export type Code = "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "forbidden" | "gateway_failed" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
-export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed";
+export type Ailment = "silent" | "no_media" | "left";
+export type Code = "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "forbidden" | "gateway_failed" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "server_silent" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
+export type EventKind = "appeared" | "silent" | "returned" | "stopped" | "draining" | "healthy" | "full" | "room";
+export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed" | "moved";
+export type Health = "healthy" | "draining" | "stopping" | "silent";
 export type HostVerb = "mute" | "mute_all" | "lower_hand" | "remove" | "end";
 export type Language = "en" | "zh-TW";
 export type MediaKind = "audio" | "video" | "content";
@@ -9,6 +12,7 @@ export type PathState = "connecting" | "ok" | "silent" | "lost";
 export type PhaseName = "lookup" | "zone" | "mmr" | "media";
 export type ResumeReason = "dead" | "drain" | "media";
 export type Role = "host" | "participant";
+export type ServerKind = "web" | "controller" | "mmr" | "tunnel";
 export type SlotID = string;
 export type Source = "mic" | "camera" | "screen" | "screen_audio";
 export type Transport = "udp" | "tcp" | "tls";
@@ -36,6 +40,7 @@ export type FromRouter =
   | ({ type: "speakers" } & Speakers)
   | ({ type: "chat" } & Chat)
   | ({ type: "muted" } & Muted)
+  | ({ type: "move" } & Move)
   | ({ type: "farewell" } & Farewell)
   | ({ type: "refusal" } & Refusal)
   | ({ type: "pong" } & Pong);
@@ -81,6 +86,34 @@ export interface CreateMeeting {
   scheduled_at?: string;
 }
 
+export interface DrainServer {
+  kind: ServerKind;
+  zone?: string;
+  id: string;
+  deadline_ms?: number;
+  cancel?: boolean;
+}
+
+export interface DrainState {
+  draining: boolean;
+  deadline_ms: number;
+  left: number;
+}
+
+export interface Event {
+  id: number;
+  at: string;
+  event: EventKind;
+  kind: ServerKind;
+  server: string;
+  zone?: string;
+}
+
+export interface EventList {
+  events: Event[];
+  missed?: boolean;
+}
+
 export interface Farewell {
   reason: FarewellReason;
   by?: string;
@@ -107,6 +140,7 @@ export interface JoinAnswer {
   controller: string;
   mmr: string;
   session: string;
+  admitted?: number;
   control_url: string;
   answers: Offers;
   media_tcp?: string[];
@@ -123,6 +157,25 @@ export interface JoinRequest {
 export interface Left {
   id: string;
   reason: FarewellReason;
+}
+
+export interface LegOverview {
+  zone: string;
+  mmr: string;
+  participants: number;
+}
+
+export interface Load {
+  cpu: number;
+  packets_per_s: number;
+  egress_bps: number;
+  participants: number;
+  open_files?: number;
+  max_cpu?: number;
+  max_open_files?: number;
+  max_packets: number;
+  max_egress_bps: number;
+  max_participants: number;
 }
 
 export interface LookupRequest {
@@ -160,6 +213,19 @@ export interface MeetingInfo {
   number: string;
   topic: string;
   scheduled_at?: string;
+}
+
+export interface MeetingOverview {
+  id: string;
+  number?: string;
+  topic?: string;
+  participants: number;
+  legs: LegOverview[];
+}
+
+export interface Move {
+  deadline_ms: number;
+  reason: ResumeReason;
 }
 
 export interface Muted {
@@ -274,6 +340,7 @@ export interface Resume {
   zone?: string;
   mmr: string;
   reason: ResumeReason;
+  admitted?: number;
 }
 
 export interface Roster {
@@ -288,6 +355,21 @@ export interface Seen {
 
 export interface SendChat {
   text: string;
+}
+
+export interface ServerOverview {
+  kind: ServerKind;
+  id: string;
+  zone?: string;
+  address: string;
+  health: Health;
+  load_value: number;
+  load: Load;
+  participants: number;
+  version: string;
+  heard_ms: number;
+  ailment?: Ailment;
+  drain?: DrainState;
 }
 
 export interface SetState {
@@ -339,6 +421,16 @@ export interface Sync {
   slots: SlotSync[];
 }
 
+export interface SystemStatus {
+  at: string;
+  participants: number;
+  zones: ZoneOverview[];
+  tunnels: ServerOverview[];
+  webs: ServerOverview[];
+  meetings: MeetingOverview[];
+  meeting_count: number;
+}
+
 export interface TURNServer {
   urls: string[];
   username: string;
@@ -377,6 +469,20 @@ export interface Zone {
   load: number;
   distance_km: number;
   controllers: Controller[];
+}
+
+export interface ZoneOverview {
+  id: string;
+  name: string;
+  state: ZoneStatus;
+  on_premises: boolean;
+  located: boolean;
+  lat: number;
+  lon: number;
+  load: number;
+  participants: number;
+  controllers: ServerOverview[];
+  mmrs: ServerOverview[];
 }
 
 export type Leave = Record<never, never>;
