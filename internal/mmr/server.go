@@ -43,7 +43,7 @@ type Server struct {
 	router    *forward.Router
 	port      *peer.Port
 	streams   *streams
-	relay     relay
+	browsers  turnRelay
 	load      *meter
 	registry  *registry
 	announcer *announcer
@@ -109,7 +109,7 @@ func (s *Server) openPort() error {
 	s.router.Start(shards)
 	err = s.findCandidates()
 	if err == nil {
-		err = s.openRelay()
+		err = s.openTURN()
 	}
 	if err != nil {
 		_ = s.streams.close()
@@ -253,7 +253,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Close closes the media port. Run calls it; who never runs the router must.
-func (s *Server) Close() error { return errors.Join(s.relay.turn.Close(), s.streams.close()) }
+func (s *Server) Close() error { return errors.Join(s.browsers.turn.Close(), s.streams.close()) }
 
 // Ready returns nil when the router can take participants: its media port is
 // open, the bus is connected and the keys of join tokens are known.

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,13 @@ type SourceConfig struct {
 	Codec   offer.Codec
 	Clock   *Clock   // of the participant
 	Loudest *Loudest // where a microphone competes; nil for other sources
+	// Stream names the source among routers; 0 makes a name.
+	Stream uint32
 }
+
+// NewStream names a source at random. The lowest three bits are free: they
+// tell a stream's layers and their repairs apart.
+func NewStream() uint32 { return (rand.Uint32() | 8) &^ 7 }
 
 // Source is one thing that a participant publishes. It starts out muted.
 type Source struct {
@@ -50,6 +57,9 @@ type fan struct {
 
 // NewSource makes a source. Start must have been called.
 func (r *Router) NewSource(cfg SourceConfig) *Source {
+	if cfg.Stream == 0 {
+		cfg.Stream = NewStream()
+	}
 	s := &Source{cfg: cfg, router: r, fans: make([]fan, len(r.all()))}
 	s.muted.Store(true)
 	return s
@@ -60,6 +70,12 @@ func (s *Source) Owner() string { return s.cfg.Owner }
 
 // Kind says what the source is.
 func (s *Source) Kind() protocol.Source { return s.cfg.Kind }
+
+// Stream names the source among the routers of the meeting.
+func (s *Source) Stream() uint32 { return s.cfg.Stream }
+
+// Codec is the source's codec, as its owner knows it.
+func (s *Source) Codec() offer.Codec { return s.cfg.Codec }
 
 // SetMuted stops the source from being forwarded, or lets it through. Any
 // goroutine may call it.

@@ -14,32 +14,32 @@ import (
 // than meetings are. Joining again gives new ones.
 const credentialsFor = 12 * time.Hour
 
-// relay lets browsers reach this router's media port, and nothing else, by
+// turnRelay lets browsers reach this router's media port, and nothing else, by
 // TURN over its TLS port.
-type relay struct {
+type turnRelay struct {
 	turn      *turn.Server
 	addresses map[netip.Addr]bool // as clients know the media port
 	own       netip.AddrPort      // where it is on this machine
 }
 
-func (s *Server) openRelay() error {
+func (s *Server) openTURN() error {
 	public := s.candidates()
-	s.relay.addresses = make(map[netip.Addr]bool, len(public))
+	s.browsers.addresses = make(map[netip.Addr]bool, len(public))
 	address := public[0].Addr.Addr()
 	for _, c := range public {
-		s.relay.addresses[c.Addr.Addr()] = true
+		s.browsers.addresses[c.Addr.Addr()] = true
 		// Browsers ask for IPv4 unless told otherwise (RFC 8656 section 7.2).
 		if !address.Is4() && c.Addr.Addr().Is4() {
 			address = c.Addr.Addr()
 		}
 	}
 	port := s.port.Addr()
-	s.relay.own = netip.AddrPortFrom(port.Addr().Unmap(), port.Port())
-	if a := s.relay.own.Addr(); !a.IsValid() || a.IsUnspecified() {
-		s.relay.own = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port.Port())
+	s.browsers.own = netip.AddrPortFrom(port.Addr().Unmap(), port.Port())
+	if a := s.browsers.own.Addr(); !a.IsValid() || a.IsUnspecified() {
+		s.browsers.own = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port.Port())
 	}
 	var err error
-	s.relay.turn, err = turn.New(turn.Config{
+	s.browsers.turn, err = turn.New(turn.Config{
 		Address: address,
 		Allow:   s.OwnMedia,
 		Secret:  s.deps.TURNSecret,
@@ -51,8 +51,8 @@ func (s *Server) openRelay() error {
 // OwnMedia tells whether an address is one of this router's media port, and
 // where that is on this machine. Port 0 asks for the address alone.
 func (s *Server) OwnMedia(media netip.AddrPort) (netip.AddrPort, bool) {
-	own := s.relay.own
-	return own, s.relay.addresses[media.Addr()] && (media.Port() == 0 || media.Port() == own.Port())
+	own := s.browsers.own
+	return own, s.browsers.addresses[media.Addr()] && (media.Port() == 0 || media.Port() == own.Port())
 }
 
 // turnServers are this router's TURN servers for a participant in a browser.
@@ -61,7 +61,7 @@ func (s *Server) turnServers(participant string) []protocol.TURNServer {
 	if at == "" {
 		return nil
 	}
-	user, password, err := s.relay.turn.Credentials(participant, credentialsFor)
+	user, password, err := s.browsers.turn.Credentials(participant, credentialsFor)
 	if err != nil {
 		s.log.Error("no TURN credentials", "err", err)
 		return nil
@@ -74,5 +74,5 @@ func (s *Server) turnServers(participant string) []protocol.TURNServer {
 func (s *Server) ServeTURN(ctx context.Context, c net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	s.relay.turn.Serve(c)
+	s.browsers.turn.Serve(c)
 }
