@@ -13,6 +13,7 @@ import (
 //	zone.Z.mmr.M.state          MMRState         router M, every second and on zone.Z.ask
 //	zone.Z.mmr.M.leg            LegState         router M, on change, every 5 s and on zone.Z.ask
 //	zone.Z.mmr.M.admit          AdmitRequest → AdmitAnswer
+//	zone.Z.mmr.M.relay          RelayRequest → RelayAnswer   a router that dials: see relay.go
 //	zone.Z.ask                  —                asks zone Z's routers for state and legs
 //	hub.zone.Z.controller.C     ControllerState  controller C, every second and on hub.ask
 //	hub.tunnel.T                TunnelState      tunnel T, every second and on hub.ask

@@ -59,6 +59,10 @@ type LegUpdate struct {
 	People uint64 `json:"people"` // digest of the people
 	Set    uint64 `json:"set"`    // digest of the settings
 	Chat   uint64 `json:"chat"`   // digest of the recent chat
+	// OnPremises says that the leg's router cannot be dialled, but dials;
+	// Fingerprint is that of the certificate with which it does.
+	OnPremises  bool   `json:"on_premises,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// Gone is the leg's last word.
 	Gone bool `json:"gone,omitempty"`
 }
