@@ -40,11 +40,12 @@ const (
 
 // LegUpdate is what a leg says of itself. Its sender is named by the subject.
 //
-// Each message that changes anything has a Version one above the message
+// Each message that changes people has a Version one above the message
 // before; a receiver that has another version asks. One without changes is a
 // heartbeat. Whole stands for everything: the leg's people come in Parts
 // messages of the same Version, and replace what was known. The digests are
-// of the state at Version; whoever arrives at others asks.
+// of the state at Version; whoever arrives at others asks. Settings belong to
+// the meeting, not to the leg, and have nothing to do with Version.
 type LegUpdate struct {
 	Epoch   int64  `json:"epoch"` // start of the leg, Unix microseconds; a later one is another leg
 	Version uint64 `json:"version"`
@@ -63,6 +64,10 @@ type LegUpdate struct {
 	// Fingerprint is that of the certificate with which it does.
 	OnPremises  bool   `json:"on_premises,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Fingerprint is that of the certificate with which the router dials other
+	// routers, and OnPremises says that it cannot be dialled.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	OnPremises  bool   `json:"on_premises,omitempty"`
 	// Gone is the leg's last word.
 	Gone bool `json:"gone,omitempty"`
 }
@@ -80,8 +85,10 @@ type LegPerson struct {
 	Admitted int64 `json:"admitted"`
 	// Established says that the session's control channel has been opened and
 	// its sound connected: it takes over from an older one.
-	Established bool        `json:"established,omitempty"`
-	Sources     []LegSource `json:"sources,omitempty"`
+	Established bool `json:"established,omitempty"`
+	// Sources are what it publishes. Of two of a kind the first counts; the
+	// other, of an earlier session on the same leg, goes on for a moment.
+	Sources []LegSource `json:"sources,omitempty"`
 }
 
 // LegSource is something that a participant publishes.
@@ -121,9 +128,10 @@ type LegSetting struct {
 type LegAsk struct {
 	Zone string `json:"zone,omitempty"`
 	MMR  string `json:"mmr,omitempty"`
-	// People asks for people and settings, Chat for the recent chat.
+	// People asks for the leg's people, Shared for what belongs to the whole
+	// meeting: settings and recent chat.
 	People bool `json:"people,omitempty"`
-	Chat   bool `json:"chat,omitempty"`
+	Shared bool `json:"shared,omitempty"`
 }
 
 // LegChat is something said. Who has a message already, by id, passes it

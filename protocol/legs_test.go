@@ -29,9 +29,9 @@ var legSamples = []any{
 		}},
 		Left:     []LegLeft{{ID: "p2", Reason: FarewellLeft}},
 		Settings: []LegSetting{{Key: "removed/p3", Value: "p1", Clock: 4, By: "tokyo/mmr-1"}},
-		People:   1<<64 - 1, Set: 1 << 63, Chat: 5, Gone: true,
+		People:   1<<64 - 1, Set: 1 << 63, Chat: 5, Fingerprint: "sha-256 AB:CD", OnPremises: true, Gone: true,
 	},
-	LegAsk{Zone: "tokyo", MMR: "mmr-1", People: true, Chat: true},
+	LegAsk{Zone: "tokyo", MMR: "mmr-1", People: true, Shared: true},
 	LegChat{Messages: []Chat{{ID: "c1", From: "p1", Name: "Ann", Text: "hi", At: moment}}},
 	LegDo{Meeting: "m1", By: "p1", Action: HostMute, Participant: "p2"},
 }
