@@ -64,10 +64,6 @@ type LegUpdate struct {
 	// Fingerprint is that of the certificate with which it does.
 	OnPremises  bool   `json:"on_premises,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`
-	// Fingerprint is that of the certificate with which the router dials other
-	// routers, and OnPremises says that it cannot be dialled.
-	Fingerprint string `json:"fingerprint,omitempty"`
-	OnPremises  bool   `json:"on_premises,omitempty"`
 	// Gone is the leg's last word.
 	Gone bool `json:"gone,omitempty"`
 }
