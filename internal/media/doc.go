@@ -19,6 +19,7 @@
 //	loudest    who is heard
 //	simulcast  which layer a taker gets
 //	rtcpstat   the statistics of sender and receiver reports
+//	twcc       transport-wide feedback: when each packet of a connection came
 //	clocksync  RTP time on the router's clock
 //
 // The router (internal/mmr) and the native client (client) are built on them.
