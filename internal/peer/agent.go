@@ -4,6 +4,9 @@ import "time"
 
 const (
 	consentInterval = time.Second
+	// busyConsent is the interval while media flows, whose loss must be
+	// noticed within two seconds.
+	busyConsent = 500 * time.Millisecond
 	// firstProbe is the first interval of checks while no candidate answers;
 	// it doubles up to lastProbe. RFC 8445 section 14.3 starts at 500 ms to
 	// spare networks that carry many pairs; we have a handful of candidates,
@@ -13,19 +16,25 @@ const (
 	// stalledAfter is how long a busy flow may pause before the path is
 	// checked out of turn, so that a changed network is noticed at once.
 	stalledAfter = 300 * time.Millisecond
-	minRetry     = 200 * time.Millisecond
 	rebindAfter  = silentAfter
-	// A check that stays unanswered for so long means trouble: when media is
-	// heard all the same, it may well be lost a few times in a row.
-	idlePatience = 800 * time.Millisecond
-	busyPatience = 1500 * time.Millisecond
-	maxProbes    = 64 // remembered transactions
+	// An answer is waited for by the measure of RFC 6298, within these bounds.
+	minRetry, maxRetry  = 100 * time.Millisecond, time.Second
+	firstRetransmission = 200 * time.Millisecond // before anything is measured
+	// rapid is the interval of checks after one that is overdue. A path that
+	// loses a tenth of all packets loses a fifth of all checks, request or
+	// answer, so only many in a row are no chance; where the remote's media
+	// has stopped, too, fewer do.
+	rapid      = 75 * time.Millisecond
+	manyChecks = 9
+	fewChecks  = 6
+	maxProbes  = 64 // remembered transactions
 )
 
 // An agent is the schedule of a controlling agent towards a lite one (RFC
 // 8445 section 2.5): while it probes, it checks all candidates at once and
-// takes the first that answers; then it checks that one each second, for
-// consent (RFC 7675) and for the round-trip time. It does no I/O.
+// takes the first that answers; then it checks that one each second, twice
+// while media flows, for consent (RFC 7675) and for the round-trip time. It
+// does no I/O.
 type agent struct {
 	candidates int
 	selected   int // index of the candidate in use, -1 before the first answer
@@ -36,9 +45,11 @@ type agent struct {
 	asked      time.Time // of the first check since the last answer; zero if there was none
 	trouble    bool      // for so long that the path counts as gone until it answers
 	answered   bool      // since lastRound
+	busy       bool      // media flows
 	doubtful   bool      // a busy flow stalled, and the check that followed is unanswered
 	restarted  time.Time
 	srtt       time.Duration
+	rttvar     time.Duration
 	probes     [maxProbes]probe
 	at         int
 }
@@ -48,6 +59,7 @@ type probe struct {
 	id     transaction
 	target int
 	sent   time.Time
+	media  uint64 // bytes sent before
 }
 
 func newAgent(candidates int, now time.Time) *agent {
@@ -57,36 +69,42 @@ func newAgent(candidates int, now time.Time) *agent {
 }
 
 // restart checks all candidates anew, as after a change of the local
-// address. The candidate in use stays so until one has answered.
+// address. The candidate in use, and the doubts about it, stay so until one
+// has answered.
 func (a *agent) restart(now time.Time) {
 	a.probing, a.next, a.interval, a.restarted = true, now, firstProbe, now
-	a.doubtful = false
 }
 
 // due returns the candidates to check now: none, one or all of them. heard
 // is when anything authentic last came, busy whether much does.
 func (a *agent) due(now, heard time.Time, busy bool) (from, to int) {
-	stalled := busy && !a.probing && now.Sub(heard) >= stalledAfter && now.Sub(a.lastRound) >= a.retry()
+	a.busy = busy
+	stalled := busy && !a.probing && !a.doubtful && now.Sub(heard) >= stalledAfter
 	if now.Before(a.next) && !stalled {
 		return 0, 0
 	}
+	overdue := !a.asked.IsZero()
 	a.lastRound, a.answered, a.doubtful = now, false, stalled || a.doubtful
 	if a.asked.IsZero() {
 		a.asked = now
 	}
-	if a.probing {
+	switch {
+	case a.probing:
 		a.next = now.Add(a.interval)
 		a.interval = min(a.interval*2, lastProbe)
 		return 0, a.candidates
+	case overdue || a.doubtful:
+		a.next = now.Add(rapid)
+	default:
+		a.next = now.Add(a.retry())
 	}
-	a.next = now.Add(a.retry())
 	return a.selected, a.selected + 1
 }
 
 // lost tells whether a flow that stalled did not even answer a check, so that
 // the path has probably gone.
 func (a *agent) lost(now time.Time) bool {
-	return a.doubtful && !a.probing && now.Sub(a.lastRound) >= a.retry()
+	return a.doubtful && !a.probing && !a.asked.IsZero() && now.Sub(a.asked) >= a.retry()
 }
 
 // hurry makes the next check due at once, and an answer to it urgent.
@@ -94,13 +112,10 @@ func (a *agent) hurry(now time.Time) { a.next, a.doubtful = now, !a.probing }
 
 // gone tells whether the path in use has been silent so long that another is
 // wanted. least is the shortest silence that counts.
-func (a *agent) gone(now time.Time, busy bool, least time.Duration) bool {
-	patience := idlePatience
-	switch {
-	case a.doubtful:
-		patience = a.retry()
-	case busy:
-		patience = busyPatience
+func (a *agent) gone(now time.Time, least time.Duration) bool {
+	patience := 2*a.retry() + (manyChecks-2)*rapid
+	if a.doubtful {
+		patience = a.retry() + (fewChecks-1)*rapid
 	}
 	if !a.asked.IsZero() && now.Sub(a.asked) >= max(patience, least) {
 		a.trouble = true
@@ -108,41 +123,53 @@ func (a *agent) gone(now time.Time, busy bool, least time.Duration) bool {
 	return a.trouble
 }
 
-// retry is how long an answer is waited for before the check is repeated.
-func (a *agent) retry() time.Duration {
-	return min(max(minRetry, 2*a.srtt), consentInterval)
+// consent is the interval of checks on a path that answers.
+func (a *agent) consent() time.Duration {
+	if a.busy {
+		return busyConsent
+	}
+	return consentInterval
 }
 
-// sent remembers a check. The oldest is forgotten.
-func (a *agent) sent(id transaction, target int, now time.Time) {
-	a.probes[a.at%maxProbes] = probe{id: id, target: target, sent: now}
+// retry is how long an answer is waited for (RFC 6298 section 2).
+func (a *agent) retry() time.Duration {
+	if a.srtt == 0 {
+		return firstRetransmission
+	}
+	return min(max(minRetry, a.srtt+4*a.rttvar), maxRetry)
+}
+
+// sent remembers a check, and how much media was sent before it. The oldest
+// is forgotten.
+func (a *agent) sent(id transaction, target int, media uint64, now time.Time) {
+	a.probes[a.at%maxProbes] = probe{id: id, target: target, sent: now, media: media}
 	a.at++
 }
 
-// answer takes the response to a check: it says which candidate answered and
-// whether the agent has just chosen it. ok is false if no such check is open.
-func (a *agent) answer(id transaction, now time.Time) (target int, chosen, ok bool) {
-	p := a.find(id)
-	if p == nil {
-		return 0, false, false
+// answer takes the response to a check: it says which check was answered and
+// whether the agent has just chosen its candidate. ok is false if no such
+// check is open.
+func (a *agent) answer(id transaction, now time.Time) (p probe, chosen, ok bool) {
+	open := a.find(id)
+	if open == nil {
+		return probe{}, false, false
 	}
-	target, sent := p.target, p.sent
-	*p = probe{}
+	p, *open = *open, probe{}
 	if a.probing {
-		if sent.Before(a.restarted) {
-			return target, false, true // of the path before the change
+		if p.sent.Before(a.restarted) {
+			return p, false, true // of the path before the change
 		}
-		a.probing, a.selected, chosen = false, target, true
+		a.probing, a.selected, chosen = false, p.target, true
 	}
-	if target == a.selected {
-		a.measured(now.Sub(sent))
+	if p.target == a.selected {
+		a.measured(now.Sub(p.sent))
 		a.asked, a.trouble = time.Time{}, false
 		if !a.answered {
 			a.answered, a.doubtful = true, false
-			a.next = a.lastRound.Add(consentInterval)
+			a.next = a.lastRound.Add(a.consent())
 		}
 	}
-	return target, chosen, true
+	return p, chosen, true
 }
 
 func (a *agent) find(id transaction) *probe {
@@ -157,8 +184,9 @@ func (a *agent) find(id transaction) *probe {
 // measured smooths the round-trip time (RFC 6298 section 2).
 func (a *agent) measured(rtt time.Duration) {
 	if a.srtt == 0 {
-		a.srtt = rtt
+		a.srtt, a.rttvar = max(rtt, 1), rtt/2
 		return
 	}
+	a.rttvar += ((a.srtt - rtt).Abs() - a.rttvar) / 4
 	a.srtt += (rtt - a.srtt) / 8
 }

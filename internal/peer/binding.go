@@ -20,6 +20,7 @@ type binding struct {
 	useCandidate bool
 	controlled   bool // the remote claims the controlled role
 	errorCode    bool
+	tally        []byte // nil if there is none
 }
 
 // decode reads a binding message that ends in MESSAGE-INTEGRITY and a right
@@ -41,7 +42,7 @@ func (b *binding) decode(packet []byte) bool {
 // attributes takes what stands before MESSAGE-INTEGRITY, as only that is
 // authenticated, and demands that FINGERPRINT alone follows it.
 func (b *binding) attributes() bool {
-	b.username, b.useCandidate, b.controlled, b.errorCode = nil, false, false, false
+	b.username, b.tally, b.useCandidate, b.controlled, b.errorCode = nil, nil, false, false, false
 	all := b.message.Attributes
 	for i, a := range all {
 		switch a.Type {
@@ -53,6 +54,8 @@ func (b *binding) attributes() bool {
 			b.controlled = true
 		case stun.AttrErrorCode:
 			b.errorCode = true
+		case attrTally:
+			b.tally = a.Value
 		case stun.AttrMessageIntegrity:
 			return i == len(all)-2 && all[i+1].Type == stun.AttrFingerprint
 		}
@@ -99,8 +102,9 @@ func (w *bindingWriter) finish(pwd []byte) int {
 	return len(m.Raw)
 }
 
-// success writes a response that tells the requester its address.
-func (w *bindingWriter) success(buf []byte, id transaction, seen netip.AddrPort, pwd []byte) int {
+// success writes a response that tells the requester its address, and what was
+// counted, unless that is nil.
+func (w *bindingWriter) success(buf []byte, id transaction, seen netip.AddrPort, counted *tally, pwd []byte) int {
 	m := w.begin(buf, stun.BindingSuccess, id)
 	var ip [16]byte
 	addr := stun.XORMappedAddress{Port: int(seen.Port())}
@@ -113,6 +117,10 @@ func (w *bindingWriter) success(buf []byte, id transaction, seen netip.AddrPort,
 	}
 	if addr.AddTo(m) != nil {
 		return 0
+	}
+	if counted != nil {
+		var b [tallySize]byte
+		m.Add(attrTally, counted.put(b[:0]))
 	}
 	return w.finish(pwd)
 }
@@ -133,7 +141,7 @@ func (w *bindingWriter) roleConflict(buf []byte, id transaction, pwd []byte) int
 const hostPriority = 110<<24 | 65535<<8 | 255
 
 // check writes a connectivity check of a controlling agent (RFC 8445 section
-// 7.1), which may nominate what it checks.
+// 7.1), which may nominate what it checks, and asks for a tally.
 func (w *bindingWriter) check(buf []byte, id transaction, username, pwd []byte, tieBreaker uint64, nominate bool) int {
 	m := w.begin(buf, stun.BindingRequest, id)
 	m.Add(stun.AttrUsername, username)
@@ -142,6 +150,7 @@ func (w *bindingWriter) check(buf []byte, id transaction, username, pwd []byte, 
 	if nominate {
 		m.Add(stun.AttrUseCandidate, nil)
 	}
+	m.Add(attrTally, nil)
 	return w.finish(pwd)
 }
 

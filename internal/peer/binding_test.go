@@ -152,7 +152,7 @@ func TestSuccessTellsIPv6Address(t *testing.T) {
 	to := netip.MustParseAddrPort("[2001:db8::7]:4321")
 	buf := make([]byte, slotSize)
 	m := stun.New()
-	must(t, stun.Decode(buf[:w.success(buf, transaction{5}, to, []byte("password"))], m))
+	must(t, stun.Decode(buf[:w.success(buf, transaction{5}, to, nil, []byte("password"))], m))
 	var seen stun.XORMappedAddress
 	must(t, seen.GetFrom(m))
 	if seen.String() != to.String() {
@@ -208,7 +208,7 @@ func FuzzBinding(f *testing.F) {
 	var w bindingWriter
 	buf := make([]byte, slotSize)
 	f.Add(bytes.Clone(buf[:w.check(buf, transaction{1}, []byte("abcd:efgh"), pwd, 1, true)]))
-	f.Add(bytes.Clone(buf[:w.success(buf, transaction{1}, netip.MustParseAddrPort("192.0.2.1:9"), pwd)]))
+	f.Add(bytes.Clone(buf[:w.success(buf, transaction{1}, netip.MustParseAddrPort("192.0.2.1:9"), &tally{1, 2}, pwd)]))
 	f.Add(bytes.Clone(buf[:w.roleConflict(buf, transaction{1}, pwd)]))
 	f.Add(make([]byte, 20))
 	f.Fuzz(func(t *testing.T, packet []byte) {

@@ -21,8 +21,9 @@ const (
 	// end arrives, and the other way may yet fail.
 	linger = 5 * time.Second
 	// streamPatience is the least silence of a stream that counts: after a
-	// loss it is silent for a retransmission's time-out.
-	streamPatience = 600 * time.Millisecond
+	// loss it is silent for a retransmission's time-out. While media is heard
+	// it may be several.
+	streamPatience, streamBusyPatience = 600 * time.Millisecond, 1500 * time.Millisecond
 	// handshakeWithin is how long a way that answers checks may fail to carry
 	// the handshake: some networks pass STUN and nothing after it.
 	handshakeWithin = 2 * time.Second
@@ -52,6 +53,7 @@ type dialled struct {
 
 	flow     flow
 	rebindAt time.Time // not before
+	watch    watch     // of UDP, while it is in use
 	broken   bool      // sending failed on the path in use
 	unsent   uint16    // candidates that the system cannot send to
 
@@ -130,7 +132,7 @@ func (d *dialled) tick(c *Conn, now time.Time) {
 func (d *dialled) nudge(now time.Time) {
 	for _, r := range d.rungs {
 		r.hasten(now)
-		r.backoff, r.mute = 0, false
+		r.backoff, r.mute = 0, time.Time{}
 	}
 	if d.current != nil {
 		d.current.agent.hurry(now)
@@ -144,13 +146,18 @@ func (d *dialled) wants(c *Conn, now time.Time) bool {
 		return true
 	}
 	if c.phase == phaseNew && now.Sub(w.rung.gained) > max(handshakeWithin, 8*w.agent.srtt) {
-		w.rung.mute = len(d.rungs) > 1
-		return w.rung.mute
+		if len(d.rungs) == 1 {
+			return false
+		}
+		w.rung.mute = now.Add(muteFor)
 	}
-	if w.stream == nil {
-		return w.agent.gone(now, d.flow.busy(), 0) || d.broken
+	switch {
+	case w.stream == nil:
+		return w.agent.gone(now, 0) || d.broken || w.rung.muted(now)
+	case w.agent.doubtful || !w.agent.busy:
+		return w.agent.gone(now, streamPatience)
 	}
-	return w.agent.gone(now, d.flow.busy(), streamPatience)
+	return w.agent.gone(now, streamBusyPatience)
 }
 
 // tend sends the checks that are due on each way, and ends the streams that
@@ -165,7 +172,7 @@ func (d *dialled) tend(c *Conn, now time.Time) {
 		if w == d.udp && w != d.current && !d.urgent && !now.Before(w.until) {
 			continue
 		}
-		from, to := w.agent.due(now, c.live.heard, w == d.current && d.flow.busy())
+		from, to := w.agent.due(now, c.live.heard, w == d.current && (d.flow.busy() || d.watch.suspicious()))
 		for i := from; i < to; i++ {
 			d.check(c, w, i, now)
 		}
@@ -218,7 +225,7 @@ func (d *dialled) check(c *Conn, w *way, candidate int, now time.Time) {
 	if n == 0 {
 		return
 	}
-	w.agent.sent(id, candidate, now)
+	w.agent.sent(id, candidate, c.counters.bytesSent.Load(), now)
 	s.out.add(c, d.pathOf(w, candidate), n)
 }
 
@@ -228,11 +235,14 @@ func (d *dialled) response(c *Conn, b *binding, from *datagram, now time.Time) b
 	if w == nil {
 		return false
 	}
-	target, chosen, ok := w.agent.answer(b.id, now)
-	if !ok || b.class != stun.ClassSuccessResponse || w.stream == nil && d.candidates[target] != from.remote {
+	p, chosen, ok := w.agent.answer(b.id, now)
+	if !ok || b.class != stun.ClassSuccessResponse || w.stream == nil && d.candidates[p.target] != from.remote {
 		return false
 	}
 	c.heard(now)
+	if w == d.current && w == d.udp {
+		d.compare(c, p, b, now)
+	}
 	if chosen && w == d.current || w != d.current && d.better(c, w, now) {
 		d.choose(c, w, now)
 	}
@@ -240,6 +250,24 @@ func (d *dialled) response(c *Conn, b *binding, from *datagram, now time.Time) b
 		c.counters.rtt.Store(int64(w.agent.srtt))
 	}
 	return true
+}
+
+// compare holds what was sent against what arrived. UDP that answers checks
+// but loses the media is left for a while.
+func (d *dialled) compare(c *Conn, p probe, b *binding, now time.Time) {
+	theirs, ok := parseTally(b.tally)
+	if !ok || len(d.rungs) == 1 {
+		return
+	}
+	ours := c.tally()
+	ours.sent = p.media
+	d.watch.note(ours, theirs)
+	switch {
+	case d.watch.starved():
+		d.udp.rung.mute = now.Add(muteFor)
+	case !d.watch.suspicious():
+		d.udp.rung.mute = time.Time{} // it carries media after all
+	}
 }
 
 func (d *dialled) wayOf(st *stream) *way {
@@ -257,7 +285,7 @@ func (d *dialled) better(c *Conn, w *way, now time.Time) bool {
 	switch {
 	case d.current == nil:
 		return true
-	case w.rung.mute:
+	case w.rung.muted(now):
 		return false
 	case w.rung.level < d.current.rung.level:
 		return true
@@ -270,7 +298,7 @@ func (d *dialled) better(c *Conn, w *way, now time.Time) bool {
 // choose sends by a way that has answered from now on.
 func (d *dialled) choose(c *Conn, w *way, now time.Time) {
 	old := d.current
-	d.current, d.level = w, w.rung.level
+	d.current, d.level, d.watch = w, w.rung.level, watch{}
 	w.retire = time.Time{}
 	if w == d.udp {
 		d.broken, d.unsent = false, 0

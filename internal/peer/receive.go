@@ -199,7 +199,12 @@ func (c *Conn) checked(s *Shard, d *datagram, now time.Time) {
 		s.answer(c, from, s.writer.roleConflict(s.buffer(), s.binding.id, c.localPwd))
 		return
 	}
-	s.answer(c, from, s.writer.success(s.buffer(), s.binding.id, d.remote, c.localPwd))
+	var counted *tally
+	if s.binding.tally != nil {
+		s.counted = c.tally()
+		counted = &s.counted
+	}
+	s.answer(c, from, s.writer.success(s.buffer(), s.binding.id, d.remote, counted, c.localPwd))
 	c.live.check(now)
 	c.heard(now)
 	if c.dialled != nil {

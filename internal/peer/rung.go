@@ -20,6 +20,9 @@ const (
 	// In the background attempts become rarer, when a way is wanted less so.
 	firstRetry, lastRetry   = 5 * time.Second, time.Minute
 	firstUrgent, lastUrgent = 250 * time.Millisecond, 4 * time.Second
+	// muteFor is how long a rung is left alone that answers checks but loses
+	// media. Trying it again costs a second of media.
+	muteFor = 10 * time.Minute
 	// steady is how long a rung must have served to be trusted again after it
 	// fell silent.
 	steady = 30 * time.Second
@@ -32,7 +35,7 @@ type rung struct {
 	start     time.Time // of the first attempt, unless the better ones fail sooner
 	failed    bool      // so far nothing came of it, for certain
 	absent    bool      // there is none
-	mute      bool      // answers checks but did not carry the handshake
+	mute      time.Time // until then it is not used: it answers checks but does not carry media
 	dial      *dialling // in progress
 	retry     time.Time // not before
 	backoff   time.Duration
@@ -67,6 +70,8 @@ func (cfg *DialConfig) rungs(udp bool, now time.Time) []*rung {
 	}
 	return list
 }
+
+func (r *rung) muted(now time.Time) bool { return now.Before(r.mute) }
 
 // hasten makes the next attempt due at once.
 func (r *rung) hasten(now time.Time) { r.retry, r.quick = now, 0 }
@@ -121,11 +126,11 @@ func (d *dialled) due(r *rung, now time.Time) bool {
 	case d.current == nil:
 		return !held || r.level <= d.level
 	case r.level < d.level:
-		return !r.mute
+		return !r.muted(now)
 	case r.level == d.level:
 		return d.urgent
 	}
-	return d.urgent && !held && !r.mute
+	return d.urgent && !held && !r.muted(now)
 }
 
 // pending tells whether the rung has a way that may still answer.

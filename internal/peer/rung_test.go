@@ -82,31 +82,32 @@ func TestAgentGone(t *testing.T) {
 		least          time.Duration
 		after          int // ms since the check
 	}{
-		{"idle", false, false, 0, 800},
-		{"media is heard", true, false, 0, 1500},
-		{"media stopped", true, true, 0, 200},
+		{"idle", false, false, 0, 725},
+		{"media is heard", true, false, 0, 725},
+		{"media is heard on a stream", true, false, streamBusyPatience, 1500},
+		{"media stopped", true, true, 0, 475},
 		{"media stopped on a stream", true, true, streamPatience, 600},
 	} {
 		a := newAgent(1, at(0))
 		a.due(at(0), at(0), false)
-		a.sent(transaction{1}, 0, at(0))
+		a.sent(transaction{1}, 0, 0, at(0))
 		a.answer(transaction{1}, at(10))
-		if a.gone(at(999), test.busy, test.least) {
+		if a.gone(at(999), test.least) {
 			t.Errorf("%s: gone without a check", test.name)
 		}
 		a.due(at(1000), at(1000), test.busy)
-		a.sent(transaction{2}, 0, at(1000))
+		a.sent(transaction{2}, 0, 0, at(1000))
 		a.doubtful = test.doubtful
-		if a.gone(at(1000+test.after-1), test.busy, test.least) || !a.gone(at(1000+test.after), test.busy, test.least) {
+		if a.gone(at(1000+test.after-1), test.least) || !a.gone(at(1000+test.after), test.least) {
 			t.Errorf("%s: not gone after %d ms", test.name, test.after)
 		}
 		a.restart(at(3000))
-		if !a.gone(at(3000), test.busy, test.least) {
+		if !a.gone(at(3000), test.least) {
 			t.Errorf("%s: a new socket is taken for an answer", test.name)
 		}
 		a.due(at(3000), at(1000), test.busy)
-		a.sent(transaction{3}, 0, at(3000))
-		if a.answer(transaction{3}, at(3010)); a.gone(at(3010), test.busy, test.least) {
+		a.sent(transaction{3}, 0, 0, at(3000))
+		if a.answer(transaction{3}, at(3010)); a.gone(at(3010), test.least) {
 			t.Errorf("%s: gone after an answer", test.name)
 		}
 	}

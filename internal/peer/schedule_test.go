@@ -50,12 +50,22 @@ func TestAgent(t *testing.T) {
 			{ms: 0, to: 3, selected: -1},
 			{ms: 20, answer: 1, selected: 0},
 			{ms: 1000, to: 1, selected: 0},
-			{ms: 1175, selected: 0},
-			{ms: 1200, to: 1, selected: 0},
-			{ms: 1400, to: 1, selected: 0},
-			{ms: 1410, answer: 6, selected: 0},
-			{ms: 2375, selected: 0},
-			{ms: 2400, to: 1, selected: 0},
+			{ms: 1075, selected: 0},
+			{ms: 1100, to: 1, selected: 0},
+			{ms: 1150, selected: 0},
+			{ms: 1175, to: 1, selected: 0},
+			{ms: 1200, answer: 6, selected: 0},
+			{ms: 2150, selected: 0},
+			{ms: 2175, to: 1, selected: 0},
+		}},
+		{"while media flows, twice a second", []step{
+			{ms: 0, to: 3, selected: -1},
+			{ms: 20, answer: 1, busy: true, selected: 0},
+			{ms: 25, busy: true, selected: 0},
+			{ms: 1000, busy: true, to: 1, selected: 0},
+			{ms: 1020, busy: true, answer: 4, selected: 0},
+			{ms: 1475, busy: true, selected: 0},
+			{ms: 1500, busy: true, to: 1, selected: 0},
 		}},
 		{"a busy flow that stalls is checked out of turn, then doubted", []step{
 			{ms: 0, to: 3, selected: -1},
@@ -63,9 +73,10 @@ func TestAgent(t *testing.T) {
 			{ms: 400, heard: 390, busy: true, selected: 0},
 			{ms: 675, heard: 390, busy: true, selected: 0},
 			{ms: 700, heard: 390, busy: true, to: 1, selected: 0},
-			{ms: 875, heard: 390, selected: 0},
-			{ms: 900, heard: 390, lost: true, to: 1, selected: 0},
-			{ms: 950, answer: 5, selected: 0},
+			{ms: 750, heard: 390, selected: 0},
+			{ms: 775, heard: 390, to: 1, selected: 0},
+			{ms: 850, heard: 390, lost: true, to: 1, selected: 0},
+			{ms: 900, answer: 5, selected: 0},
 			{ms: 1100, selected: 0},
 		}},
 	} {
@@ -91,7 +102,7 @@ func TestAgent(t *testing.T) {
 				}
 				for i := from; i < to; i++ {
 					sent++
-					a.sent(transaction{byte(sent)}, i, now)
+					a.sent(transaction{byte(sent)}, i, 0, now)
 				}
 				if a.selected != s.selected {
 					t.Errorf("%d ms: selected %d, want %d", s.ms, a.selected, s.selected)
@@ -103,7 +114,7 @@ func TestAgent(t *testing.T) {
 
 func TestAgentAnswersOnce(t *testing.T) {
 	a := newAgent(1, at(0))
-	a.sent(transaction{1}, 0, at(0))
+	a.sent(transaction{1}, 0, 0, at(0))
 	if _, chosen, ok := a.answer(transaction{1}, at(40)); !chosen || !ok {
 		t.Error("not taken")
 	}
@@ -114,9 +125,9 @@ func TestAgentAnswersOnce(t *testing.T) {
 		t.Error("an unused probe was answered")
 	}
 	for i := range maxProbes {
-		a.sent(transaction{2, byte(i)}, 0, at(100))
+		a.sent(transaction{2, byte(i)}, 0, 0, at(100))
 	}
-	a.sent(transaction{3}, 0, at(100))
+	a.sent(transaction{3}, 0, 0, at(100))
 	if _, _, ok := a.answer(transaction{2, 0}, at(101)); ok {
 		t.Error("the oldest was not forgotten")
 	}
@@ -127,8 +138,8 @@ func TestAgentAnswersOnce(t *testing.T) {
 
 func TestAgentRestart(t *testing.T) {
 	a := newAgent(2, at(0))
-	a.sent(transaction{1}, 0, at(0))
-	a.sent(transaction{2}, 1, at(0))
+	a.sent(transaction{1}, 0, 0, at(0))
+	a.sent(transaction{2}, 1, 0, at(0))
 	a.answer(transaction{2}, at(20))
 	a.restart(at(500))
 	if _, chosen, ok := a.answer(transaction{1}, at(510)); chosen || !ok {

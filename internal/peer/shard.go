@@ -38,6 +38,7 @@ type Shard struct {
 	rtcpHeader rtcp.Header
 	binding    binding
 	writer     bindingWriter
+	counted    tally
 
 	leavingMu sync.Mutex // guards leaving
 	leaving   []*Conn    // Close was called, Handler.Closed was not

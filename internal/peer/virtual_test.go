@@ -33,7 +33,10 @@ type virtualNetwork struct {
 	mu     sync.Mutex
 	dice   *rand.Rand
 
-	onlyChecks atomic.Bool // nothing else passes
+	onlyChecks atomic.Bool  // nothing else passes
+	hole       atomic.Int64 // larger datagrams do not pass; 0 for none
+	policed    atomic.Int64 // one in so many datagrams of media passes; 0 for all
+	passed     atomic.Int64
 }
 
 // A shaky socket delays each datagram by a random time, so that they overtake
@@ -98,6 +101,12 @@ func newVirtualNetwork(t *testing.T, delay, jitter time.Duration, loss int64, se
 			return false
 		}
 		if v.onlyChecks.Load() && classify(c.UserData()) != kindSTUN {
+			return false
+		}
+		if hole := v.hole.Load(); hole > 0 && int64(len(c.UserData())) > hole {
+			return false
+		}
+		if n := v.policed.Load(); n > 0 && classify(c.UserData()) == kindRTP && v.passed.Add(1)%n != 0 {
 			return false
 		}
 		return int64(v.random(100)) >= v.loss.Load()

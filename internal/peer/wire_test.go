@@ -282,10 +282,16 @@ func (r *climbing) told() []protocol.Transport {
 // laddered runs a test with a port, its network and wires, and a pair.
 func laddered(t *testing.T, delay time.Duration, change func(v *virtualNetwork, w *wires, d *DialConfig), f func(l *ladderWorld)) {
 	t.Helper()
-	virtually(t, delay, 0, 0, 1, func(t *testing.T, v *virtualNetwork, p *Port) {
+	ladderedOver(t, delay, 0, change, f)
+}
+
+// ladderedOver does so over a network with jitter.
+func ladderedOver(t *testing.T, delay, jitter time.Duration, change func(v *virtualNetwork, w *wires, d *DialConfig), f func(l *ladderWorld)) {
+	t.Helper()
+	virtually(t, delay, jitter, 0, 1, func(t *testing.T, v *virtualNetwork, p *Port) {
 		l := &ladderWorld{
 			t: t, v: v, w: newWires(p, delay), port: p, atServer: newClimbing(), atClient: newClimbing(),
-			began: time.Now(),
+			began: time.Now(), size: 80,
 		}
 		l.pair = connect(t, p, l.atServer, l.atClient, v.dialFrom(clientIP), l.w.option, func(a *AcceptConfig, d *DialConfig) {
 			change(v, l.w, d)
@@ -307,6 +313,7 @@ type ladderWorld struct {
 	atServer, atClient *climbing
 	began              time.Time
 	seq                int
+	size               int // of a packet's payload
 }
 
 // ready waits until both sides are and returns how long it took.
@@ -326,7 +333,7 @@ func (l *ladderWorld) speak(d time.Duration, until func() bool) time.Duration {
 	l.t.Helper()
 	start := time.Now()
 	for time.Since(start) < d && (until == nil || !until()) {
-		p := rtpPacket(uint16(l.seq), 7, 80)
+		p := rtpPacket(uint16(l.seq), 7, l.size)
 		for _, c := range []*Conn{l.client, l.server} {
 			c.Shard().Run(func() { must(l.t, c.SendRTP(p)) })
 		}
