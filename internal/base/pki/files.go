@@ -100,18 +100,23 @@ func writeKey(path string, key *ecdsa.PrivateKey, replace bool) error {
 	return writePEM(path, "PRIVATE KEY", der, 0o600, replace)
 }
 
-// writePEM writes a file as a whole: a crash leaves the old or the new one. A
-// file that is there already is replaced, or left as it is.
+// writePEM writes a file of one block.
 func writePEM(path, kind string, der []byte, mode fs.FileMode, replace bool) error {
+	return writeBlocks(path, []*pem.Block{{Type: kind, Bytes: der}}, mode, replace)
+}
+
+// writeBlocks writes a file as a whole: a crash leaves the old or the new one.
+// A file that is there already is replaced, or left as it is.
+func writeBlocks(path string, blocks []*pem.Block, mode fs.FileMode, replace bool) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // gone already if it was renamed
-	err = errors.Join(
-		pem.Encode(f, &pem.Block{Type: kind, Bytes: der}),
-		f.Chmod(mode), f.Sync(), f.Close(),
-	)
+	for _, b := range blocks {
+		err = errors.Join(err, pem.Encode(f, b))
+	}
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = place(f.Name(), path, replace)
 	}

@@ -7,6 +7,11 @@
 // uses Reloading, which takes up changed files without a restart. The
 // package owns no goroutine: renewal and reloading happen in the TLS
 // handshake that finds them due.
+//
+// Among each other servers are known by identities (Identity): certificates
+// with a URI of their own that web's Issuer gives for an enrolment token
+// (Ticket) and that their Credentials keep, show and check. Who has one is
+// known without host names, and may only what its identity allows.
 package pki
 
 import (
