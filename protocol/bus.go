@@ -123,12 +123,16 @@ type Load struct {
 	MaxParticipants  int     `json:"max_participants"`
 }
 
+// busiest is the load of who uses all its cores but has no limit there: it
+// is a reason to choose somebody else, not to refuse anybody.
+const busiest = 0.99
+
 // Value is the load as one number: the worst of its parts against their
 // limits, 0 idle, 1 full.
 func (l Load) Value() float64 {
-	v := l.CPU
+	v := min(l.CPU, busiest)
 	if l.MaxCPU > 0 {
-		v /= l.MaxCPU
+		v = l.CPU / l.MaxCPU
 	}
 	if l.MaxOpenFiles > 0 {
 		v = max(v, float64(l.OpenFiles)/float64(l.MaxOpenFiles))

@@ -23,6 +23,9 @@ func TestLoadValueIsTheWorstPart(t *testing.T) {
 	}{
 		"idle":            {Load{}, 0},
 		"cpu":             {Load{CPU: 0.5, PacketsPerSecond: 100, MaxPackets: 1000}, 0.5},
+		"cpu, no limit":   {Load{CPU: 1}, 0.99},
+		"cpu, limited":    {Load{CPU: 0.75, MaxCPU: 0.75}, 1},
+		"open files":      {Load{CPU: 0.5, OpenFiles: 900, MaxOpenFiles: 1000}, 0.9},
 		"packets":         {Load{CPU: 0.1, PacketsPerSecond: 900, MaxPackets: 1000}, 0.9},
 		"egress":          {Load{EgressBPS: 3e8, MaxEgressBPS: 1e9, CPU: 0.2}, 0.3},
 		"participants":    {Load{Participants: 300, MaxParticipants: 300}, 1},

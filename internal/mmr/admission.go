@@ -81,6 +81,9 @@ func (s *Server) admitTo(ctx context.Context, m *meeting.Meeting, a meeting.Admi
 		media.Close()
 		return protocol.Offers{}, err
 	}
+	if len(media.Links) > 0 {
+		s.reach.admitted(a.Session, everUp(media.Links), time.Now())
+	}
 	return answers, nil
 }
 
@@ -88,11 +91,9 @@ func (s *Server) admitTo(ctx context.Context, m *meeting.Meeting, a meeting.Admi
 // is here already may come again.
 func (s *Server) room(meeting, participant string) error {
 	n, has := s.registry.participants(meeting, participant)
-	load, limits := s.load.latest(), s.cfg.Limits
-	full := limits.Participants > 0 && n >= limits.Participants ||
-		limits.PacketsPerSecond > 0 && load.PacketsPerSecond >= limits.PacketsPerSecond ||
-		limits.EgressBPS > 0 && load.EgressBPS >= limits.EgressBPS
-	if full && !has {
+	load := s.load.latest()
+	load.Participants = n
+	if load.Value() >= 1 && !has {
 		return protocol.NewProblem(protocol.ProblemZoneFull, "router "+s.cfg.ID)
 	}
 	return nil

@@ -64,11 +64,12 @@ func (a *announcer) run(ctx context.Context) {
 func (a *announcer) state(health protocol.Health) {
 	s := a.s
 	n, _ := s.registry.participants("", "")
+	ok, failed := s.reach.look(time.Now())
 	_ = bus.Publish(s.deps.Bus, protocol.SubjectMMRState(s.cfg.Zone, s.cfg.ID), protocol.MMRState{
 		ID: s.cfg.ID, Zone: s.cfg.Zone, Health: health,
 		Load:       s.load.measure(time.Now(), s.router.Traffic(), n),
 		ControlURL: s.cfg.ControlURL, LocalControlURL: s.cfg.LocalControlURL,
-		Media: s.mediaAddresses(), Version: s.version,
+		Media: s.mediaAddresses(), Version: s.version, MediaOK: ok, MediaFailed: failed,
 	})
 }
 

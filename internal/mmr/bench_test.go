@@ -94,7 +94,7 @@ func childMain(busURL string) int {
 		_ = json.NewEncoder(os.Stdout).Encode(footprint{
 			Base: strings.Replace(server.URL, "http", "ws", 1),
 			Live: m.HeapAlloc, Stack: m.StackInuse, RSS: residentSet(), Goroutines: uint64(runtime.NumGoroutine()),
-			CPU: s.load.processorSeconds(), Mallocs: m.Mallocs, Out: s.router.Traffic().PacketsOut,
+			CPU: s.load.ProcessorSeconds(), Mallocs: m.Mallocs, Out: s.router.Traffic().PacketsOut,
 		})
 		if !lines.Scan() {
 			break

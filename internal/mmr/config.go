@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"causeway/internal/base/config"
+	"causeway/internal/load"
 	"causeway/protocol"
 )
 
@@ -39,6 +40,7 @@ type Limits struct {
 	Participants     int     `yaml:"participants"`
 	PacketsPerSecond float64 `yaml:"packets_per_s"` // in and out
 	EgressBPS        float64 `yaml:"egress_bps"`    // bits per second
+	load.Process     `yaml:",inline"`
 }
 
 // DefaultConfig is what a router runs with unless told otherwise.
@@ -89,7 +91,7 @@ func (c Config) Check() []config.Issue {
 }
 
 func (l Limits) check() []config.Issue {
-	var issues []config.Issue
+	issues := l.Process.Check()
 	for _, v := range []struct {
 		field string
 		value float64

@@ -1,92 +1,119 @@
 package mmr
 
 import (
-	"fmt"
-	"math"
-	"os"
-	"runtime"
+	"slices"
 	"sync"
 	"time"
 
+	"causeway/internal/load"
 	"causeway/internal/mmr/forward"
 	"causeway/protocol"
-
-	"github.com/shirou/gopsutil/v4/process"
 )
 
-// smooth is the time constant of the processor's load: a second of much work,
-// as when many join at once, is no reason to send people elsewhere.
-const smooth = 5 * time.Second
-
 // meter measures the router's load from one second to the next.
-type meter struct {
-	limits  Limits
-	process *process.Process
+type meter struct{ *load.Meter }
 
-	mu      sync.Mutex
-	at      time.Time
-	cpu     float64 // seconds of processor time so far
-	traffic forward.Traffic
-	load    protocol.Load
-}
-
-func newMeter(limits Limits) (*meter, error) {
-	p, err := process.NewProcess(int32(os.Getpid()))
-	if err != nil {
-		return nil, fmt.Errorf("measure the load: %w", err)
-	}
-	m := &meter{limits: limits, process: p}
-	m.load = m.withLimits(protocol.Load{})
-	return m, nil
+func newMeter(l Limits) (meter, error) {
+	most := l.Process.Of()
+	most.MaxParticipants, most.MaxPackets, most.MaxEgressBPS = l.Participants, l.PacketsPerSecond, l.EgressBPS
+	m, err := load.NewMeter(most)
+	return meter{m}, err
 }
 
 // latest returns the load as last measured.
-func (m *meter) latest() protocol.Load {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.load
-}
+func (m meter) latest() protocol.Load { return m.Latest() }
 
 // measure takes the load since the last measurement.
-func (m *meter) measure(now time.Time, traffic forward.Traffic, participants int) protocol.Load {
-	cpu := m.processorSeconds()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	seconds := now.Sub(m.at).Seconds()
-	load := m.load
-	load.Participants = participants
-	if !m.at.IsZero() && seconds >= 0.1 { // asked twice at once: keep the rates
-		packets := traffic.PacketsIn + traffic.PacketsOut - m.traffic.PacketsIn - m.traffic.PacketsOut
-		busy := min(1, max(0, (cpu-m.cpu)/seconds/float64(runtime.GOMAXPROCS(0))))
-		load.CPU = smoothed(load.CPU, busy, seconds)
-		load.PacketsPerSecond = float64(packets) / seconds
-		load.EgressBPS = float64(traffic.BytesOut-m.traffic.BytesOut) * 8 / seconds
-	}
-	if m.at.IsZero() || seconds >= 0.1 {
-		m.at, m.cpu, m.traffic = now, cpu, traffic
-	}
-	m.load = m.withLimits(load)
-	return m.load
+func (m meter) measure(now time.Time, t forward.Traffic, participants int) protocol.Load {
+	return m.Measure(now, load.Carried{Packets: t.PacketsIn + t.PacketsOut, BytesOut: t.BytesOut, Participants: participants})
 }
 
-// smoothed takes a sample over some seconds into the average.
-func smoothed(average, sample, seconds float64) float64 {
-	return average + (sample-average)*(1-math.Exp(-seconds/smooth.Seconds()))
+const (
+	// mediaDeadline is how long after its control channel a participant's
+	// media must have connected.
+	mediaDeadline = 10 * time.Second
+	// reachStep and reachSteps make the time over which the outcomes are
+	// told: two minutes.
+	reachStep  = 10 * time.Second
+	reachSteps = 12
+)
+
+// reach counts who gets media here and who does not, of those whose control
+// channel came: a router that participants reach by one and not by the other
+// has a firewall, a wrong public address, or a broken port.
+type reach struct {
+	mu      sync.Mutex
+	waiting map[string]awaited // by session
+	tally   [reachSteps]outcomes
+	step    int64 // of the newest of tally, in reachStep since 1970
 }
 
-func (m *meter) withLimits(l protocol.Load) protocol.Load {
-	l.MaxParticipants = m.limits.Participants
-	l.MaxPackets = m.limits.PacketsPerSecond
-	l.MaxEgressBPS = m.limits.EgressBPS
-	return l
+// awaited is a participant whose media are not there yet.
+type awaited struct {
+	up    func() bool // one of the connections has ever been up
+	since time.Time   // of the control channel; zero before it
+	until time.Time   // forgotten if no control channel came
 }
 
-// processorSeconds is the processor time that this process has used; 0 where
-// that cannot be told.
-func (m *meter) processorSeconds() float64 {
-	t, err := m.process.Times()
-	if err != nil {
-		return 0
+type outcomes struct{ ok, failed int }
+
+func newReach() *reach { return &reach{waiting: map[string]awaited{}} }
+
+// admitted begins to wait for a participant; up tells whether one of its
+// connections has ever been up.
+func (r *reach) admitted(session string, up func() bool, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting[session] = awaited{up: up, until: now.Add(time.Minute)}
+}
+
+// attached notes that a participant's control channel has come.
+func (r *reach) attached(session string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a, ok := r.waiting[session]; ok && a.since.IsZero() {
+		a.since = now
+		r.waiting[session] = a
 	}
-	return t.User + t.System
+}
+
+// look judges who is due and returns how many of late got media and how many
+// did not.
+func (r *reach) look(now time.Time) (ok, failed int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	latest := r.turn(now)
+	for session, a := range r.waiting {
+		switch {
+		case a.up() && !a.since.IsZero():
+			latest.ok++
+		case !a.since.IsZero() && now.Sub(a.since) >= mediaDeadline:
+			latest.failed++
+		case a.since.IsZero() && now.After(a.until):
+		default:
+			continue
+		}
+		delete(r.waiting, session)
+	}
+	for _, o := range r.tally {
+		ok, failed = ok+o.ok, failed+o.failed
+	}
+	return ok, failed
+}
+
+// turn forgets old outcomes and returns where those of now are counted.
+func (r *reach) turn(now time.Time) *outcomes {
+	step := now.UnixNano() / int64(reachStep)
+	for r.step = max(r.step, step-reachSteps); r.step < step; {
+		r.step++
+		r.tally[r.step%reachSteps] = outcomes{}
+	}
+	return &r.tally[r.step%reachSteps]
+}
+
+// everUp reports whether one of the connections has ever been up.
+func everUp(links []*forward.Link) func() bool {
+	return func() bool {
+		return slices.ContainsFunc(links, func(l *forward.Link) bool { return l.State() != forward.LinkWaiting })
+	}
 }

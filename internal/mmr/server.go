@@ -44,7 +44,8 @@ type Server struct {
 	port      *peer.Port
 	streams   *streams
 	browsers  turnRelay
-	load      *meter
+	load      meter
+	reach     *reach
 	registry  *registry
 	announcer *announcer
 	endings   *endings
@@ -72,6 +73,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if s.load, err = newMeter(cfg.Limits); err != nil {
 		return nil, err
 	}
+	s.reach = newReach()
 	s.registry = newRegistry(s.newMeeting)
 	s.announcer = newAnnouncer(s)
 	s.endings = newEndings(d.Bus, s.log)
@@ -202,6 +204,7 @@ func (s *Server) hello(ctx context.Context, ch *control.Channel, hello protocol.
 	if err != nil {
 		return nil, err
 	}
+	s.reach.attached(hello.Session, time.Now())
 	session, err := e.meeting.Attach(ctx, hello.Session, ch)
 	if errors.Is(err, meeting.ErrOver) {
 		return nil, protocol.NewProblem(protocol.ProblemSessionUnknown, "the meeting is over")

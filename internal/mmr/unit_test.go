@@ -87,27 +87,6 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
-func TestMeter(t *testing.T) {
-	m, err := newMeter(Limits{Participants: 10, PacketsPerSecond: 1000, EgressBPS: 1e6})
-	if err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	m.measure(start, forward.Traffic{PacketsIn: 100, PacketsOut: 1000, BytesOut: 5000}, 3)
-	l := m.measure(start.Add(2*time.Second), forward.Traffic{PacketsIn: 300, PacketsOut: 1800, BytesOut: 105_000}, 4)
-	if l.PacketsPerSecond != 500 || l.EgressBPS != 400_000 || l.Participants != 4 || l.MaxParticipants != 10 {
-		t.Errorf("%+v", l)
-	}
-	if v := l.Value(); v < 0.5 {
-		t.Errorf("value %v", v)
-	}
-	// Asked again at once: rates stay, the count does not.
-	l = m.measure(start.Add(2*time.Second+time.Millisecond), forward.Traffic{PacketsIn: 301, PacketsOut: 1800, BytesOut: 105_000}, 5)
-	if l.PacketsPerSecond != 500 || l.Participants != 5 || m.latest() != l {
-		t.Errorf("%+v", l)
-	}
-}
-
 func newTestRegistry(t *testing.T) *registry {
 	router := forward.New(time.Now())
 	router.Start(nil)
@@ -172,21 +151,5 @@ func TestTombstonesAreBounded(t *testing.T) {
 	r.end("last", now)
 	if len(r.ended) > maxTombstones || r.isEnded("first") || !r.isEnded("last") {
 		t.Errorf("%d tombstones, first %v, last %v", len(r.ended), r.isEnded("first"), r.isEnded("last"))
-	}
-}
-
-func TestASecondOfWorkIsNoLoad(t *testing.T) {
-	if got := smoothed(0, 1, 1); got > 0.2 {
-		t.Errorf("%v after a second", got)
-	}
-	if got := smoothed(0, 1, 5); math.Abs(got-0.632) > 0.01 {
-		t.Errorf("%v after five seconds", got)
-	}
-	load := 0.0
-	for range 20 {
-		load = smoothed(load, 1, 1)
-	}
-	if load < 0.95 || load > 1 {
-		t.Errorf("%v after twenty", load)
 	}
 }
