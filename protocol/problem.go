@@ -134,6 +134,7 @@ const (
 	ProblemTokenExpired     Code = "token_expired"
 	ProblemNoZone           Code = "no_zone"
 	ProblemZoneFull         Code = "zone_full"
+	ProblemServerSilent     Code = "server_silent"
 	ProblemMMRUnavailable   Code = "mmr_unavailable"
 	ProblemBadOffer         Code = "bad_offer"
 	ProblemSessionUnknown   Code = "session_unknown"

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -54,6 +55,20 @@ func (s *Store) CreateMeeting(ctx context.Context, m Meeting) error {
 // Meeting finds a meeting by its number.
 func (s *Store) Meeting(ctx context.Context, number string) (Meeting, error) {
 	return one(ctx, s, "find meeting", scanMeeting, `SELECT `+meetingColumns+` FROM meetings WHERE number = $1`, number)
+}
+
+// MeetingsByID finds meetings by their ids, at most a few hundred; those that
+// there are not are left out.
+func (s *Store) MeetingsByID(ctx context.Context, ids []string) ([]Meeting, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	places, args := make([]string, len(ids)), make([]any, len(ids))
+	for i, id := range ids {
+		places[i], args[i] = fmt.Sprintf("$%d", i+1), id
+	}
+	return collect(ctx, s, "find meetings", scanMeeting,
+		`SELECT `+meetingColumns+` FROM meetings WHERE id IN (`+strings.Join(places, ", ")+`)`, args...)
 }
 
 // UpdateMeeting changes a meeting and returns it as it then is.

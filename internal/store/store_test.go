@@ -97,6 +97,12 @@ func TestMeetings(t *testing.T) {
 		if diff := cmp.Diff(m, got); diff != "" {
 			t.Errorf("updated the rest: (-want +got)\n%s", diff)
 		}
+		if diff := cmp.Diff([]store.Meeting{m}, must[[]store.Meeting](t)(s.MeetingsByID(ctx, []string{"none", m.ID}))); diff != "" {
+			t.Errorf("by id: (-want +got)\n%s", diff)
+		}
+		if none := must[[]store.Meeting](t)(s.MeetingsByID(ctx, nil)); len(none) != 0 {
+			t.Errorf("by no id: %v", none)
+		}
 
 		if _, err := s.Meeting(ctx, "999999999"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("unknown number: %v, want ErrNotFound", err)

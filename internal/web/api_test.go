@@ -183,8 +183,8 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	slices.Sort(operations)
-	const want = "[create-api-key create-meeting delete-meeting end-meeting get-config get-meeting list-api-keys list-meetings " +
-		"list-reports lookup revoke-api-key send-report update-meeting]"
+	const want = "[create-api-key create-meeting delete-meeting drain end-meeting events get-config get-meeting list-api-keys list-meetings " +
+		"list-reports lookup revoke-api-key send-report status update-meeting]"
 	if got := fmt.Sprint(operations); got != want {
 		t.Errorf("operations %s, want %s", got, want)
 	}

@@ -13,6 +13,7 @@ import (
 	"causeway/internal/web/delivery"
 	"causeway/internal/web/gateway"
 	"causeway/internal/web/limit"
+	"causeway/protocol"
 )
 
 // Who may create meetings.
@@ -26,6 +27,8 @@ const maxTokenLifetime = 24 * time.Hour
 
 // Config is the configuration of a web node.
 type Config struct {
+	// ID names this node among the web nodes.
+	ID string `yaml:"id"`
 	// PublicURL is the address at which people reach the site, the beginning
 	// of every join link: https://HOST[:PORT]. When it is empty, links begin
 	// with the address that the client itself used.
@@ -70,6 +73,7 @@ type Limits struct {
 // DefaultConfig is what a web node runs with unless told otherwise.
 func DefaultConfig() Config {
 	return Config{
+		ID:              "web",
 		Creation:        CreationAPIKey,
 		Gateway:         gateway.DefaultConfig(),
 		TokenLifetime:   2 * time.Hour,
@@ -89,6 +93,9 @@ func (c Config) Check() []config.Issue {
 	var issues []config.Issue
 	add := func(field, problem, remedy string) {
 		issues = append(issues, config.Issue{Field: field, Problem: problem, Remedy: remedy})
+	}
+	if !protocol.ValidID(c.ID) {
+		add("id", fmt.Sprintf("%q cannot be an id", c.ID), "use lower-case letters, digits and hyphens, another for each web server")
 	}
 	if c.PublicURL != "" && !validBase(c.PublicURL) {
 		add("public_url", fmt.Sprintf("%q is not the address of a site", c.PublicURL), "write https://HOST[:PORT] without a path")

@@ -19,6 +19,7 @@ import (
 	"causeway/internal/web/delivery"
 	"causeway/internal/web/gateway"
 	"causeway/internal/web/limit"
+	"causeway/internal/web/status"
 	"causeway/protocol"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +56,7 @@ type Server struct {
 	proxies []netip.Prefix
 	zones   *delivery.Table
 	tunnels *delivery.Tunnels
+	board   *status.Board
 	gateway *gateway.Server
 	locator *delivery.Locator
 	limits  limits
@@ -87,7 +89,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, store: d.Store, bus: d.Bus, log: d.Log, version: d.Version,
-		zones: delivery.NewTable(), tunnels: delivery.NewTunnels(), verifier: token.NewVerifier(),
+		zones: delivery.NewTable(), tunnels: delivery.NewTunnels(), board: status.NewBoard(d.Log), verifier: token.NewVerifier(),
 		limits: limits{
 			lookups:      limit.NewTable[netip.Prefix](cfg.Limits.Lookups, maxClients),
 			creations:    limit.NewTable[netip.Prefix](cfg.Limits.Creations, maxClients),
@@ -143,8 +145,8 @@ func (s *Server) Run(ctx context.Context) error {
 			s.log.Warn("Geo-IP database not closed", "err", err)
 		}
 	}()
-	ask, askEnded := make(chan struct{}, 1), make(chan struct{}, 1)
-	stop, err := s.listen(ask, askEnded)
+	ask, askEnded, askState := make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	stop, err := s.listen(ask, askEnded, askState)
 	defer stop()
 	if err != nil {
 		return fmt.Errorf("run web server: %w", err)
@@ -154,6 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return run.All(ctx,
 		func(ctx context.Context) error { return s.repeatKeys(ctx, ask) },
 		func(ctx context.Context) error { return s.repeatEnded(ctx, askEnded) },
+		func(ctx context.Context) error { return s.announce(ctx, askState) },
 		s.sweep,
 		s.gateway.Run,
 	)
@@ -161,7 +164,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // listen subscribes to what web hears on the bus and asks everyone to speak.
 // stop ends what has begun, also after an error.
-func (s *Server) listen(ask, askEnded chan<- struct{}) (stop func(), err error) {
+func (s *Server) listen(ask, askEnded, askState chan<- struct{}) (stop func(), err error) {
 	var subscriptions []*bus.Subscription
 	stop = func() {
 		for _, b := range subscriptions {
@@ -177,6 +180,8 @@ func (s *Server) listen(ask, askEnded chan<- struct{}) (stop func(), err error) 
 	}
 	keep(bus.Subscribe(s.bus, protocol.SubjectControllers, s.hear))
 	keep(bus.Subscribe(s.bus, protocol.SubjectTunnels, s.hearTunnel))
+	s.watch(keep)
+	keep(bus.Subscribe(s.bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { signal(askState) }))
 	keep(bus.Subscribe(s.bus, protocol.SubjectKeysAsk, func(string, protocol.Empty) { signal(ask) }))
 	keep(bus.Subscribe(s.bus, protocol.SubjectMeetingsEndedAsk, func(string, protocol.Empty) { signal(askEnded) }))
 	keep(bus.Answer(s.bus, protocol.SubjectMeetingEnded, protocol.QueueWeb, s.meetingEnded))
