@@ -266,7 +266,7 @@ func (h *house) connect(name string) (*bus.Conn, error) {
 
 // findKey finds the API key of whoever runs the house, or makes it.
 func (h *house) findKey(ctx context.Context) error {
-	path := h.data.file("api-key")
+	path := h.data.file(apiKeyFile)
 	key, err := readSecret(path)
 	if err != nil {
 		return err

@@ -51,6 +51,8 @@ type commandLine struct {
 	Tunnel  tunnelCmd  `cmd:"" help:"Run an HTTP tunnel."`
 	Join    joinCmd    `cmd:"" help:"Join a meeting from the command line."`
 	Check   checkCmd   `cmd:"" help:"Look at every way into a meeting, and say what to do."`
+	Status  statusCmd  `cmd:"" help:"Show the whole system: zones, servers, load, meetings."`
+	Drain   drainCmd   `cmd:"" help:"Take a server out of service without anyone noticing."`
 	Meeting meetingCmd `cmd:"" help:"Create, list and end meetings."`
 	APIKey  apiKeyCmd  `cmd:"" name:"apikey" help:"Make the first API key of a web server."`
 	Config  configCmd  `cmd:"" help:"Check configuration files, print samples."`

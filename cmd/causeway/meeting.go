@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -25,11 +27,16 @@ type meetingCmd struct {
 	End    meetingEndCmd    `cmd:"" help:"End a meeting: everyone in it is sent out."`
 }
 
+const (
+	defaultServer = "http://localhost:8080" // of apiFlags, as 'causeway up' serves it
+	apiKeyFile    = "api-key"               // in the data folder of 'causeway up'
+)
+
 // apiFlags say which system is spoken to.
 type apiFlags struct {
 	Server string `help:"The system's address (default ${default})." env:"CAUSEWAY_SERVER" default:"http://localhost:8080" placeholder:"URL"`
 	CA     string `name:"ca" help:"Also trust the certificate authority in FILE." env:"CAUSEWAY_CA" placeholder:"FILE" type:"path"`
-	APIKey string `name:"api-key" help:"API key; 'causeway up' keeps one in its data folder." env:"CAUSEWAY_API_KEY" placeholder:"KEY"`
+	APIKey string `name:"api-key" help:"API key; that of 'causeway up' on this machine is found by itself." env:"CAUSEWAY_API_KEY" placeholder:"KEY"`
 	JSON   bool   `name:"json" help:"Print JSON."`
 	proxyFlags
 }
@@ -149,6 +156,19 @@ const (
 	maxAPIAnswer = 16 << 20
 )
 
+// key is the API key to use: the one given, or that of 'causeway up' where it
+// runs on this machine with its usual data folder.
+func (f *apiFlags) key() string {
+	if f.APIKey != "" || f.Server != defaultServer {
+		return f.APIKey
+	}
+	data, err := os.ReadFile(filepath.Join(defaultDataDir(), apiKeyFile))
+	if err != nil {
+		return "" // the answer will say that one is needed
+	}
+	return strings.TrimSpace(string(data))
+}
+
 // call makes one request of the API.
 func (f *apiFlags) call(ctx context.Context, to console, method, path string, body, answer any) error {
 	base, err := url.Parse(f.Server)
@@ -193,8 +213,8 @@ func (f *apiFlags) once(ctx context.Context, network *connect.Network, method, a
 	if sent != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if f.APIKey != "" {
-		req.Header.Set("Authorization", "Bearer "+f.APIKey)
+	if key := f.key(); key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	res, err := (&http.Client{Transport: network.Transport()}).Do(req)
 	if err != nil {

@@ -124,7 +124,7 @@ From the command line:
   causeway join JOIN_URL --publish testcard
 
 The API key is in %s. Ctrl-C ends Causeway.
-`, h.authority.CAFile(), h.https, h.authority.CAFile(), h.data.file("api-key"))
+`, h.authority.CAFile(), h.https, h.authority.CAFile(), h.data.file(apiKeyFile))
 	return b.String()
 }
 
