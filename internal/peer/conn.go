@@ -44,6 +44,7 @@ type Conn struct {
 	active      bool // we are the DTLS client
 	tos         uint8
 	backlog     time.Duration
+	maxSources  int // heard, in RTP and in RTCP
 	handler     Handler
 	born        time.Time
 

@@ -57,6 +57,14 @@ type DialConfig struct {
 	// ListenPacket opens a socket, for virtual networks; it is called again
 	// when the path is silent. If nil, a kernel socket is opened.
 	ListenPacket func() (net.PacketConn, error)
+	// Home, if not nil, is a shard of a router's port. Whoever holds it holds
+	// the connection's shard too, and the other way round, so that a router
+	// may send on connections that it dialled and on those that it accepted
+	// alike; AfterBatch of its port is called after the connection's batches.
+	Home *Shard
+	// MaxSources bounds the synchronisation sources in each direction; 0
+	// means 256.
+	MaxSources int
 	// Tick, if not nil, is called every 25 ms with the shard held.
 	Tick func(s *Shard, now time.Time)
 	// Log takes what an operator should know; nil means slog.Default.
@@ -66,7 +74,8 @@ type DialConfig struct {
 // Dial starts a connection to a router and returns at once, when the first
 // checks and the first DTLS flight are on their way; Handler.Ready or
 // Handler.Closed follows. The connection is closed when ctx ends, and with
-// ErrTimeout if it is not ready within 30 s. It has a shard of its own.
+// ErrTimeout if it is not ready within 30 s. It has a shard of its own, which
+// may have a home (DialConfig.Home).
 func Dial(ctx context.Context, cfg DialConfig) (*Conn, error) {
 	c, err := newDialled(ctx, cfg)
 	if err != nil {
@@ -92,13 +101,17 @@ func newDialled(ctx context.Context, cfg DialConfig) (*Conn, error) {
 	if err := cfg.Local.valid(); err != nil {
 		return nil, err
 	}
-	p, err := newPort(PortConfig{Certificate: cfg.Certificate, Tick: cfg.Tick, Log: cfg.Log})
+	own := PortConfig{Certificate: cfg.Certificate, Tick: cfg.Tick, Log: cfg.Log}
+	if cfg.Home != nil {
+		own.AfterBatch = cfg.Home.port.cfg.AfterBatch
+	}
+	p, err := newPort(own)
 	if err != nil {
 		return nil, err
 	}
 	c, err := p.newConn(cfg.Local, AcceptConfig{
 		Remote: cfg.Remote, RemoteFingerprint: cfg.RemoteFingerprint,
-		Active: true, TOS: cfg.TOS, Backlog: cfg.Backlog, Handler: cfg.Handler,
+		Active: true, TOS: cfg.TOS, Backlog: cfg.Backlog, Handler: cfg.Handler, MaxSources: cfg.MaxSources,
 	})
 	if err != nil {
 		return nil, err
@@ -108,6 +121,9 @@ func newDialled(ctx context.Context, cfg DialConfig) (*Conn, error) {
 		return nil, err
 	}
 	p.shards = []*Shard{newShard(p, 0, sock)}
+	if cfg.Home != nil {
+		p.shards[0].live(cfg.Home)
+	}
 	c.dialled = newLadder(ctx, cfg, candidates, time.Now())
 	p.byUfrag[c.local.Ufrag] = c
 	p.claim(c, p.shards[0])

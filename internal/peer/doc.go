@@ -26,7 +26,9 @@
 //
 // A [Shard] is a socket and the world of connections behind it: whoever holds
 // the shard may touch them, and nobody else. There is one shard per socket of
-// a port (SO_REUSEPORT), and one for every dialled connection.
+// a port (SO_REUSEPORT), and one for every dialled connection. A router that
+// dials another gives the connection a home: a shard of its port that is held
+// together with the connection's.
 //
 // Goroutines: one per shard (reads, ticks, delivers), and four per connection
 // for the handshake and the ten seconds after it, during which a lost last

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"container/list"
 	"fmt"
 	"log/slog"
@@ -236,6 +237,9 @@ type AcceptConfig struct {
 	// Backlog is how old a packet may grow in the queue of a slow stream; 0
 	// means 200 ms if TOS says EF, as for sound, and else 500 ms.
 	Backlog time.Duration
+	// MaxSources bounds the synchronisation sources in each direction; 0
+	// means 256.
+	MaxSources int
 	// Handler is told what happens. It must not be nil.
 	Handler Handler
 }
@@ -271,7 +275,8 @@ func (p *Port) newConn(local Credentials, cfg AcceptConfig) (*Conn, error) {
 	c := &Conn{
 		port: p, remote: cfg.Remote, remotePwd: []byte(cfg.Remote.Pwd),
 		fingerprint: fp, active: cfg.Active, tos: uint8(cfg.TOS), backlog: cfg.Backlog, handler: cfg.Handler,
-		born: time.Now(), done: make(chan struct{}), index: -1,
+		maxSources: cmp.Or(cfg.MaxSources, maxSources),
+		born:       time.Now(), done: make(chan struct{}), index: -1,
 	}
 	c.setLocal(local)
 	return c, nil

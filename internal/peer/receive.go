@@ -82,7 +82,7 @@ func (c *Conn) openRTP(p []byte) []byte {
 	fresh := false
 	if ssrc != c.lastSSRC || c.ssrcs == 0 {
 		_, known := c.in.ROC(ssrc)
-		if fresh = !known; fresh && c.ssrcs >= maxSources {
+		if fresh = !known; fresh && c.ssrcs >= c.maxSources {
 			return nil
 		}
 	}
@@ -100,7 +100,7 @@ func (c *Conn) openRTP(p []byte) []byte {
 func (c *Conn) openRTCP(p []byte) []byte {
 	ssrc := binary.BigEndian.Uint32(p[4:])
 	_, known := c.in.Index(ssrc)
-	if !known && c.rtcpSources >= maxSources {
+	if !known && c.rtcpSources >= c.maxSources {
 		return nil
 	}
 	plain, err := c.in.DecryptRTCP(p, p, &c.Shard().rtcpHeader)

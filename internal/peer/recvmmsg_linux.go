@@ -26,6 +26,7 @@ type receiver struct {
 	buffers  [][maxDatagram]byte
 	out      []datagram
 	attempt  func(fd uintptr) bool // made once, so that reading does not allocate
+	glance   func(fd uintptr) bool
 	n        int
 	errno    syscall.Errno
 }
@@ -49,6 +50,7 @@ func (r *receiver) init(batch int) {
 		h.Control = &r.control[i][0]
 	}
 	r.attempt = r.receive
+	r.glance = func(fd uintptr) bool { r.receive(fd); return true }
 }
 
 func (r *receiver) receive(fd uintptr) bool {
@@ -63,14 +65,24 @@ func (r *receiver) receive(fd uintptr) bool {
 	}
 }
 
-func (k *kernelSocket) read() ([]datagram, error) {
+func (k *kernelSocket) read() ([]datagram, error) { return k.readWith(k.in.attempt) }
+
+func (k *kernelSocket) poll() []datagram {
+	in, err := k.readWith(k.in.glance)
+	if err != nil {
+		return nil
+	}
+	return in
+}
+
+func (k *kernelSocket) readWith(attempt func(fd uintptr) bool) ([]datagram, error) {
 	r := &k.in
 	for i := range r.messages { // lengths are in and out
 		h := &r.messages[i].hdr
 		h.Namelen = unix.SizeofSockaddrInet6
 		h.SetControllen(controlSize)
 	}
-	if err := k.raw.Read(r.attempt); err != nil {
+	if err := k.raw.Read(attempt); err != nil {
 		return nil, err
 	}
 	if r.errno != 0 {

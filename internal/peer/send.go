@@ -58,6 +58,7 @@ func (c *Conn) sendMedia(s *Shard, n int) {
 	c.counters.packetsSent.Add(1)
 	c.counters.bytesSent.Add(uint64(n))
 	s.out.add(c, c.path, n)
+	s.queued()
 }
 
 // sendPlain queues a DTLS record: on the connection's path, or, as long as a

@@ -16,6 +16,10 @@ const (
 	// waits for its next tick. Some systems report on reads what happened
 	// to earlier writes.
 	maxReadErrors = 64
+	// worthwhile is how many datagrams must be queued for another look at the
+	// socket before they are sent, and maxGlances how many looks there are.
+	worthwhile = 16
+	maxGlances = 4
 )
 
 // A Shard is a socket and the connections that live on it. One holder at a
@@ -26,7 +30,12 @@ type Shard struct {
 	index int
 	sock  atomic.Pointer[socketRef]
 
-	mu       sync.Mutex // what it guards is below
+	// mu guards what is below. A shard that is away shares that of its home:
+	// who holds one of them holds all.
+	mu       *sync.Mutex
+	home     *Shard   // nil unless the shard is away
+	away     []*Shard // that others of the home have queued something on
+	isAway   bool     // listed in home.away
 	conns    []*Conn
 	streams  []*stream // of these connections
 	out      outbox
@@ -56,7 +65,7 @@ type foreign struct {
 }
 
 func newShard(p *Port, index int, sock socket) *Shard {
-	s := &Shard{port: p, index: index, out: newOutbox()}
+	s := &Shard{port: p, index: index, mu: new(sync.Mutex), out: newOutbox()}
 	s.sock.Store(&socketRef{sock})
 	s.out.segments = sock.segments()
 	s.onFailed = s.failed
@@ -77,7 +86,32 @@ func (s *Shard) Index() int { return s.index }
 // release sends what is queued and lets go.
 func (s *Shard) release() {
 	s.flush()
+	home := s
+	if s.home != nil {
+		home = s.home
+		home.flush()
+	}
+	for i, a := range home.away {
+		a.isAway = false
+		a.flush()
+		home.away[i] = nil
+	}
+	home.away = home.away[:0]
 	s.mu.Unlock()
+}
+
+// live makes another port's shard the home of this one, which is new.
+func (s *Shard) live(home *Shard) {
+	s.home, s.mu = home, home.mu
+}
+
+// queued notes that whoever holds the shard, perhaps as that of its home, has
+// something to send.
+func (s *Shard) queued() {
+	if s.home != nil && !s.isAway {
+		s.isAway = true
+		s.home.away = append(s.home.away, s)
+	}
 }
 
 // leave notes that a connection wants to be closed. The shard's goroutine
@@ -154,7 +188,7 @@ func (s *Shard) loop() {
 			var in []datagram
 			if in, err = sock.read(); err == nil {
 				errorsInRow = 0
-				s.batch(in)
+				s.batch(sock, in)
 			}
 		}
 		if err != nil && !isTimeout(err) {
@@ -202,14 +236,23 @@ func (s *Shard) wake() {
 	}
 }
 
-// batch delivers what was read together.
-func (s *Shard) batch(in []datagram) {
-	now := time.Now()
+// batch delivers what was read together. If that has led to much, it looks
+// whether more has come meanwhile before it sends: the packets of one picture
+// come one after the other, and what goes to a receiver together costs little
+// more than one packet.
+func (s *Shard) batch(sock socket, in []datagram) {
 	s.mu.Lock()
-	for i := range in {
-		if owner := s.deliver(&in[i], now); owner != nil {
-			s.foreign = append(s.foreign, foreign{owner, &in[i]})
+	now := time.Now()
+	s.deliverAll(in, now)
+	for range maxGlances {
+		if s.out.n < worthwhile || len(s.foreign) > 0 { // which lie where the next would be read
+			break
 		}
+		if in = sock.poll(); len(in) == 0 {
+			break
+		}
+		now = time.Now()
+		s.deliverAll(in, now)
 	}
 	s.reap()
 	s.release()
@@ -217,6 +260,14 @@ func (s *Shard) batch(in []datagram) {
 		s.handOver(now)
 	}
 	s.afterBatch()
+}
+
+func (s *Shard) deliverAll(in []datagram, now time.Time) {
+	for i := range in {
+		if owner := s.deliver(&in[i], now); owner != nil {
+			s.foreign = append(s.foreign, foreign{owner, &in[i]})
+		}
+	}
 }
 
 // handOver takes each owner's shard in turn, never two at a time, and

@@ -34,6 +34,8 @@ type socket interface {
 	// read waits for datagrams until the deadline, then returns an error
 	// whose Timeout method says true.
 	read() ([]datagram, error)
+	// poll reads what is there without waiting, if the socket can.
+	poll() []datagram
 	// write sends what the outbox holds without waiting; what the kernel
 	// does not take is told to failed.
 	write(o *outbox, failed func(g *group, packets int, err error))
@@ -65,6 +67,8 @@ func (p *packetSocket) read() ([]datagram, error) {
 	p.in[0] = datagram{data: p.buf[:n], remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
 	return p.in[:], nil
 }
+
+func (p *packetSocket) poll() []datagram { return nil }
 
 func (p *packetSocket) readFrom() (int, netip.AddrPort, error) {
 	if p.udp != nil {
