@@ -21,6 +21,8 @@ const (
 	silence = 750 * time.Millisecond
 	// settled is how long a layer must have run before takers climb to it.
 	settled = 300 * time.Millisecond
+	// believed is how long a layer counts as coming that was announced.
+	believed = 3 * time.Second
 )
 
 // nominal heights of layers by index, for those whose key frame was not seen.
@@ -34,6 +36,7 @@ type Layer struct {
 	Since         time.Time // since when it has come without a pause
 	begin         time.Time // of the current window
 	bytes         int
+	until         time.Time // it is believed to come
 }
 
 // Layers measures the layers of one source. The zero value is ready. A source
@@ -66,6 +69,25 @@ func (l *Layers) Size(layer, width, height int) {
 	}
 }
 
+// Announce notes what the router of the publisher says of a layer, for takers
+// on another router, which sees only what it asks for. bitsPerSecond is 0 when
+// the layer does not come; height 0 leaves it as it was.
+func (l *Layers) Announce(layer, height, bitsPerSecond int, now time.Time) {
+	if layer < 0 || layer >= MaxLayers {
+		return
+	}
+	y := &l.layers[layer]
+	if bitsPerSecond <= 0 {
+		y.until = time.Time{}
+		return
+	}
+	if !l.Active(layer, now) {
+		y.Since = now
+	}
+	l.Size(layer, y.Width, height)
+	y.Seen, y.until, y.BitsPerSecond = now, now.Add(believed), bitsPerSecond
+}
+
 // Layer returns what is known of a layer.
 func (l *Layers) Layer(layer int) Layer {
 	if layer < 0 || layer >= MaxLayers {
@@ -76,7 +98,11 @@ func (l *Layers) Layer(layer int) Layer {
 
 // Active reports whether a layer comes.
 func (l *Layers) Active(layer int, now time.Time) bool {
-	return layer >= 0 && layer < MaxLayers && !l.layers[layer].Seen.IsZero() && now.Sub(l.layers[layer].Seen) < silence
+	if layer < 0 || layer >= MaxLayers || l.layers[layer].Seen.IsZero() {
+		return false
+	}
+	y := &l.layers[layer]
+	return now.Sub(y.Seen) < silence || now.Before(y.until)
 }
 
 // Stop notes that a layer is gone, without waiting for silence.

@@ -39,6 +39,10 @@ func (l *Link) RTCP(raw []byte, now time.Time) {
 					s.refreshPicture(l.shard, now)
 				}
 			}
+		case *rtcp.ApplicationDefined:
+			if l.trunk != nil {
+				l.trunk.told(p, now)
+			}
 		}
 	}
 }
@@ -73,6 +77,9 @@ func (l *Link) receptions(reports []rtcp.ReceptionReport, now time.Time) {
 }
 
 func (l *Link) slotBySSRC(ssrc uint32) *Slot {
+	if l.trunk != nil {
+		return l.trunk.sending[ssrc]
+	}
 	for _, s := range l.slots {
 		if s.ssrc == ssrc {
 			return s
@@ -82,6 +89,9 @@ func (l *Link) slotBySSRC(ssrc uint32) *Slot {
 }
 
 func (l *Link) trackBySSRC(ssrc uint32) *track {
+	if l.trunk != nil {
+		return l.trunk.coming[ssrc]
+	}
 	for _, t := range l.tracks {
 		if t.ssrc == ssrc {
 			return t

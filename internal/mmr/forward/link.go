@@ -55,6 +55,7 @@ type Link struct {
 	publish []publishing
 	ssrc    uint32     // sender of our RTCP
 	types   [128]ptype // by payload type
+	trunk   *Trunk     // nil unless the remote is a router
 	twccID  uint8
 	state   atomic.Int32
 	started atomic.Bool // a slot sends from a new source
@@ -176,6 +177,9 @@ func (l *Link) Ready(index int, wire Wire, now time.Time) {
 		slot.shard.Store(s)
 	}
 	l.SetState(LinkActive)
+	if l.trunk != nil {
+		l.trunk.ready(now)
+	}
 }
 
 // Closed ends the link. The shard is held, if there ever was one.
@@ -210,6 +214,9 @@ func (l *Link) RTP(raw []byte, now time.Time) {
 		return
 	}
 	s.count(packetsIn, 1)
+	if l.trunk != nil {
+		s.count(relayedIn, 1)
+	}
 	p := &s.packet
 	var ok bool
 	if p.Header, ok = header.Parse(raw); !ok {
@@ -237,6 +244,9 @@ func (l *Link) RTP(raw []byte, now time.Time) {
 func (l *Link) find(p *packet) *stream {
 	if l.recent < len(l.streams) && l.streams[l.recent].ssrc == p.SSRC {
 		return &l.streams[l.recent]
+	}
+	if l.trunk != nil {
+		return l.trunk.find(p)
 	}
 	for i := range l.streams {
 		if l.streams[i].ssrc == p.SSRC {
@@ -270,7 +280,7 @@ func (l *Link) resolve(p *packet) *stream {
 		l.tracks = slices.DeleteFunc(l.tracks, func(t *track) bool { return t == old })
 		l.streams = slices.DeleteFunc(l.streams, func(s stream) bool { return s.track == old })
 	}
-	tr := newTrack(l, pub, layer, p.SSRC)
+	tr := newTrack(l, pub.source, pub.levelID, layer, p.SSRC)
 	l.rouse()
 	l.tracks = append(l.tracks, tr)
 	pub.source.layers[layer].Store(tr)

@@ -32,6 +32,8 @@ type Loudest struct {
 	sources  map[loudest.ID]*Source
 	lastID   loudest.ID
 	changed  bool
+	own      *loudest.Selector // of this router's own microphones; nil without relays
+	tellOwn  func()
 	ids      []loudest.ID      // scratch
 	speaking []loudest.Speaker // scratch
 }
@@ -77,12 +79,17 @@ func (l *Loudest) report(s *Source, level uint8, now time.Time) {
 	}
 	before := l.loud(now)
 	changed := l.selector.Report(s.entry, level, now)
+	own := l.own != nil && !s.cfg.Far && l.own.Report(s.entry, level, now)
 	l.changed = l.changed || changed
 	// Who begins to speak without a change of the selection is news as well.
 	news := changed || l.loud(now) != before
+	tellOwn := l.tellOwn
 	l.mu.Unlock()
 	if news {
 		l.notify()
+	}
+	if own {
+		tellOwn()
 	}
 }
 
@@ -95,25 +102,57 @@ func (l *Loudest) loud(now time.Time) int {
 // remove takes a source out of the competition.
 func (l *Loudest) remove(s *Source) {
 	l.mu.Lock()
-	changed := false
+	changed, own := false, false
 	if s.entry != 0 {
 		changed = l.selector.Remove(s.entry)
+		own = l.own != nil && l.own.Remove(s.entry)
 		delete(l.sources, s.entry)
 		s.entry = 0
 	}
 	l.changed = l.changed || changed
+	tellOwn := l.tellOwn
 	l.mu.Unlock()
 	if changed {
 		l.notify()
 	}
+	if own {
+		tellOwn()
+	}
+}
+
+// SelectOwn selects, from now on, the loudest of this router's own
+// microphones apart, for other routers. notify is called, possibly with a
+// shard held, when that selection has changed.
+func (l *Loudest) SelectOwn(notify func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tellOwn = notify
+	if l.own == nil {
+		l.own = loudest.New(protocol.AudioSlots+reserve, 0)
+	}
+}
+
+// Own returns this router's own microphones that other routers get.
+func (l *Loudest) Own() []*Source {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own == nil {
+		return nil
+	}
+	return l.listed(l.own)
 }
 
 // Selected returns the sources that are forwarded, the most important first.
 func (l *Loudest) Selected() []*Source {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.listed(l.selector)
+}
+
+// listed needs l.mu.
+func (l *Loudest) listed(of *loudest.Selector) []*Source {
 	var selected []*Source
-	l.ids = l.selector.Selected(l.ids[:0])
+	l.ids = of.Selected(l.ids[:0])
 	for _, id := range l.ids {
 		if s := l.sources[id]; s != nil {
 			selected = append(selected, s)

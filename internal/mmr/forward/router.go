@@ -41,7 +41,7 @@ type shard struct {
 	packet  packet   // being handled; kept here since it would escape
 	seqs    []uint16 // scratch
 
-	traffic [8]atomic.Uint64 // by counter
+	traffic [10]atomic.Uint64 // by counter
 }
 
 // New makes the packet path. Its clock starts at now. Start must follow.
@@ -113,6 +113,7 @@ type Traffic struct {
 	Repairs, RepairsMissed          uint64
 	Nacks, KeyRequests              uint64
 	Ignored                         uint64
+	RelayedIn, RelayedOut           uint64 // of PacketsIn and PacketsOut, with other routers
 	HandoverDrops                   uint64
 }
 
@@ -128,6 +129,8 @@ const (
 	nacks
 	keyRequests
 	ignored
+	relayedIn
+	relayedOut
 )
 
 // count adds to a counter. The shard is held, so nobody else writes.
@@ -143,6 +146,7 @@ func (r *Router) Traffic() Traffic {
 			packetsIn: &t.PacketsIn, packetsOut: &t.PacketsOut, bytesOut: &t.BytesOut,
 			repairs: &t.Repairs, repairsMissed: &t.RepairsMissed,
 			nacks: &t.Nacks, keyRequests: &t.KeyRequests, ignored: &t.Ignored,
+			relayedIn: &t.RelayedIn, relayedOut: &t.RelayedOut,
 		} {
 			*v += s.traffic[c].Load()
 		}

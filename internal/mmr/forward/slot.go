@@ -24,6 +24,13 @@ type SlotConfig struct {
 	AudioLevel uint8           // id of the RFC 6464 header extension, 0 for none
 }
 
+// pin ties a slot to one layer of what it carries, for another router, which
+// chooses the layers itself. The zero value leaves the choice to the slot.
+type pin struct {
+	set   bool
+	layer int
+}
+
 // Slot is one stream that a participant receives.
 type Slot struct {
 	link   *Link
@@ -33,6 +40,7 @@ type Slot struct {
 	rtx    uint32
 	codecs []offer.Codec
 	level  uint8
+	pin    pin
 	shard  atomic.Pointer[shard] // nil while the link is not up
 
 	// Everything below belongs to the shard's holder.
@@ -133,7 +141,7 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 	if s.source != nil {
 		s.source.fans[sh.index].remove(s)
 	}
-	s.source, s.current, s.taker = source, nil, simulcast.NewTaker()
+	s.source, s.current, s.taker, s.asked = source, nil, simulcast.NewTaker(), time.Time{}
 	if source == nil {
 		return
 	}
@@ -165,6 +173,9 @@ func (s *Slot) newOutgoing() *outgoing {
 
 // wanted returns the layers that the slot needs to see, a bit each.
 func (s *Slot) wanted() uint32 {
+	if s.pin.set {
+		return 1 << s.pin.layer
+	}
 	var layers uint32
 	if c := s.taker.Current(); c >= 0 {
 		layers |= 1 << c
@@ -181,6 +192,13 @@ func (s *Slot) wanted() uint32 {
 // aim chooses the layer for the wanted height, and asks for the key frame at
 // which the slot can go over to it. The shard is held.
 func (s *Slot) aim(sh *shard, now time.Time) {
+	if s.pin.set {
+		s.aimed = now
+		if s.current == nil && now.Sub(s.asked) >= askAgain {
+			s.askKey(sh, s.pin.layer, now)
+		}
+		return
+	}
 	s.choose(sh, now)
 	if layer, ok := s.taker.WantsKey(); ok && now.Sub(s.asked) >= askAgain {
 		s.askKey(sh, layer, now)
@@ -217,7 +235,11 @@ func (s *Slot) refreshPicture(sh *shard, now time.Time) {
 		return
 	}
 	// The publisher may have begun anew, so that the track is not s.current.
-	if layer := s.taker.Current(); layer >= 0 {
+	layer := s.taker.Current()
+	if s.pin.set {
+		layer = s.pin.layer
+	}
+	if layer >= 0 {
 		s.askKey(sh, layer, now)
 	}
 }
@@ -246,6 +268,9 @@ func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 	if !p.track.video {
 		s.begin(p, now)
 		return true
+	}
+	if s.pin.set {
+		return s.followPinned(sh, p, now)
 	}
 	if s.current != nil && p.track == s.current && p.spell != s.spell {
 		s.taker.Pause() // the picture before was another one
@@ -277,6 +302,23 @@ func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 	return true
 }
 
+// followPinned is follow for a slot whose layer is not its own choice: it
+// begins with a key frame and sends everything from there on.
+func (s *Slot) followPinned(sh *shard, p *packet, now time.Time) bool {
+	switch {
+	case p.track.layer != s.pin.layer:
+		return false
+	case p.track == s.current && p.spell == s.spell:
+		return true
+	case p.key:
+		s.begin(p, now)
+		return true
+	case now.Sub(s.asked) >= askAgain:
+		s.askKey(sh, s.pin.layer, now)
+	}
+	return false
+}
+
 // begin makes the packet's track the one that is sent, from this packet on.
 // The slot's shard is held.
 func (s *Slot) begin(p *packet, now time.Time) {
@@ -301,5 +343,8 @@ func (s *Slot) transmit(sh *shard, out []byte) {
 	if s.link.wire.SendRTP(out) == nil {
 		sh.count(packetsOut, 1)
 		sh.count(bytesOut, uint64(len(out)))
+		if s.link.trunk != nil {
+			sh.count(relayedOut, 1)
+		}
 	}
 }

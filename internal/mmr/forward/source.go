@@ -25,6 +25,9 @@ type SourceConfig struct {
 	Loudest *Loudest // where a microphone competes; nil for other sources
 	// Stream names the source among routers; 0 makes a name.
 	Stream uint32
+	// Far says that another router forwards the source to this one, over a
+	// Trunk; its owner is not here.
+	Far bool
 }
 
 // NewStream names a source at random. The lowest three bits are free: they

@@ -38,6 +38,10 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 			l.busy = true
 		}
 	}
+	if l.trunk != nil {
+		l.trunk.tick(now)
+		l.busy = true
+	}
 	return l.busy
 }
 

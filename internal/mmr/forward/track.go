@@ -44,20 +44,21 @@ type track struct {
 	stats    rtcpstat.Receiver
 	clock    *clocksync.Source
 	lastRTP  uint32 // of the latest packet
+	lastAt   time.Time
 	quiet    bool   // the latest packet came while the source was muted
 	spell    uint32 // counts the pauses
 	mappedAt time.Time
 }
 
-func newTrack(l *Link, pub *publishing, layer int, ssrc uint32) *track {
+func newTrack(l *Link, source *Source, levelID uint8, layer int, ssrc uint32) *track {
 	t := &track{
-		source: pub.source, link: l, layer: layer, ssrc: ssrc, levelID: pub.levelID, shard: l.shard,
-		codec: keyframe.CodecOf(pub.source.cfg.Codec.Name),
+		source: source, link: l, layer: layer, ssrc: ssrc, levelID: levelID, shard: l.shard,
+		codec: keyframe.CodecOf(source.cfg.Codec.Name),
 	}
 	t.video = t.codec != keyframe.Other
-	rate := pub.source.cfg.Codec.ClockRate
+	rate := source.cfg.Codec.ClockRate
 	t.stats.ClockRate = rate
-	t.clock = clocksync.NewSource(&pub.source.cfg.Clock.clock, rate)
+	t.clock = clocksync.NewSource(&source.cfg.Clock.clock, rate)
 	if t.video {
 		t.cache = cache.New(videoCache)
 	} else {
@@ -86,7 +87,9 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		if p.key = info.Key; p.key {
 			t.keys.Arrived(now)
 		}
-		t.source.measure(t.layer, len(p.raw), info.Width, info.Height, now)
+		if !t.source.cfg.Far { // else its router says what there is
+			t.source.measure(t.layer, len(p.raw), info.Width, info.Height, now)
+		}
 	} else if l := t.source.cfg.Loudest; l != nil {
 		l.hear(t.source, p, now)
 	}
@@ -101,7 +104,7 @@ func (t *track) note(p *packet, repaired bool, now time.Time) {
 	}
 	t.stats.Packet(p.Sequence, p.Timestamp, now)
 	t.clock.Packet(p.Timestamp, now)
-	t.lastRTP = p.Timestamp
+	t.lastRTP, t.lastAt = p.Timestamp, now
 	if t.mapping.Load() == nil {
 		t.remap(now)
 	}

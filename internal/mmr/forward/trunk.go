@@ -1,0 +1,225 @@
+package forward
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"causeway/internal/media/offer"
+	"causeway/protocol"
+)
+
+// What the packets between routers look like: the codec follows from the
+// stream, so one payload type does for all; so does one for repairs
+// (RFC 4588), and a fixed id for the level of sound (RFC 6464).
+const (
+	trunkType  = 96
+	trunkRTX   = 97
+	trunkLevel = 1
+)
+
+// Synchronisation sources between routers: the stream's name, and in its
+// lowest bits the layer and whether it is repairs of that.
+const (
+	streamMask = ^uint32(7)
+	layerMask  = 3
+	repairBit  = 4
+)
+
+// idleTrack is how long a track that nobody takes is remembered.
+const idleTrack = 10 * time.Second
+
+// A Trunk is a media connection to another router that has a leg of the same
+// meeting. It carries, in each direction, those streams and layers that the
+// receiving router asks for (see take), each in a slot that is tied to it, so
+// that sequence numbers and timestamps go on whatever happens to the source.
+// Microphones are not asked for one by one: each router sends its loudest.
+type Trunk struct {
+	*Link
+	plan atomic.Pointer[Plan]
+
+	// Everything below belongs to the shard's holder.
+	applied  *Plan              // the plan that is carried out
+	own      map[uint32]*Source // by stream
+	far      map[uint32]*Source //
+	sending  map[uint32]*Slot   // by synchronisation source
+	coming   map[uint32]*track  // primary ones
+	repaired map[uint32]*track  // by the synchronisation source of their repairs
+	latest   stream             // that find found
+
+	taken taken // what the other router asks for
+	asks  asks  // what this one does
+	says  says  // what this one tells of its layers
+	swept time.Time
+}
+
+// Plan says what a trunk has to do with. It is not changed once it is given.
+type Plan struct {
+	Own []*Source // that the other router may ask for
+	Far []*Source // that it may send
+	// Loud are this router's loudest microphones.
+	Loud []*Source
+	// Listen asks for the loudest of the other router.
+	Listen bool
+}
+
+// NewTrunk makes the packet path of a connection to another router. Its Link
+// is told of the connection, as that of a participant is.
+func (r *Router) NewTrunk(kind protocol.MediaKind, notify func()) *Trunk {
+	t := &Trunk{
+		Link: r.NewLink(LinkConfig{Kind: kind, Notify: notify}), applied: &Plan{},
+		sending: map[uint32]*Slot{}, coming: map[uint32]*track{}, repaired: map[uint32]*track{},
+	}
+	t.trunk = t
+	t.types[trunkType] = ptype{publish: 1}
+	t.types[trunkRTX] = ptype{publish: 1, rtx: true, primary: trunkType}
+	t.taken.until = map[uint32]taking{}
+	t.plan.Store(t.applied)
+	return t
+}
+
+// Carry gives the trunk another plan. It is carried out at the next tick, or
+// at once with Router.Settle.
+func (t *Trunk) Carry(p *Plan) { t.plan.Store(p) }
+
+// Settle lets trunks on the shard with the given index carry out their plans
+// now. No shard may be held.
+func (r *Router) Settle(index int, trunks []*Trunk, now time.Time) {
+	r.all()[index].runner.Run(func() {
+		for _, t := range trunks {
+			if t.shard != nil && t.shard.index == index && !t.closed {
+				t.carryOut(now)
+				t.ask(now)
+			}
+		}
+	})
+	r.Flush()
+}
+
+// ready begins: what there is is told at the first tick. The shard is held.
+func (t *Trunk) ready(now time.Time) {
+	t.rouse()
+	t.carryOut(now)
+	t.ask(now)
+	t.say(now)
+}
+
+// carryOut takes a new plan into use. The shard is held.
+func (t *Trunk) carryOut(now time.Time) {
+	p := t.plan.Load()
+	if p == t.applied {
+		return
+	}
+	t.applied = p
+	t.own, t.far = byStream(p.Own), byStream(p.Far)
+	for ssrc, tr := range t.coming {
+		if t.far[ssrc&streamMask] != tr.source {
+			t.drop(ssrc, tr)
+		}
+	}
+	for ssrc, slot := range t.sending {
+		if t.own[ssrc&streamMask] == nil {
+			t.end(ssrc, slot)
+		}
+	}
+	t.asks.restart(p)
+	t.serve(now)
+}
+
+func byStream(sources []*Source) map[uint32]*Source {
+	m := make(map[uint32]*Source, len(sources))
+	for _, s := range sources {
+		m[s.Stream()] = s
+	}
+	return m
+}
+
+// find returns the stream that a packet belongs to, nil if there is none.
+func (t *Trunk) find(p *packet) *stream {
+	if t.latest.ssrc == p.SSRC && t.latest.track != nil {
+		return &t.latest
+	}
+	kind := t.types[p.PayloadType]
+	if kind.publish == 0 || kind.rtx != (p.SSRC&repairBit != 0) {
+		return nil
+	}
+	var tr *track
+	if kind.rtx {
+		tr = t.repaired[p.SSRC]
+	} else if tr = t.coming[p.SSRC]; tr == nil {
+		tr = t.begin(p.SSRC)
+	}
+	if tr == nil {
+		return nil
+	}
+	t.latest = stream{ssrc: p.SSRC, track: tr, rtx: kind.rtx}
+	return &t.latest
+}
+
+// begin makes the track of a stream's layer that has not come before.
+func (t *Trunk) begin(ssrc uint32) *track {
+	source, layer := t.far[ssrc&streamMask], int(ssrc&layerMask)
+	if source == nil || layer >= maxLayers {
+		return nil
+	}
+	tr := newTrack(t.Link, source, trunkLevel, layer, ssrc)
+	t.Link.tracks = append(t.Link.tracks, tr)
+	t.coming[ssrc], t.repaired[ssrc|repairBit] = tr, tr
+	source.layers[layer].Store(tr)
+	return tr
+}
+
+// drop forgets a track.
+func (t *Trunk) drop(ssrc uint32, tr *track) {
+	tr.close()
+	delete(t.coming, ssrc)
+	delete(t.repaired, ssrc|repairBit)
+	t.Link.tracks = slices.DeleteFunc(t.Link.tracks, func(x *track) bool { return x == tr })
+	tr.source.layers[tr.layer].CompareAndSwap(tr, nil)
+	if t.latest.track == tr {
+		t.latest = stream{}
+	}
+}
+
+// slot returns the slot of a stream's layer, making it if it is new.
+func (t *Trunk) slot(source *Source, ssrc uint32) *Slot {
+	if s := t.sending[ssrc]; s != nil {
+		return s
+	}
+	codec := source.cfg.Codec
+	codec.PayloadType, codec.RTX = trunkType, trunkRTX
+	s := newSlot(t.Link, SlotConfig{
+		ID: "relay", Kind: source.Kind(), SSRC: ssrc, RTX: ssrc | repairBit,
+		Codecs: []offer.Codec{codec}, AudioLevel: trunkLevel,
+	})
+	s.pin = pin{set: true, layer: int(ssrc & layerMask)}
+	s.shard.Store(t.shard)
+	t.sending[ssrc] = s
+	t.Link.slots = append(t.Link.slots, s)
+	return s
+}
+
+// end forgets a slot whose source is gone; its name is not used again.
+func (t *Trunk) end(ssrc uint32, s *Slot) {
+	s.assign(nil, 0, t.shard, time.Time{})
+	s.shard.Store(nil)
+	delete(t.sending, ssrc)
+	t.Link.slots = slices.DeleteFunc(t.Link.slots, func(x *Slot) bool { return x == s })
+}
+
+// tick does what is due. The shard is held.
+func (t *Trunk) tick(now time.Time) {
+	t.carryOut(now)
+	t.ask(now)
+	t.say(now)
+	if now.Sub(t.swept) < time.Second {
+		return
+	}
+	t.swept = now
+	t.serve(now) // what is not repeated ends
+	for ssrc, tr := range t.coming {
+		if now.Sub(tr.lastAt) >= idleTrack && !tr.wanted() {
+			t.drop(ssrc, tr)
+		}
+	}
+}
