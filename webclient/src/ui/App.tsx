@@ -7,6 +7,7 @@ import Visit from "./pages/Visit.tsx";
 import { language, t } from "./text/text.ts";
 import { Toasts } from "./toasts.tsx";
 
+const Admin = lazy(() => import("./admin/Admin.tsx"));
 const Checkup = lazy(() => import("./pages/Checkup.tsx"));
 
 export default function App() {
@@ -23,6 +24,11 @@ export default function App() {
         <Match when={parseCheck(address()) !== undefined}>
           <Suspense>
             <Checkup link={parseCheck(address()) ?? null} />
+          </Suspense>
+        </Match>
+        <Match when={/^\/admin\/?$/.test(address().pathname)}>
+          <Suspense>
+            <Admin />
           </Suspense>
         </Match>
         <Match when={address().pathname === "/"}>
