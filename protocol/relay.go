@@ -4,14 +4,13 @@ package protocol
 // another router, which dials.
 func SubjectRelay(zone, mmr string) string { return "zone." + zone + ".mmr." + mmr + ".relay" }
 
-// RelayRequest asks a router that has a leg of a meeting to expect the media
-// connections of another that has one. What it had expected of the same
-// router for the meeting is over.
+// RelayRequest asks a router that has a leg of a meeting to expect media
+// connections of another that has one. Those of the same kinds that it has
+// with the same router for the meeting are over.
 type RelayRequest struct {
 	Meeting string `json:"meeting"`
 	Zone    string `json:"zone"` // of the router that asks
 	MMR     string `json:"mmr"`
-	Epoch   int64  `json:"epoch"` // of its leg
 	// Fingerprint is that of the certificate with which it dials, the same as
 	// in its LegUpdate; "sha-256 AB:CD:…" (RFC 8122).
 	Fingerprint string        `json:"fingerprint"`
@@ -29,7 +28,6 @@ type RelayMember struct {
 // RelayAnswer tells where and how the connections are expected, in the order
 // of the request.
 type RelayAnswer struct {
-	Epoch       int64         `json:"epoch"` // of the leg that answers
 	Fingerprint string        `json:"fingerprint"`
 	Connections []RelayMember `json:"connections"`
 	UDP         []string      `json:"udp"` // ip:port

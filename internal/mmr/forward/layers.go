@@ -3,6 +3,8 @@ package forward
 import (
 	"encoding/binary"
 	"time"
+
+	"causeway/protocol"
 )
 
 // lookEvery is how often a trunk looks whether layers have come or gone.
@@ -70,4 +72,6 @@ func (t *Trunk) described(data []byte, now time.Time) {
 }
 
 // picture reports whether the source is one.
-func (s *Source) picture() bool { return s.cfg.Codec.Channels == 0 }
+func (s *Source) picture() bool {
+	return s.cfg.Kind == protocol.Camera || s.cfg.Kind == protocol.Screen
+}

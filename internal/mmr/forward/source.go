@@ -34,6 +34,9 @@ type SourceConfig struct {
 // tell a stream's layers and their repairs apart.
 func NewStream() uint32 { return (rand.Uint32() | 8) &^ 7 }
 
+// ValidStream reports whether NewStream can have made a name.
+func ValidStream(stream uint32) bool { return stream != 0 && stream&^streamMask == 0 }
+
 // Source is one thing that a participant publishes. It starts out muted.
 type Source struct {
 	cfg    SourceConfig

@@ -82,15 +82,13 @@ func (r *Router) NewTrunk(kind protocol.MediaKind, notify func()) *Trunk {
 // at once with Router.Settle.
 func (t *Trunk) Carry(p *Plan) { t.plan.Store(p) }
 
-// Settle lets trunks on the shard with the given index carry out their plans
-// now. No shard may be held.
-func (r *Router) Settle(index int, trunks []*Trunk, now time.Time) {
+// Settle lets a trunk that lives on the shard with the given index carry out
+// its plan now. No shard may be held.
+func (r *Router) Settle(index int, t *Trunk, now time.Time) {
 	r.all()[index].runner.Run(func() {
-		for _, t := range trunks {
-			if t.shard != nil && t.shard.index == index && !t.closed {
-				t.carryOut(now)
-				t.ask(now)
-			}
+		if t.shard != nil && t.shard.index == index && !t.closed {
+			t.carryOut(now)
+			t.ask(now)
 		}
 	})
 	r.Flush()

@@ -1,19 +1,65 @@
 package relay
 
 import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
 	"causeway/internal/mmr/forward"
+	"causeway/internal/peer"
+	"causeway/protocol"
+)
+
+// Times of dialling.
+const (
+	firstRetry = 250 * time.Millisecond // after a failure; doubles up to
+	lastRetry  = 5 * time.Second
+	steady     = 10 * time.Second // a connection that lasted so long is dialled again at once
+	lookEvery  = time.Second
 )
 
 // A Mesh is the relays of one meeting. Its methods may be called from any
-// goroutine and do not block.
-type Mesh struct{}
+// goroutine and do not wait for the network.
+type Mesh struct {
+	relays  *Relays
+	meeting string
+	loudest *forward.Loudest
+	wake    func()
+	ctx     context.Context // until Close
+	cancel  context.CancelFunc
+	news    chan struct{} // a token when there is something to look at
+
+	mu      sync.Mutex
+	own     []*forward.Source
+	legs    map[name]*leg
+	stale   bool         // the plans are
+	ending  []*peer.Conn // closed, perhaps not over yet
+	running sync.WaitGroup
+}
 
 // Meeting makes the relays of a meeting. loudest is where its microphones
 // compete, own ones and those of other legs. wake is called, possibly with a
-// shard held, when a relay's state has changed; it must not block. Close must
+// shard held, when what Up reports has changed; it must not block. Close must
 // be called when the leg is over.
 func (r *Relays) Meeting(id string, loudest *forward.Loudest, wake func()) *Mesh {
-	return &Mesh{}
+	ctx, cancel := context.WithCancel(r.ctx)
+	m := &Mesh{
+		relays: r, meeting: id, loudest: loudest, wake: wake, ctx: ctx, cancel: cancel,
+		news: make(chan struct{}, 1), legs: map[name]*leg{},
+	}
+	loudest.SelectOwn(m.poke)
+	r.add(m)
+	return m
+}
+
+// poke makes the mesh look at what there is. It never blocks.
+func (m *Mesh) poke() {
+	select {
+	case m.news <- struct{}{}:
+	default:
+	}
 }
 
 // Set says what there is: the sources of this leg's own participants, and the
@@ -21,14 +67,215 @@ func (r *Relays) Meeting(id string, loudest *forward.Loudest, wake func()) *Mesh
 // when Set returns, and start out muted, as all do: the roster says who is
 // heard and seen (forward.Source.SetMuted). Those of streams that are not
 // listed any more are retired.
-func (m *Mesh) Set(own []*forward.Source, legs []Leg) {}
+func (m *Mesh) Set(own []*forward.Source, legs []Leg) {
+	m.mu.Lock()
+	if m.ctx.Err() != nil {
+		m.mu.Unlock()
+		return
+	}
+	m.own, m.stale = slices.Clone(own), true
+	var gone []*forward.Source
+	listed := map[name]bool{}
+	for i := range legs {
+		told := &legs[i]
+		n := name{told.Zone, told.MMR}
+		if n == m.relays.self() || listed[n] || len(listed) >= MaxLegs {
+			continue
+		}
+		listed[n] = true
+		l := m.legs[n]
+		if l == nil {
+			l = &leg{name: n}
+			m.legs[n] = l
+		}
+		gone = m.update(l, told, gone)
+	}
+	for n, l := range m.legs {
+		if !listed[n] {
+			gone = append(gone, m.leave(l)...)
+		}
+	}
+	m.mu.Unlock()
+	for _, s := range gone {
+		s.Retire()
+	}
+	m.poke()
+}
+
+// leave forgets a leg, and returns the sources that are over. m.mu is held.
+func (m *Mesh) leave(l *leg) []*forward.Source {
+	delete(m.legs, l.name)
+	for i := range l.sides {
+		m.hangUp(&l.sides[i])
+	}
+	var gone []*forward.Source
+	for _, s := range l.sources {
+		gone = append(gone, s)
+	}
+	return gone
+}
 
 // Source returns what a stream of another leg brings, for slots to take; nil
 // if Set has not listed it.
-func (m *Mesh) Source(zone, mmr string, stream uint32) *forward.Source { return nil }
+func (m *Mesh) Source(zone, mmr string, stream uint32) *forward.Source {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.legs[name{zone, mmr}]; l != nil {
+		return l.sources[stream]
+	}
+	return nil
+}
 
-// Up reports whether media of a leg can flow now.
-func (m *Mesh) Up(zone, mmr string) bool { return false }
+// Up reports whether a leg's sound can flow now.
+func (m *Mesh) Up(zone, mmr string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.legs[name{zone, mmr}]
+	return l != nil && l.sides[0].conn != nil && l.sides[0].conn.up.Load()
+}
 
 // Close ends the meeting's relays. It does not wait; Relays.Close does.
-func (m *Mesh) Close() {}
+func (m *Mesh) Close() { m.cancel() }
+
+// run tends the relays until the meeting is over.
+func (m *Mesh) run() {
+	timer := time.NewTimer(lookEvery)
+	defer timer.Stop()
+	for m.ctx.Err() == nil {
+		timer.Reset(m.look(time.Now()))
+		select {
+		case <-m.ctx.Done():
+		case <-m.news:
+		case <-timer.C:
+		}
+	}
+	m.end()
+}
+
+// end hangs up and waits for everything.
+func (m *Mesh) end() {
+	m.mu.Lock()
+	var gone []*forward.Source
+	for _, l := range m.legs {
+		gone = append(gone, m.leave(l)...)
+	}
+	m.mu.Unlock()
+	for _, s := range gone {
+		s.Retire()
+	}
+	m.running.Wait()
+	m.mu.Lock()
+	ending := m.ending
+	m.mu.Unlock()
+	for _, c := range ending {
+		<-c.Done()
+	}
+}
+
+// look does what is due, and returns when to look again.
+func (m *Mesh) look(now time.Time) time.Duration {
+	m.mu.Lock()
+	next := lookEvery
+	for _, l := range m.legs {
+		next = min(next, m.tend(l, now))
+	}
+	m.ending = slices.DeleteFunc(m.ending, over)
+	settle := m.plan()
+	m.mu.Unlock()
+	for _, c := range settle {
+		m.relays.cfg.Router.Settle(int(c.shard.Load()), c.trunk, now)
+	}
+	return next
+}
+
+func over(c *peer.Conn) bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// tend hangs up what is lost and dials what is missing. m.mu is held.
+func (m *Mesh) tend(l *leg, now time.Time) time.Duration {
+	next := lookEvery
+	dial := m.dials(l)
+	var missing []protocol.MediaKind
+	for i, kind := range protocol.MediaKinds {
+		s := &l.sides[i]
+		if s.conn != nil && s.conn.lost.Load() {
+			m.lose(s, now)
+			m.relays.lost.Add(1)
+		}
+		if s.conn != nil || !dial {
+			continue
+		}
+		if wait := s.retry.Sub(now); wait > 0 {
+			next = min(next, wait)
+		} else {
+			missing = append(missing, kind)
+		}
+	}
+	if len(missing) > 0 && !l.asking {
+		l.asking = true
+		m.running.Go(func() { m.dial(l, missing) })
+	}
+	return next
+}
+
+// lose gives up a connection that is lost. m.mu is held.
+func (m *Mesh) lose(s *side, now time.Time) {
+	if s.conn.lasted(now) >= steady {
+		s.backoff, s.retry = 0, time.Time{}
+	} else {
+		s.failed(now)
+	}
+	m.hangUp(s)
+	m.wake()
+}
+
+// failed puts the next attempt off, by a random share more or less, so that
+// routers that lost each other together do not dial together.
+func (s *side) failed(now time.Time) {
+	s.backoff = min(max(2*s.backoff, firstRetry), lastRetry)
+	s.retry = now.Add(s.backoff*3/4 + rand.N(s.backoff/2))
+}
+
+// hangUp closes a connection. m.mu is held.
+func (m *Mesh) hangUp(s *side) {
+	if c := s.conn; c != nil {
+		s.conn = nil
+		c.peer.Close()
+		m.ending = append(m.ending, c.peer)
+	}
+}
+
+// plan tells the connections what there is to carry, if that has changed, and
+// returns those that may do so at once. m.mu is held.
+func (m *Mesh) plan() (settle []*connection) {
+	own := m.loudest.Own()
+	for _, l := range m.legs {
+		var far []*forward.Source
+		for i, kind := range protocol.MediaKinds {
+			c := l.sides[i].conn
+			if c == nil || !m.stale && c.planned && (kind != protocol.Audio || slices.Equal(own, c.loud)) {
+				continue
+			}
+			if far == nil {
+				for _, s := range l.sources {
+					far = append(far, s)
+				}
+			}
+			c.planned, c.loud = true, own
+			c.trunk.Carry(&forward.Plan{
+				Own: ofKind(kind, m.own), Far: ofKind(kind, far), Loud: own, Listen: kind == protocol.Audio,
+			})
+			if c.up.Load() {
+				settle = append(settle, c)
+			}
+		}
+	}
+	m.stale = false
+	return settle
+}

@@ -1,0 +1,169 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"causeway/internal/peer"
+	"causeway/protocol"
+)
+
+// askTimeout bounds the request over the bus.
+const askTimeout = 3 * time.Second
+
+// dial opens the missing connections to a leg: it asks the other router to
+// expect them, then dials all.
+func (m *Mesh) dial(l *leg, kinds []protocol.MediaKind) {
+	conns, err := m.reach(l.name, kinds)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.asking = false
+	current := m.ctx.Err() == nil && m.legs[l.name] == l
+	for i, kind := range kinds {
+		s := &l.sides[kindIndex(kind)]
+		switch {
+		case i >= len(conns):
+			s.failed(time.Now())
+		case !current || s.conn != nil:
+			m.hangUp(&side{conn: conns[i]})
+		default:
+			s.conn = conns[i]
+		}
+	}
+	if err != nil && current && !l.heldUp {
+		m.relays.cfg.Log.Warn("another router of the meeting is not reached; it is tried again",
+			"meeting", m.meeting, "zone", l.zone, "mmr", l.mmr, "err", err)
+	}
+	l.heldUp = err != nil
+	m.poke()
+}
+
+// reach asks a router over the bus and dials it.
+func (m *Mesh) reach(to name, kinds []protocol.MediaKind) ([]*connection, error) {
+	r := m.relays
+	q := protocol.RelayRequest{Meeting: m.meeting, Zone: r.cfg.Zone, MMR: r.cfg.MMR, Fingerprint: r.Fingerprint()}
+	local := make([]peer.Credentials, len(kinds))
+	for i, kind := range kinds {
+		local[i] = peer.NewCredentials()
+		q.Connections = append(q.Connections, protocol.RelayMember{Kind: kind, Ufrag: local[i].Ufrag, Pwd: local[i].Pwd})
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, askTimeout)
+	defer cancel()
+	answer, err := r.cfg.Ask(ctx, to.zone, to.mmr, q)
+	if err != nil {
+		return nil, fmt.Errorf("ask router %s of zone %s to take media: %w", to.mmr, to.zone, err)
+	}
+	if len(answer.Connections) != len(kinds) {
+		return nil, fmt.Errorf("router %s of zone %s answered with %d connections, not %d", to.mmr, to.zone, len(answer.Connections), len(kinds))
+	}
+	var conns []*connection
+	for i, kind := range kinds {
+		c, err := m.call(kind, local[i], &answer, answer.Connections[i])
+		if err != nil {
+			return conns, fmt.Errorf("dial router %s of zone %s for %s: %w", to.mmr, to.zone, kind, err)
+		}
+		conns = append(conns, c)
+	}
+	return conns, nil
+}
+
+// call dials one connection.
+func (m *Mesh) call(kind protocol.MediaKind, local peer.Credentials, a *protocol.RelayAnswer, remote protocol.RelayMember) (*connection, error) {
+	r := m.relays
+	c := m.connection(kind)
+	c.home = r.home()
+	var err error
+	// Not of m.ctx: the mesh closes what it has dialled, and waits for it.
+	c.peer, err = peer.Dial(context.Background(), peer.DialConfig{
+		Local: local, Certificate: r.certificate,
+		Remote: peer.Credentials{Ufrag: remote.Ufrag, Pwd: remote.Pwd}, RemoteFingerprint: a.Fingerprint,
+		Candidates: addresses(a.UDP), Stream: r.streams(a),
+		TOS: kind.DSCP() << 2, Handler: c, Home: c.home, MaxSources: maxSources,
+		ListenPacket: r.cfg.ListenPacket, Log: r.cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.dialled.Add(1)
+	return c, nil
+}
+
+// addresses reads those that can be read.
+func addresses(list []string) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, a := range list {
+		if at, err := netip.ParseAddrPort(a); err == nil {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+// streams opens the rungs above UDP. Nothing depends on who the TLS server
+// says it is: what is inside is encrypted to the certificate that the router
+// told over the bus.
+func (r *Relays) streams(a *protocol.RelayAnswer) func(context.Context, protocol.Transport) (net.Conn, error) {
+	return func(ctx context.Context, t protocol.Transport) (net.Conn, error) {
+		switch {
+		case t == protocol.TCP && len(a.TCP) > 0:
+			return r.first(ctx, a.TCP[:min(len(a.TCP), maxTCP)])
+		case t == protocol.TLS && a.TLS != "":
+			c, err := r.cfg.Dial(ctx, a.TLS)
+			if err != nil {
+				return nil, err
+			}
+			host, _, _ := net.SplitHostPort(a.TLS)
+			secure := tls.Client(c, &tls.Config{
+				ServerName: host, NextProtos: []string{protocol.ALPNMedia}, MinVersion: tls.VersionTLS13, InsecureSkipVerify: true,
+			})
+			if err := secure.HandshakeContext(ctx); err != nil {
+				_ = c.Close()
+				return nil, fmt.Errorf("TLS to %s: %w", a.TLS, err)
+			}
+			return secure, nil
+		}
+		return nil, errors.ErrUnsupported
+	}
+}
+
+// maxTCP bounds the addresses that are dialled at once.
+const maxTCP = 8
+
+// first dials all addresses and takes the one that answers first.
+func (r *Relays) first(ctx context.Context, list []string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result)
+	for _, a := range list {
+		go func() {
+			conn, err := r.cfg.Dial(ctx, a)
+			results <- result{conn, err}
+		}()
+	}
+	var won net.Conn
+	var errs []error
+	for range list {
+		switch got := <-results; {
+		case got.err != nil:
+			errs = append(errs, got.err)
+		case won == nil:
+			won = got.conn
+			cancel()
+		default:
+			_ = got.conn.Close()
+		}
+	}
+	if won == nil {
+		return nil, errors.Join(errs...)
+	}
+	return won, nil
+}
