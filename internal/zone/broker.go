@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"causeway/internal/bus"
@@ -25,6 +24,13 @@ type admission struct {
 	answer          protocol.AdmitAnswer
 }
 
+// newcomer is who is to be placed.
+type newcomer struct {
+	meeting string
+	avoid   string // the router that it comes from, "" for none
+	req     protocol.AdmitRequest
+}
+
 // broker finds a router that admits the participant. Its errors are problems:
 // what a router refuses for the participant's own sake is final; otherwise
 // zone_full when no router has room, else mmr_unavailable.
@@ -32,7 +38,7 @@ type admission struct {
 // When another controller dies, the routers that were connected to it are out
 // of reach until they have connected to this one, so those that were not there
 // are asked again for a while.
-func (s *Server) broker(ctx context.Context, meeting string, req protocol.AdmitRequest) (admission, error) {
+func (s *Server) broker(ctx context.Context, who newcomer) (admission, error) {
 	ctx, cancel := context.WithTimeout(ctx, brokerBudget)
 	defer cancel()
 	patience := time.NewTimer(2 * s.admitTimeout)
@@ -40,7 +46,7 @@ func (s *Server) broker(ctx context.Context, meeting string, req protocol.AdmitR
 	again := time.NewTicker(absence)
 	defer again.Stop()
 	for {
-		a, absent, err := s.round(ctx, meeting, req)
+		a, absent, err := s.round(ctx, who)
 		if err == nil || !absent {
 			return a, err
 		}
@@ -56,48 +62,45 @@ func (s *Server) broker(ctx context.Context, meeting string, req protocol.AdmitR
 
 // round asks the routers in the order of placement until one admits the
 // participant. absent tells that some were not to be reached.
-func (s *Server) round(ctx context.Context, meeting string, req protocol.AdmitRequest) (_ admission, absent bool, _ error) {
+func (s *Server) round(ctx context.Context, who newcomer) (_ admission, absent bool, _ error) {
 	var tried []string
 	full := true // every router asked said that it has no room
 	for ctx.Err() == nil {
-		a, placedAt, ok := s.choose(meeting, tried)
+		a, placedAt, ok := s.choose(who, tried)
 		if !ok {
 			break
 		}
 		tried = append(tried, a.mmr)
 		var err error
-		if a.answer, err = s.admit(ctx, a.mmr, req); err == nil {
-			s.settled(meeting, a.mmr, placedAt, nil)
+		if a.answer, err = s.admit(ctx, a.mmr, who.req); err == nil {
+			s.settled(who.meeting, a.mmr, placedAt, nil)
 			return a, false, nil
 		}
 		if errors.Is(ctx.Err(), context.Canceled) { // the client has gone: not the router's fault
 			err = protocol.Wrap(protocol.ProblemInternal, ctx.Err())
 		}
-		s.settled(meeting, a.mmr, placedAt, err)
+		s.settled(who.meeting, a.mmr, placedAt, err)
 		if final(err) || errors.Is(err, context.Canceled) {
 			return admission{}, false, err
 		}
 		full = full && isCode(err, protocol.ProblemZoneFull)
 		absent = absent || errors.Is(err, bus.ErrNoResponder) || errors.Is(err, context.DeadlineExceeded)
-		s.deps.Log.Warn("zone: router did not admit", "mmr", a.mmr, "meeting", meeting, "err", err)
+		s.deps.Log.Warn("zone: router did not admit", "mmr", a.mmr, "meeting", who.meeting, "err", err)
 	}
 	return admission{}, absent, s.refuse(tried, full)
 }
 
 // choose places a participant and notes it.
-func (s *Server) choose(meeting string, tried []string) (admission, time.Time, bool) {
+func (s *Server) choose(who newcomer, tried []string) (admission, time.Time, bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range place(meeting, s.state.candidates(meeting, now)) {
-		if slices.Contains(tried, id) {
-			continue
-		}
-		s.state.placed(meeting, id, now)
-		said := s.state.routers[id].said
-		return admission{mmr: id, controlURL: said.ControlURL, localControlURL: said.LocalControlURL}, now, true
+	id, ok := s.state.place(who.meeting, who.avoid, tried, now)
+	if !ok {
+		return admission{}, now, false
 	}
-	return admission{}, now, false
+	said := s.state.routers[id].said
+	return admission{mmr: id, controlURL: said.ControlURL, localControlURL: said.LocalControlURL}, now, true
 }
 
 // admit asks one router.
@@ -121,8 +124,11 @@ func (s *Server) settled(meeting, mmr string, placedAt time.Time, err error) {
 	}
 	s.state.withdrawn(meeting, mmr, placedAt)
 	var p *protocol.Problem
-	if !errors.As(err, &p) { // silent, absent or talking nonsense
+	switch {
+	case !errors.As(err, &p): // silent, absent or talking nonsense
 		s.state.suspect(mmr, time.Now())
+	case p.Code == protocol.ProblemZoneFull:
+		s.state.full(mmr)
 	}
 }
 

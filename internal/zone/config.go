@@ -6,8 +6,10 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"causeway/internal/base/config"
+	"causeway/internal/load"
 	"causeway/protocol"
 )
 
@@ -36,6 +38,10 @@ type Config struct {
 	// (IPv6: one /64); 0 is no limit.
 	JoinsPerMinute int `yaml:"joins_per_minute"`
 	JoinBurst      int `yaml:"join_burst"`
+	// Limits say when this controller is full: clients then prefer others.
+	Limits load.Process `yaml:"limits"`
+	// Drain is how long a drain takes at most, unless it is asked otherwise.
+	Drain time.Duration `yaml:"drain"`
 }
 
 // Location is a place in degrees.
@@ -46,7 +52,7 @@ type Location struct {
 
 // DefaultConfig is a zone of one controller. URL has no default.
 func DefaultConfig() Config {
-	return Config{Zone: "zone-1", Name: "Zone 1", JoinsPerMinute: 600, JoinBurst: 200}
+	return Config{Zone: "zone-1", Name: "Zone 1", JoinsPerMinute: 600, JoinBurst: 200, Drain: time.Minute}
 }
 
 // controllerID is the controller's id, made from the host name if need be.
@@ -116,7 +122,10 @@ func (c Config) Check() []config.Issue {
 	if c.JoinsPerMinute > 0 && c.JoinBurst == 0 {
 		add("join_burst", "is 0, so that nobody could join", "use at least 1")
 	}
-	return issues
+	if c.Drain <= 0 || c.Drain > protocol.MaxDrainMS*time.Millisecond {
+		add("drain", fmt.Sprintf("%v is no time for that", c.Drain), "use 1s to 24h, such as 1m")
+	}
+	return append(issues, config.Prefix("limits", c.Limits.Check())...)
 }
 
 // isBase reports whether s is scheme://host[:port] and nothing more.

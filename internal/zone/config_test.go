@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"causeway/internal/base/config"
 	"causeway/protocol"
@@ -37,6 +38,9 @@ func TestCheck(t *testing.T) {
 		{"network", func(c *Config) { c.OnPremises, c.Networks = true, []string{"10.0.0.0/8", "10.0.0.1"} }, "networks[1]"},
 		{"networks in the cloud", func(c *Config) { c.Networks = []string{"10.0.0.0/8"} }, "networks"},
 		{"negative limit", func(c *Config) { c.JoinBurst = -1 }, "joins_per_minute"},
+		{"no time to drain", func(c *Config) { c.Drain = 0 }, "drain"},
+		{"drain for ever", func(c *Config) { c.Drain = 1000 * time.Hour }, "drain"},
+		{"limit", func(c *Config) { c.Limits.CPU = 2 }, "limits.cpu"},
 		{"no burst", func(c *Config) { c.JoinBurst = 0 }, "join_burst"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

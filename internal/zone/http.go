@@ -56,18 +56,20 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 // probe answers from memory: what clients time is the network.
 func (s *Server) probe(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	sum := s.state.summary(time.Now())
+	sum := s.state.glance(time.Now())
 	s.mu.Unlock()
-	if s.stopping.Load() {
+	if s.stopping.Load() || s.drain.On() {
 		sum.status = protocol.ZoneDraining
 	}
 	answer(w, protocol.ProbeAnswer{
-		Zone: s.config.Zone, Controller: s.id, State: sum.status, Load: sum.load, Weight: s.config.Weight,
+		Zone: s.config.Zone, Controller: s.id, State: sum.status, Load: max(sum.load, s.load.Latest().Value()), Weight: s.config.Weight,
 	})
 }
 
 // join brokers a participant to a router.
 func (s *Server) join(w http.ResponseWriter, r *http.Request) {
+	s.joining.Add(1)
+	defer s.joining.Add(-1)
 	a, err := s.joined(w, r)
 	s.metrics.joined(err)
 	if err != nil {
@@ -105,9 +107,9 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 		return protocol.JoinAnswer{}, err
 	}
 	start := time.Now()
-	a, err := s.broker(r.Context(), claims.Meeting, protocol.AdmitRequest{
-		Token: raw, Offers: req.Offers, Client: req.Client, Address: text(addr),
-	})
+	a, err := s.broker(r.Context(), newcomer{meeting: claims.Meeting, avoid: s.comesFrom(req.Resume, claims.Subject), req: protocol.AdmitRequest{
+		Token: raw, Offers: req.Offers, Client: req.Client, Address: text(addr), Resume: req.Resume,
+	}})
 	s.metrics.broker.Observe(time.Since(start).Seconds())
 	if err != nil {
 		return protocol.JoinAnswer{}, err
@@ -120,6 +122,21 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 		Session: a.answer.Session, ControlURL: a.controlURL, Answers: a.answer.Answers,
 		MediaTCP: a.answer.MediaTCP, MediaTLS: a.answer.MediaTLS, TURN: a.answer.TURN,
 	}, nil
+}
+
+// comesFrom is the router that a participant comes from, "" if it is none of
+// this zone. That it took the router for dead counts against the router.
+func (s *Server) comesFrom(r *protocol.Resume, participant string) string {
+	if r == nil || r.Zone != "" && r.Zone != s.config.Zone || !protocol.ValidID(r.MMR) {
+		return ""
+	}
+	s.metrics.resumed(r.Reason)
+	if r.Reason == protocol.ResumeDead {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.state.report(r.MMR, participant, time.Now())
+	}
+	return r.MMR
 }
 
 // bearer takes the token out of the Authorization header (RFC 6750 §2.1).

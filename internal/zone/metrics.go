@@ -13,6 +13,7 @@ import (
 // metrics are the controller's, declared once.
 type metrics struct {
 	joins   *prometheus.CounterVec
+	resumes *prometheus.CounterVec
 	broker  prometheus.Histogram
 	routers *prometheus.GaugeVec
 }
@@ -23,6 +24,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "causeway_zone_joins_total",
 			Help: "Join requests by outcome: ok, client_gone, or the code of the problem answered.",
 		}, []string{"outcome"}),
+		resumes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "causeway_zone_resumes_total",
+			Help: "Join requests of participants who left a router of this zone, by reason: dead, drain, media or other.",
+		}, []string{"reason"}),
 		broker: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "causeway_zone_broker_seconds",
 			Help:    "Time from a verified join request to a router's admission or the last refusal.",
@@ -30,13 +35,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}),
 		routers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "causeway_zone_routers",
-			Help: "Multimedia routers of the zone by health: healthy, suspect, draining or silent.",
+			Help: "Multimedia routers of the zone by health: healthy, ailing (placed last), draining or silent.",
 		}, []string{"health"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.joins, m.broker, m.routers} {
+	for _, c := range []prometheus.Collector{m.joins, m.resumes, m.broker, m.routers} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register zone metrics: %w", err)
 		}
@@ -47,6 +52,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 // joined counts a join request.
 func (m *metrics) joined(err error) {
 	m.joins.WithLabelValues(outcome(err)).Inc()
+}
+
+// resumed counts a join of who left a router.
+func (m *metrics) resumed(why protocol.ResumeReason) {
+	switch why {
+	case protocol.ResumeDead, protocol.ResumeDrain, protocol.ResumeMedia:
+	default:
+		why = "other"
+	}
+	m.resumes.WithLabelValues(string(why)).Inc()
 }
 
 func outcome(err error) string {

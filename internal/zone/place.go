@@ -3,88 +3,144 @@ package zone
 import (
 	"cmp"
 	"hash/fnv"
+	"math"
 	"slices"
+	"strings"
+
+	"causeway/protocol"
 )
 
-// clearlyLess is how much less loaded the second favourite must be to take
-// the first one's place. Two controllers see loads that differ a little, by
-// joins that only one of them has brokered; this keeps them of one mind.
-const clearlyLess = 0.1
+const (
+	// clearlyLess is how much less loaded the second favourite must be to
+	// take the first one's place. Two controllers see loads that differ a
+	// little, by joins that only one of them has brokered; this keeps them of
+	// one mind.
+	clearlyLess = 0.1
+	// A router is a favourite only up to this load: so much more than the
+	// mean, and a little, so that an idle zone is not balanced by the head.
+	favouriteFactor, favouriteSlack = 1.1, 0.05
+	// A leg on a router more loaded than this does not draw further people:
+	// so much more than the mean, but not below half full, where keeping people
+	// together is worth more, and at most nearly full.
+	crowdedFactor, crowdedLeast, crowdedMost = 1.25, 0.5, 0.9
+)
+
+// turn is when a router's turn comes: routers of a later turn are only asked
+// when none of an earlier one has room.
+type turn int
+
+const (
+	first   turn = iota
+	crowded      // more loaded than others
+	ailing       // participants fail there
+	suspect      // it did not answer lately
+	avoided      // the participant comes from there
+)
 
 // candidate is a router that could take a participant, as placement sees it.
 type candidate struct {
-	id      string
-	load    float64 // 0 idle … 1 full
-	leg     int     // participants of the meeting that it carries; 0: it has no leg
-	suspect bool    // it did not answer lately
+	id   string
+	rank uint64  // for this meeting, see rendezvous
+	load float64 // 0 idle … 1 full
+	leg  int     // participants of the meeting that it carries; 0: it has no leg
+	turn turn
 }
 
-// place orders the routers for a participant of the meeting, the best first:
+// pick chooses a router for a participant of a meeting, given the mean load of
+// the zone's routers. Of those whose turn comes first it is:
 //
-//  1. those that carry the meeting, the largest leg first: people stay together;
-//  2. the meeting's two favourites by rendezvous hashing, the less loaded first;
-//  3. the rest, in the order of that hash;
+//  1. the one with the largest leg of the meeting: people stay together;
+//  2. of the meeting's two favourites by rendezvous hashing, the less loaded.
 //
-// and suspects after all others. It depends on nothing but its arguments and
-// not on their order, so that two controllers that place the same new meeting
-// at once agree without asking each other.
-func place(meeting string, candidates []candidate) []string {
-	order := slices.Clone(candidates)
-	rank := map[string]uint64{}
-	for _, c := range order {
-		rank[c.id] = rendezvous(meeting, c.id)
+// It depends on nothing but its arguments and not on their order, so that two
+// controllers that place the same new meeting at once agree without asking
+// each other. ok is false when there is no candidate.
+func pick(candidates []candidate, mean float64) (_ candidate, ok bool) {
+	var leg, one, two *candidate // the largest leg; favourites
+	now := avoided + 1
+	bound := mean*favouriteFactor + favouriteSlack
+	for i := range candidates {
+		c := &candidates[i]
+		if c.turn > now {
+			continue
+		}
+		if c.turn < now {
+			now, leg, one, two = c.turn, nil, nil, nil
+		}
+		switch {
+		case c.leg > 0:
+			if leg == nil || order(c, leg) < 0 {
+				leg = c
+			}
+		case one == nil || favours(c, one, bound):
+			one, two = c, one
+		case two == nil || favours(c, two, bound):
+			two = c
+		}
 	}
-	slices.SortFunc(order, func(a, b candidate) int {
-		return cmp.Or(
-			cmp.Compare(btoi(a.suspect), btoi(b.suspect)),
-			cmp.Compare(b.leg, a.leg),
-			cmp.Compare(rank[b.id], rank[a.id]),
-			cmp.Compare(a.id, b.id),
-		)
-	})
-	favourites(order)
-	ids := make([]string, len(order))
-	for i, c := range order {
-		ids[i] = c.id
+	switch {
+	case leg != nil:
+		return *leg, true
+	case one == nil:
+		return candidate{}, false
+	case two != nil && two.load <= one.load-clearlyLess:
+		return *two, true
 	}
-	return ids
+	return *one, true
 }
 
-// favourites lets the less loaded of the first two that have no leg and are
-// not suspect go first.
-func favourites(order []candidate) {
-	i := slices.IndexFunc(order, func(c candidate) bool { return c.leg == 0 })
-	if i < 0 || i+1 >= len(order) {
-		return
-	}
-	first, second := order[i], order[i+1]
-	if first.suspect || second.suspect || second.leg > 0 {
-		return
-	}
-	if second.load <= first.load-clearlyLess {
-		order[i], order[i+1] = second, first
-	}
+// order puts larger legs first, then the meeting's favourites.
+func order(a, b *candidate) int {
+	return cmp.Or(cmp.Compare(b.leg, a.leg), cmp.Compare(b.rank, a.rank), strings.Compare(a.id, b.id))
 }
 
-// rendezvous is the weight of a router for a meeting (highest random weight
-// hashing, Thaler and Ravishankar 1998): when a router comes or goes, only
-// the meetings that favour it are placed elsewhere.
-func rendezvous(meeting, router string) uint64 {
+// favours reports whether a meeting without a leg favours a over b.
+func favours(a, b *candidate, bound float64) bool {
+	if over := a.load > bound; over != (b.load > bound) {
+		return !over
+	}
+	return order(a, b) < 0
+}
+
+// turnOf says when a router's turn comes, but for who comes from there.
+func turnOf(ails protocol.Ailment, load, mean float64) turn {
+	switch {
+	case ails == protocol.AilsSilent:
+		return suspect
+	case ails != "":
+		return ailing
+	case load > math.Min(crowdedMost, math.Max(crowdedLeast, mean*crowdedFactor)):
+		return crowded
+	}
+	return first
+}
+
+// hashOf is the hash (FNV-1a) of a meeting's or router's id.
+func hashOf(id string) uint64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(meeting))
-	_, _ = h.Write([]byte{0})
-	_, _ = h.Write([]byte(router))
-	// FNV leaves the last bytes in the low bits; mix them into all
-	// (the finaliser of SplitMix64).
-	x := h.Sum64()
+	_, _ = h.Write([]byte(id))
+	return h.Sum64()
+}
+
+// rendezvous is the weight of a router for a meeting, given their hashes
+// (highest random weight hashing, Thaler and Ravishankar 1998): when a router
+// comes or goes, only the meetings that favour it are placed elsewhere.
+func rendezvous(meeting, router uint64) uint64 {
+	return mix(mix(router) ^ meeting)
+}
+
+// mix is the finaliser of SplitMix64: FNV leaves the last bytes in the low
+// bits, this puts them into all.
+func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
 }
 
-func btoi(b bool) int {
-	if b {
-		return 1
+// untried drops the candidates that were asked already.
+func untried(candidates []candidate, tried []string) []candidate {
+	if len(tried) == 0 {
+		return candidates
 	}
-	return 0
+	return slices.DeleteFunc(candidates, func(c candidate) bool { return slices.Contains(tried, c.id) })
 }

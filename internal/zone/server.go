@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,13 +13,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"causeway/internal/base/run"
 	"causeway/internal/bus"
+	"causeway/internal/drain"
+	"causeway/internal/load"
 	"causeway/internal/token"
 	"causeway/protocol"
 )
 
-// repeatEvery is how often a controller repeats its zone's state to the hub.
-const repeatEvery = time.Second
+const (
+	repeatEvery = time.Second     // how often a controller repeats its zone's state to the hub
+	drainQuiet  = 5 * time.Second // a controller that nobody asks for so long has drained
+)
 
 // Deps are what a controller is given.
 type Deps struct {
@@ -26,6 +32,8 @@ type Deps struct {
 	Log     *slog.Logger          // nil: none
 	Metrics prometheus.Registerer // nil: none
 	Version string
+	// Keys verify join tokens; nil begins with none and learns them.
+	Keys *token.Verifier
 }
 
 // A Server is a zone controller.
@@ -36,7 +44,10 @@ type Server struct {
 	keys     *token.Verifier
 	limits   *limiter
 	metrics  *metrics
+	load     *load.Meter
+	drain    *drain.Drain
 	stopping atomic.Bool
+	joining  atomic.Int64 // requests under way
 
 	admitTimeout time.Duration // shorter in tests
 
@@ -65,8 +76,11 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	s := &Server{
 		config: cfg, id: cfg.controllerID(), deps: d, metrics: m, state: newState(),
-		keys: token.NewVerifier(), limits: newLimiter(cfg.JoinsPerMinute, cfg.JoinBurst),
-		admitTimeout: admitTimeout,
+		keys: cmp.Or(d.Keys, token.NewVerifier()), limits: newLimiter(cfg.JoinsPerMinute, cfg.JoinBurst),
+		drain: drain.New(cfg.Drain, drainQuiet), admitTimeout: admitTimeout,
+	}
+	if s.load, err = load.NewMeter(cfg.Limits.Of()); err != nil {
+		return nil, fmt.Errorf("new zone controller: %w", err)
 	}
 	s.deps.Log = d.Log.With("zone", cfg.Zone, "controller", s.id)
 	return s, nil
@@ -85,36 +99,47 @@ func (s *Server) Ready() error {
 	return nil
 }
 
-// Run hears the zone's routers and repeats the zone's state until ctx ends.
+// Run hears the zone's routers and repeats the zone's state until ctx ends or
+// the controller has drained.
 func (s *Server) Run(ctx context.Context) error {
 	stop, err := s.subscribe()
 	if err != nil {
 		return fmt.Errorf("run zone controller: %w", err)
 	}
 	defer stop()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	followed := make(chan error, 1)
-	go func() { followed <- token.Follow(ctx, s.deps.Bus, s.keys) }()
 	s.ask()
 	s.deps.Log.Info("zone controller runs")
+	err = run.All(ctx,
+		func(ctx context.Context) error { return token.Follow(ctx, s.deps.Bus, s.keys) },
+		s.tick,
+		func(ctx context.Context) error { return s.drain.Wait(ctx, s.underWay) },
+	)
+	s.lastWord()
+	if err != nil {
+		return fmt.Errorf("run zone controller: %w", err)
+	}
+	return nil
+}
+
+// underWay is how many joins are.
+func (s *Server) underWay() int { return int(s.joining.Load()) }
+
+// tick repeats the zone's state every second.
+func (s *Server) tick(ctx context.Context) error {
 	ticker := time.NewTicker(repeatEvery)
 	defer ticker.Stop()
 	connected := s.deps.Bus.Connected()
 	for {
-		s.repeat(time.Now())
+		now := time.Now()
+		s.load.Measure(now, load.Carried{})
+		s.mu.Lock()
+		s.state.sweep(now)
+		s.mu.Unlock()
+		s.repeat(now)
 		select {
 		case <-ticker.C:
-		case err := <-followed:
-			if ctx.Err() == nil {
-				return fmt.Errorf("run zone controller: %w", err)
-			}
-			followed <- err
 		case <-ctx.Done():
-			s.lastWord()
-			cancel()
-			<-followed
-			return nil
+			return ctx.Err()
 		}
 		if c := s.deps.Bus.Connected(); c != connected {
 			if connected = c; c {
@@ -142,11 +167,21 @@ func (s *Server) subscribe() (stop func(), err error) {
 	add(bus.Subscribe(s.deps.Bus, protocol.SubjectMMRState(s.config.Zone, "*"), s.hear))
 	add(bus.Subscribe(s.deps.Bus, protocol.SubjectLeg(s.config.Zone, "*"), s.hearLeg))
 	add(bus.Subscribe(s.deps.Bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { s.repeat(time.Now()) }))
+	add(bus.Answer(s.deps.Bus, protocol.SubjectDrainController(s.config.Zone, s.id), "", s.askedToDrain))
 	if err != nil {
 		stop()
 		return nil, err
 	}
 	return stop, nil
+}
+
+// askedToDrain takes the controller out of service, or back into it.
+func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (protocol.DrainState, error) {
+	now := time.Now()
+	st := s.drain.Ask(req, s.underWay(), now)
+	s.deps.Log.Info("zone controller was asked to drain", "draining", st.Draining, "deadline_ms", st.DeadlineMS, "by", req.By)
+	s.repeat(now)
+	return st, nil
 }
 
 // ask lets the zone's routers repeat themselves at once.
@@ -166,8 +201,7 @@ func (s *Server) hear(subject string, m protocol.MMRState) {
 	}
 	s.mu.Lock()
 	known := s.state.routers[m.ID] != nil
-	s.state.hear(m, now)
-	changed := s.state.summary(now).status != s.told
+	changed := s.state.hear(m, now) && s.state.glance(now).status != s.told
 	s.mu.Unlock()
 	if !known {
 		s.deps.Log.Info("zone: router heard", "mmr", m.ID, "health", m.Health, "version", m.Version)
@@ -203,33 +237,41 @@ func (s *Server) repeat(now time.Time) {
 		return
 	}
 	s.mu.Lock()
-	s.state.sweep(now)
 	sum := s.state.summary(now)
 	s.told = sum.status
 	s.mu.Unlock()
 	s.metrics.zone(sum)
-	s.publish(sum)
+	s.publish(sum, now)
 }
 
 // lastWord tells the hub to forget this controller. It must not say that the
 // zone drains: that would hold for the zone's other controllers too.
 func (s *Server) lastWord() {
 	s.stopping.Store(true)
+	now := time.Now()
 	s.mu.Lock()
-	sum := s.state.summary(time.Now())
+	sum := s.state.summary(now)
 	s.mu.Unlock()
 	sum.status = protocol.ZoneEmpty // for who does not know Stopping
-	s.publish(sum)
+	s.publish(sum, now)
 	s.deps.Log.Info("zone controller stops")
 }
 
-func (s *Server) publish(sum summary) {
+func (s *Server) publish(sum summary, now time.Time) {
 	c := s.config
 	st := protocol.ControllerState{
 		ID: s.id, Zone: c.Zone, ZoneName: c.Name, URL: c.URL, LocalURL: c.LocalURL,
 		State: sum.status, Load: sum.load, Weight: c.Weight,
 		OnPremises: c.OnPremises, Networks: c.Networks,
-		Routers: sum.routers, Participants: sum.participants, Version: s.deps.Version, Stopping: s.stopping.Load(),
+		Routers: sum.routers, Participants: sum.participants, Ailing: sum.ailing,
+		Health: protocol.Healthy, Server: s.load.Latest(), Drain: s.drain.State(s.underWay(), now),
+		Version: s.deps.Version, Stopping: s.stopping.Load(),
+	}
+	switch {
+	case st.Stopping:
+		st.Health = protocol.Stopping
+	case st.Drain != nil:
+		st.Health = protocol.Draining
 	}
 	if c.Location != nil {
 		st.Lat, st.Lon, st.Located = c.Location.Lat, c.Location.Lon, true

@@ -3,12 +3,17 @@ package zone
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"causeway/internal/bus"
@@ -131,7 +136,7 @@ func TestClientThatGoesIsNoFaultOfTheRouter(t *testing.T) {
 	w.knows(s, 1)
 	ctx, leave := context.WithCancel(context.Background())
 	go func() { <-asked; leave() }()
-	_, err := s.broker(ctx, "tea", protocol.AdmitRequest{})
+	_, err := s.broker(ctx, newcomer{meeting: "tea"})
 	if err == nil || outcome(err) != "client_gone" {
 		t.Errorf("error %v, outcome %s", err, outcome(err))
 	}
@@ -139,6 +144,121 @@ func TestClientThatGoesIsNoFaultOfTheRouter(t *testing.T) {
 	defer s.mu.Unlock()
 	if time.Now().Before(s.state.routers["mmr-1"].suspectUntil) {
 		t.Error("the router is under suspicion")
+	}
+}
+
+// TestResume: who comes from a router is sent to another, and that the router
+// was dead to two of them is told to the hub.
+func TestResume(t *testing.T) {
+	w := newWorld(t)
+	f := place("tea", []candidate{{id: "mmr-1"}, {id: "mmr-2"}})
+	was, next := f[0], f[1]
+	r := w.router(next, admits)
+	w.router(was, admits)
+	var told atomic.Pointer[protocol.ControllerState]
+	on(w, w.conn, protocol.SubjectControllers, func(_ string, c protocol.ControllerState) { told.Store(&c) })
+	s := w.controller("zc-1", nil)
+	w.knows(s, 2)
+	resume := func(participant, resume string) string {
+		t.Helper()
+		raw, err := w.signer.Sign(protocol.JoinClaims{
+			RegisteredClaims: jwt.RegisteredClaims{Subject: participant, ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))},
+			Meeting:          "tea", Role: protocol.Guest,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := post(s.Handler(), raw, `{"offers":{"audio":"offer"},"resume":`+resume+`}`)
+		var a protocol.JoinAnswer
+		if err := json.Unmarshal(rec.Body.Bytes(), &a); err != nil || rec.Code != http.StatusOK {
+			t.Fatalf("status %d: %s", rec.Code, rec.Body)
+		}
+		return a.MMR
+	}
+	for _, c := range []struct{ name, participant, resume, want string }{
+		{"drain", "p1", `{"session":"s","mmr":"` + was + `","reason":"drain"}`, next},
+		{"not of this zone", "p2", `{"session":"s","zone":"y","mmr":"` + next + `","reason":"dead"}`, next},
+		{"no router", "p3", `{"session":"s","mmr":"*","reason":"dead"}`, next},
+		{"dead", "p4", `{"session":"s","zone":"z","mmr":"` + next + `","reason":"dead"}`, was},
+		{"dead to another", "p5", `{"session":"s","mmr":"` + next + `","reason":"dead"}`, was},
+	} {
+		if got := resume(c.participant, c.resume); got != c.want {
+			t.Errorf("%s: sent to %s, want %s", c.name, got, c.want)
+		}
+	}
+	if q := r.last.Load(); q == nil || q.Resume == nil || q.Resume.Session != "s" {
+		t.Errorf("the router was asked %+v", q)
+	}
+	w.eventually("the hub knows", func() bool {
+		_ = bus.Publish(w.conn, protocol.SubjectHubAsk, protocol.Empty{})
+		c := told.Load()
+		return c != nil && c.Ailing[next] == protocol.AilsLeft && c.State == protocol.ZoneOpen
+	})
+}
+
+// TestDrain: a controller that drains says so, serves who comes nevertheless,
+// and ends.
+func TestDrain(t *testing.T) {
+	w := newWorld(t)
+	w.router("mmr-1", admits)
+	said := make(chan protocol.ControllerState, 1024)
+	on(w, w.conn, protocol.SubjectControllers, func(_ string, c protocol.ControllerState) { said <- c })
+	cfg := DefaultConfig()
+	cfg.ID, cfg.Zone, cfg.URL = "zc-1", "z", "https://zc.example.org"
+	s, err := New(cfg, Deps{Bus: w.connect("zc-1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(context.Background()) }()
+	w.eventually("ready", func() bool { return s.Ready() == nil })
+	w.knows(s, 1)
+	ask := func(req protocol.DrainRequest) protocol.DrainState {
+		t.Helper()
+		st, err := bus.Request[protocol.DrainState](t.Context(), w.conn, protocol.SubjectDrainController("z", "zc-1"), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	state := func() protocol.ZoneStatus {
+		rec := httptest.NewRecorder()
+		s.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, protocol.PathProbe, nil))
+		var a protocol.ProbeAnswer
+		if err := json.Unmarshal(rec.Body.Bytes(), &a); err != nil {
+			t.Fatal(err)
+		}
+		return a.State
+	}
+	next := func(want protocol.Health) protocol.ControllerState {
+		for c := range said {
+			if c.Health == want {
+				return c
+			}
+		}
+		return protocol.ControllerState{}
+	}
+	next(protocol.Healthy)
+	if st := ask(protocol.DrainRequest{By: "test"}); !st.Draining || st.DeadlineMS == 0 || st.DeadlineMS > cfg.Drain.Milliseconds() || st.Left != 0 {
+		t.Errorf("asked to drain: %+v", st)
+	}
+	if c := next(protocol.Draining); c.Drain == nil || !c.Drain.Draining || c.State != protocol.ZoneOpen || c.Stopping {
+		t.Errorf("the hub is told %+v", c)
+	}
+	if got := state(); got != protocol.ZoneDraining {
+		t.Errorf("the probe says %s", got)
+	}
+	if _, p := w.join(s, "tea"); p != nil {
+		t.Errorf("who comes nevertheless: %v", p)
+	}
+	if st := ask(protocol.DrainRequest{Cancel: true}); st != (protocol.DrainState{}) || state() != protocol.ZoneOpen {
+		t.Errorf("cancelled: %+v, the probe says %s", st, state())
+	}
+	ask(protocol.DrainRequest{DeadlineMS: 1})
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	for c := next(protocol.Stopping); !c.Stopping; c = next(protocol.Stopping) {
 	}
 }
 
@@ -222,8 +342,9 @@ func TestTellsTheHub(t *testing.T) {
 	want := protocol.ControllerState{
 		ID: "zc-1", Zone: "z", ZoneName: "z", URL: "https://zc.example.org", LocalURL: "http://localhost:8080",
 		State: protocol.ZoneOpen, Weight: 3, Lat: 1, Lon: 2, Located: true, OnPremises: true,
-		Networks: []string{"10.0.0.0/8"}, Routers: 1, Version: "v",
+		Networks: []string{"10.0.0.0/8"}, Routers: 1, Version: "v", Health: protocol.Healthy,
 	}
+	c.Server, c.Load = protocol.Load{}, 0 // this machine's
 	if fmt.Sprint(c) != fmt.Sprint(want) {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
@@ -238,7 +359,7 @@ func TestTellsTheHub(t *testing.T) {
 	if s.Ready() == nil {
 		t.Error("ready after the end")
 	}
-	for c.State != protocol.ZoneEmpty || !c.Stopping {
+	for c.State != protocol.ZoneEmpty || !c.Stopping || c.Health != protocol.Stopping {
 		c = <-said // hangs if there is no last word
 	}
 }

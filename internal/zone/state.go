@@ -1,27 +1,19 @@
 package zone
 
 import (
-	"slices"
 	"time"
 
 	"causeway/protocol"
 )
 
-// How long what was heard counts.
 const (
-	routerSilence = 3 * time.Second  // a router silent for longer is dead
-	routerForget  = time.Minute      // and after this is not even shown as silent
-	legForget     = 15 * time.Second // a leg not repeated for this long is gone
-	suspicion     = 5 * time.Second  // for how long a router that did not answer comes last
-	settle        = 5 * time.Second  // until a new participant shows in CPU, packets and egress
-)
-
-// Bounds of what one participant is reckoned to add to a router's load while
-// it does not show yet.
-const (
-	costLeast   = 0.002
-	costUnknown = 0.005
-	costMost    = 0.02
+	legForget = 15 * time.Second       // a leg not repeated for this long is gone
+	glance    = 100 * time.Millisecond // for how long a summary will do
+	// A router that a participant took for dead is suspect at once when it
+	// has missed its word by this.
+	overdue = 1300 * time.Millisecond
+	// maxAiling bounds the ailing routers that the hub is told of.
+	maxAiling = 32
 )
 
 // state is what a controller knows of its zone. It is pure: nothing in it
@@ -29,14 +21,10 @@ const (
 type state struct {
 	routers map[string]*router
 	legs    map[string]map[string]leg // meeting → router
-}
+	space   []candidate               // reused
 
-// router is what one router said of itself, and what we did to it since.
-type router struct {
-	said         protocol.MMRState
-	heard        time.Time
-	suspectUntil time.Time
-	joins        []time.Time // brokered lately, oldest first
+	seen   summary // as of seenAt
+	seenAt time.Time
 }
 
 // leg is a router's part of a meeting. A tentative one was placed by us and
@@ -51,18 +39,25 @@ func newState() *state {
 	return &state{routers: map[string]*router{}, legs: map[string]map[string]leg{}}
 }
 
-// hear takes in what a router says of itself.
-func (s *state) hear(m protocol.MMRState, now time.Time) {
+// hear takes in what a router says of itself. turned tells that it takes
+// participants now and did not before, or the other way round.
+func (s *state) hear(m protocol.MMRState, now time.Time) (turned bool) {
+	r := s.routers[m.ID]
+	took := r != nil && r.takes(now)
 	if m.Health == protocol.Stopping {
 		s.forget(m.ID)
-		return
+		s.seenAt = time.Time{}
+		return true
 	}
-	r := s.routers[m.ID]
 	if r == nil {
-		r = &router{}
+		r = &router{hash: hashOf(m.ID)}
 		s.routers[m.ID] = r
 	}
-	r.said, r.heard = m, now
+	r.hear(m, now)
+	if turned = r.takes(now) != took; turned {
+		s.seenAt = time.Time{}
+	}
+	return turned
 }
 
 // hearLeg takes in what a router says of a leg.
@@ -103,8 +98,7 @@ func (s *state) sweep(now time.Time) {
 			s.forget(id)
 			continue
 		}
-		old := func(t time.Time) bool { return now.Sub(t) > settle }
-		r.joins = slices.DeleteFunc(r.joins, old)
+		r.sweep(now)
 	}
 	for meeting, legs := range s.legs {
 		for mmr, l := range legs {
@@ -115,9 +109,23 @@ func (s *state) sweep(now time.Time) {
 	}
 }
 
-// placed notes that a participant was sent to a router. The leg exists from
+// place chooses a router for a participant of the meeting: none of those
+// tried already, and avoid only when there is no other. The leg exists from
 // now on as far as we are concerned, so that whoever joins the same meeting a
 // moment later is sent there too.
+func (s *state) place(meeting, avoid string, tried []string, now time.Time) (mmr string, ok bool) {
+	mean := s.glance(now).load
+	c, ok := pick(untried(s.withLeg(meeting, avoid, mean, now), tried), mean)
+	if !ok || c.turn > first {
+		c, ok = pick(untried(s.candidates(meeting, avoid, mean, now), tried), mean)
+	}
+	if ok {
+		s.placed(meeting, c.id, now)
+	}
+	return c.id, ok
+}
+
+// placed notes that a participant was sent to a router.
 func (s *state) placed(meeting, mmr string, now time.Time) {
 	if r := s.routers[mmr]; r != nil {
 		r.joins = append(r.joins, now)
@@ -133,8 +141,11 @@ func (s *state) placed(meeting, mmr string, now time.Time) {
 // withdrawn takes back what placed noted at the same time.
 func (s *state) withdrawn(meeting, mmr string, at time.Time) {
 	if r := s.routers[mmr]; r != nil {
-		if i := slices.Index(r.joins, at); i >= 0 {
-			r.joins = slices.Delete(r.joins, i, i+1)
+		for i, t := range r.joins {
+			if t.Equal(at) {
+				r.joins = append(r.joins[:i], r.joins[i+1:]...)
+				break
+			}
 		}
 	}
 	if s.legs[meeting][mmr].tentative {
@@ -156,63 +167,70 @@ func (s *state) cleared(mmr string) {
 	}
 }
 
-// alive reports whether the router was heard lately.
-func (r *router) alive(now time.Time) bool { return now.Sub(r.heard) <= routerSilence }
-
-// known is what the router said of its load, with the participants who were
-// sent to it since.
-func (r *router) known() protocol.Load {
-	l := r.said.Load
-	for _, at := range r.joins {
-		if at.After(r.heard) {
-			l.Participants++
-		}
+// full notes that a router has no room, until it says more.
+func (s *state) full(mmr string) {
+	if r := s.routers[mmr]; r != nil {
+		r.refused = true
+		s.seenAt = time.Time{}
 	}
-	return l
 }
 
-// hasRoom reports whether the router takes another participant. What those who
-// have just come are going to cost is a guess: good enough to choose among
-// routers, not to turn people away when a meeting begins and all come at once.
-func (r *router) hasRoom() bool {
-	return r.known().Value() < 1 // false for what is not a number
+// report notes that a participant took a router for dead.
+func (s *state) report(mmr, participant string, now time.Time) {
+	r := s.routers[mmr]
+	if r == nil {
+		return
+	}
+	r.report(participant, now)
+	if now.Sub(r.heard) > overdue {
+		s.suspect(mmr, now)
+	}
 }
 
-// load is the router's load, with what is too recent to show in what it said.
-func (r *router) load(now time.Time) float64 {
-	traffic := r.said.Load
-	traffic.MaxParticipants = 0
-	unsettled := 0
-	for _, at := range r.joins {
-		if now.Sub(at) <= settle {
-			unsettled++
+// withLeg lists the routers with a leg of the meeting that take participants.
+// What it returns is overwritten by the next call.
+func (s *state) withLeg(meeting, avoid string, mean float64, now time.Time) []candidate {
+	list := s.space[:0]
+	hash := hashOf(meeting)
+	for id, l := range s.legs[meeting] {
+		if r := s.routers[id]; r != nil && r.takes(now) && now.Sub(l.heard) <= legForget {
+			c := s.candidate(r, hash, avoid, mean, now)
+			c.leg = l.participants
+			list = append(list, c)
 		}
 	}
-	cost := costUnknown
-	if n := r.said.Load.Participants; n > 0 {
-		cost = min(max(traffic.Value()/float64(n), costLeast), costMost)
-	}
-	return max(r.known().Value(), traffic.Value()+float64(unsettled)*cost)
+	s.space = list
+	return list
 }
 
 // candidates lists the routers that a participant of the meeting can be sent
-// to: healthy, alive and with room.
-func (s *state) candidates(meeting string, now time.Time) []candidate {
-	var list []candidate
+// to: healthy, alive and with room. What it returns is overwritten by the next
+// call.
+func (s *state) candidates(meeting, avoid string, mean float64, now time.Time) []candidate {
+	list := s.space[:0]
+	legs, hash := s.legs[meeting], hashOf(meeting)
 	for id, r := range s.routers {
-		if !r.alive(now) || r.said.Health != protocol.Healthy {
+		if !r.takes(now) {
 			continue
 		}
-		if !r.hasRoom() {
-			continue
-		}
-		c := candidate{id: id, load: r.load(now), suspect: now.Before(r.suspectUntil)}
-		if l, ok := s.legs[meeting][id]; ok && now.Sub(l.heard) <= legForget {
+		c := s.candidate(r, hash, avoid, mean, now)
+		if l, ok := legs[id]; ok && now.Sub(l.heard) <= legForget {
 			c.leg = l.participants
 		}
 		list = append(list, c)
 	}
+	s.space = list
 	return list
+}
+
+// candidate is a router as placement sees it, without its leg.
+func (s *state) candidate(r *router, meeting uint64, avoid string, mean float64, now time.Time) candidate {
+	c := candidate{id: r.said.ID, rank: rendezvous(meeting, r.hash), load: r.load(now)}
+	c.turn = turnOf(r.ails(now), c.load, mean)
+	if c.id == avoid {
+		c.turn = avoided
+	}
+	return c
 }
 
 // summary is a zone in a few numbers.
@@ -222,13 +240,22 @@ type summary struct {
 	routers      int     // alive
 	participants int
 	healths      map[string]int // number of routers by health, for metrics
+	ailing       map[string]protocol.Ailment
+}
+
+// glance sums the zone up, or did a moment ago.
+func (s *state) glance(now time.Time) summary {
+	if age := now.Sub(s.seenAt); age < 0 || age > glance {
+		s.seen, s.seenAt = s.summary(now), now
+	}
+	return s.seen
 }
 
 // summary sums the zone up.
 func (s *state) summary(now time.Time) summary {
-	sum := summary{status: protocol.ZoneEmpty, healths: map[string]int{"healthy": 0, "suspect": 0, "draining": 0, "silent": 0}}
+	sum := summary{status: protocol.ZoneEmpty, healths: map[string]int{"healthy": 0, "ailing": 0, "draining": 0, "silent": 0}}
 	healthy, room := 0, false
-	for _, r := range s.routers {
+	for id, r := range s.routers {
 		if !r.alive(now) {
 			sum.healths["silent"]++
 			continue
@@ -239,11 +266,7 @@ func (s *state) summary(now time.Time) summary {
 			sum.healths["draining"]++
 			continue
 		}
-		if now.Before(r.suspectUntil) {
-			sum.healths["suspect"]++
-		} else {
-			sum.healths["healthy"]++
-		}
+		sum.healths[s.health(&sum, id, r, now)]++
 		healthy++
 		room = room || r.hasRoom()
 		sum.load += min(max(r.load(now), 0), 1)
@@ -260,4 +283,19 @@ func (s *state) summary(now time.Time) summary {
 		sum.load /= float64(healthy)
 	}
 	return sum
+}
+
+// health says whether a router that takes participants ails, and notes why.
+func (s *state) health(sum *summary, id string, r *router, now time.Time) string {
+	why := r.ails(now)
+	if why == "" {
+		return "healthy"
+	}
+	if sum.ailing == nil {
+		sum.ailing = map[string]protocol.Ailment{}
+	}
+	if len(sum.ailing) < maxAiling {
+		sum.ailing[id] = why
+	}
+	return "ailing"
 }

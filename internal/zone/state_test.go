@@ -16,7 +16,12 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
 // says makes what a healthy router says.
 func says(id string, cpu float64) protocol.MMRState {
-	return protocol.MMRState{ID: id, Zone: "z", Health: protocol.Healthy, Load: protocol.Load{CPU: cpu}}
+	return protocol.MMRState{ID: id, Zone: "z", Health: protocol.Healthy, Load: protocol.Load{CPU: cpu, MaxCPU: 1}}
+}
+
+// open lists who could take a participant of the meeting.
+func (s *state) open(meeting string, now time.Time) []candidate {
+	return slices.Clone(s.candidates(meeting, "", s.summary(now).load, now))
 }
 
 func ids(list []candidate) []string {
@@ -57,7 +62,7 @@ func TestCandidates(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newState()
 			s.hear(c.said, noon)
-			if got := len(s.candidates("m", noon.Add(c.after))) == 1; got != c.want {
+			if got := len(s.open("m", noon.Add(c.after))) == 1; got != c.want {
 				t.Errorf("candidate: %v, want %v", got, c.want)
 			}
 		})
@@ -78,7 +83,7 @@ func TestStoppingRouterIsForgotten(t *testing.T) {
 
 func TestLegs(t *testing.T) {
 	legOf := func(s *state, now time.Time) int {
-		list := s.candidates("m", now)
+		list := s.open("m", now)
 		if len(list) != 1 {
 			t.Fatalf("candidates %v", list)
 		}
@@ -105,13 +110,13 @@ func TestPlacedIsALegAtOnce(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		s.hear(says(id, 0), noon)
 	}
-	other := place("m", s.candidates("m", noon))[2] // least of the favourites
+	other := place("m", s.open("m", noon))[2] // least of the favourites
 	s.placed("m", other, noon)
-	if got := place("m", s.candidates("m", noon))[0]; got != other {
+	if got := place("m", s.open("m", noon))[0]; got != other {
 		t.Errorf("the next is sent to %s, want %s", got, other)
 	}
 	s.withdrawn("m", other, noon)
-	if got := place("m", s.candidates("m", noon))[0]; got == other {
+	if got := place("m", s.open("m", noon))[0]; got == other {
 		t.Error("a placement that failed still counts")
 	}
 	if n := len(s.routers[other].joins); n != 0 {
@@ -125,7 +130,7 @@ func TestWithdrawnKeepsWhatTheRouterSaid(t *testing.T) {
 	s.hearLeg(protocol.LegState{MMR: "r", Meeting: "m", Participants: 5}, noon)
 	s.placed("m", "r", noon)
 	s.withdrawn("m", "r", noon)
-	if got := s.candidates("m", noon)[0].leg; got != 5 {
+	if got := s.open("m", noon)[0].leg; got != 5 {
 		t.Errorf("leg of %d, want 5", got)
 	}
 	s.withdrawn("m", "nobody", noon)
@@ -170,12 +175,12 @@ func TestCrowdIsLetIn(t *testing.T) {
 	s.hear(said, noon)
 	now := noon.Add(time.Second)
 	for i := range 499 {
-		if len(s.candidates("m", now)) != 1 || s.summary(now).status != protocol.ZoneOpen {
+		if len(s.open("m", now)) != 1 || s.summary(now).status != protocol.ZoneOpen {
 			t.Fatalf("%d joins, no room for more", i)
 		}
 		s.placed("m", "r", now)
 	}
-	if len(s.candidates("m", now)) != 0 || s.summary(now).status != protocol.ZoneFull {
+	if len(s.open("m", now)) != 0 || s.summary(now).status != protocol.ZoneFull {
 		t.Error("more than it takes")
 	}
 }
@@ -195,19 +200,19 @@ func TestSuspicion(t *testing.T) {
 	s := newState()
 	s.hear(says("r", 0), noon)
 	s.suspect("r", noon)
-	if !s.candidates("m", noon)[0].suspect {
+	if s.open("m", noon)[0].turn != suspect {
 		t.Error("no suspicion")
 	}
 	s.hear(says("r", 0), noon.Add(4*time.Second)) // still talks: it may be deaf
-	if !s.candidates("m", noon.Add(5*time.Second-1))[0].suspect {
+	if s.open("m", noon.Add(5*time.Second-1))[0].turn != suspect {
 		t.Error("suspicion ended by what the router said")
 	}
-	if s.candidates("m", noon.Add(5*time.Second))[0].suspect {
+	if s.open("m", noon.Add(5*time.Second))[0].turn == suspect {
 		t.Error("suspicion does not end")
 	}
 	s.suspect("r", noon.Add(4*time.Second))
 	s.cleared("r")
-	if s.candidates("m", noon.Add(5*time.Second))[0].suspect {
+	if s.open("m", noon.Add(5*time.Second))[0].turn == suspect {
 		t.Error("suspicion not cleared by an answer")
 	}
 }
@@ -277,7 +282,7 @@ func TestSummaryHealths(t *testing.T) {
 	s.hear(says("a", 0), noon)
 	s.hear(says("b", 0), noon)
 	s.suspect("b", noon)
-	want := map[string]int{"silent": 1, "draining": 1, "healthy": 1, "suspect": 1}
+	want := map[string]int{"silent": 1, "draining": 1, "healthy": 1, "ailing": 1}
 	if got := s.summary(noon).healths; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -315,7 +320,7 @@ func TestStatesAgree(t *testing.T) {
 			two.placed("x", m.ID, noon)
 			two.withdrawn("x", m.ID, noon)
 		}
-		a, b := one.candidates("m", noon), two.candidates("m", noon)
+		a, b := one.open("m", noon), two.open("m", noon)
 		if !slices.Equal(place("m", a), place("m", b)) {
 			t.Fatalf("%v and %v", a, b)
 		}
@@ -323,4 +328,158 @@ func TestStatesAgree(t *testing.T) {
 			t.Fatal("the states differ")
 		}
 	})
+}
+
+// TestPlacement sends people to routers, one after the other.
+func TestPlacement(t *testing.T) {
+	f := favouritesOf("tea", 3)
+	one, two, three := f[0], f[1], f[2]
+	zone := func() *state {
+		s := newState()
+		for _, id := range f {
+			s.hear(protocol.MMRState{ID: id, Zone: "z", Health: protocol.Healthy, Load: protocol.Load{Participants: 40, MaxParticipants: 100}}, noon)
+		}
+		return s
+	}
+	legOf := func(s *state, mmr string, n int) {
+		s.hearLeg(protocol.LegState{MMR: mmr, Meeting: "tea", Participants: n}, noon)
+	}
+	has := func(s *state, mmr string, n int) {
+		said := s.routers[mmr].said
+		said.Load.Participants = n
+		s.hear(said, noon)
+	}
+	for _, c := range []struct {
+		name  string
+		given func(*state)
+		avoid string
+		tried []string
+		want  string
+	}{
+		{"nobody there yet: the favourite", func(*state) {}, "", nil, one},
+		{"where the meeting is", func(s *state) { legOf(s, three, 2) }, "", nil, three},
+		{"the larger leg", func(s *state) { legOf(s, three, 2); legOf(s, two, 3) }, "", nil, two},
+		{"its router is full", func(s *state) { legOf(s, three, 2); has(s, three, 100) }, "", nil, one},
+		{"its router says that it is full", func(s *state) { legOf(s, three, 2); s.full(three) }, "", nil, one},
+		{"full, but has spoken since", func(s *state) { legOf(s, three, 2); s.full(three); has(s, three, 40) }, "", nil, three},
+		{"one of its routers is full", func(s *state) { legOf(s, three, 9); has(s, three, 100); legOf(s, two, 1) }, "", nil, two},
+		{"its router was asked already", func(s *state) { legOf(s, three, 2) }, "", []string{three}, one},
+		{"its router is crowded", func(s *state) { legOf(s, three, 9); has(s, three, 80) }, "", nil, one},
+		{"its router is as crowded as all", func(s *state) { legOf(s, three, 9); has(s, three, 80); has(s, one, 75); has(s, two, 75) }, "", nil, three},
+		{"comes from the favourite", func(*state) {}, one, nil, two},
+		{"comes from where the meeting is", func(s *state) { legOf(s, one, 9) }, one, nil, two},
+		{"comes from one of the legs", func(s *state) { legOf(s, one, 9); legOf(s, three, 1) }, one, nil, three},
+		{"comes from the only one with room", func(s *state) { has(s, two, 100); has(s, three, 100) }, one, nil, one},
+		{"comes from another zone's", func(*state) {}, "elsewhere", nil, one},
+		{"draining leg", func(s *state) {
+			legOf(s, three, 9)
+			said := s.routers[three].said
+			said.Health = protocol.Draining
+			s.hear(said, noon)
+		}, "", nil, one},
+		{"suspect leg", func(s *state) { legOf(s, three, 9); s.suspect(three, noon) }, "", nil, one},
+		{"suspects before where it comes from", func(s *state) { s.suspect(one, noon); s.suspect(two, noon) }, three, nil, one},
+		{"two of few took its router for dead", func(s *state) {
+			legOf(s, three, 9)
+			has(s, three, 20)
+			s.report(three, "p1", noon)
+			s.report(three, "p2", noon)
+		}, "", nil, one},
+		{"one took it for dead, twice", func(s *state) {
+			legOf(s, three, 9)
+			has(s, three, 20)
+			s.report(three, "p1", noon)
+			s.report(three, "p1", noon)
+		}, "", nil, three},
+		{"two of many took it for dead", func(s *state) {
+			legOf(s, three, 9)
+			s.report(three, "p1", noon)
+			s.report(three, "p2", noon)
+		}, "", nil, three},
+		{"participants fail to connect media there", func(s *state) {
+			legOf(s, three, 9)
+			said := s.routers[three].said
+			said.MediaOK, said.MediaFailed = 3, 3
+			s.hear(said, noon)
+		}, "", nil, one},
+		{"few participants fail to connect media there", func(s *state) {
+			legOf(s, three, 9)
+			said := s.routers[three].said
+			said.MediaOK, said.MediaFailed = 4, 3
+			s.hear(said, noon)
+		}, "", nil, three},
+		{"nobody left", func(*state) {}, "", f, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := zone()
+			c.given(s)
+			if got, ok := s.place("tea", c.avoid, c.tried, noon); got != c.want || ok != (c.want != "") {
+				t.Errorf("sent to %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestTakenForDead: what participants say ends a router's grace before its
+// silence does, and is forgotten after a while.
+func TestTakenForDead(t *testing.T) {
+	s := newState()
+	s.hear(says("r", 0), noon)
+	s.report("r", "p1", noon.Add(overdue))
+	if why := s.routers["r"].ails(noon.Add(overdue)); why != "" {
+		t.Errorf("on time, and %q", why)
+	}
+	s.report("r", "p1", noon.Add(overdue+1))
+	if why := s.routers["r"].ails(noon.Add(overdue + 1)); why != protocol.AilsSilent {
+		t.Errorf("overdue, and %q", why)
+	}
+	s.hear(says("r", 0), noon.Add(10*time.Second))
+	s.report("r", "p2", noon.Add(10*time.Second))
+	sum := s.summary(noon.Add(10 * time.Second))
+	if sum.ailing["r"] != protocol.AilsLeft || sum.status != protocol.ZoneOpen || sum.healths["ailing"] != 1 {
+		t.Errorf("taken for dead by two: %+v", sum)
+	}
+	now := noon.Add(overdue + reportsCount + 2)
+	if why := s.routers["r"].ails(now); why != "" {
+		t.Errorf("after a while %q", why)
+	}
+	s.sweep(now)
+	if n := len(s.routers["r"].left); n != 1 {
+		t.Errorf("%d reports are kept", n)
+	}
+	for i := range 2 * maxReports {
+		s.report("r", fmt.Sprint(i), now)
+	}
+	if n := len(s.routers["r"].left); n > maxReports {
+		t.Errorf("%d reports are kept", n)
+	}
+	s.report("nobody", "p1", now)
+}
+
+// TestNobodyIsRefusedWhileThereIsRoom fills a zone by one meeting.
+func TestNobodyIsRefusedWhileThereIsRoom(t *testing.T) {
+	const routers, each = 7, 30
+	s := newState()
+	for i := range routers {
+		s.hear(protocol.MMRState{
+			ID: fmt.Sprintf("r%d", i), Zone: "z", Health: protocol.Healthy, Load: protocol.Load{MaxParticipants: each},
+		}, noon)
+	}
+	now := noon.Add(time.Second)
+	at := map[string]int{}
+	for i := range routers * each {
+		id, ok := s.place("tea", "", nil, now)
+		if !ok {
+			t.Fatalf("participant %d is refused; %v", i, at)
+		}
+		at[id]++
+	}
+	if id, ok := s.place("tea", "", nil, now); ok {
+		t.Errorf("one too many at %s", id)
+	}
+	for id, n := range at {
+		if n != each {
+			t.Errorf("%s has %d", id, n)
+		}
+	}
 }
