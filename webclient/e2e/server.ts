@@ -15,6 +15,8 @@ declare module "vitest" {
   interface ProvidedContext {
     /** Where the site is. */
     url: string;
+    /** A key of its API; "" when it is not ours. */
+    apiKey: string;
     /** GET it to kill the server and start it anew; "" when it is not ours. */
     restart: string;
   }
@@ -23,6 +25,14 @@ declare module "vitest" {
 interface Running {
   process: ChildProcess;
   url: string;
+  apiKey: string;
+}
+
+/** The line that the server prints when it can be joined. */
+interface Ready {
+  ready: boolean;
+  http: string;
+  api_key: string;
 }
 
 async function freeTCP(): Promise<number> {
@@ -47,15 +57,15 @@ async function start(binary: string, args: string[]): Promise<Running> {
   const log: string[] = [];
   createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
   const lines = createInterface({ input: child.stdout });
-  const url = await new Promise<string>((resolve, reject) => {
+  const { http: url, api_key: apiKey } = await new Promise<Ready>((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log.join("\n")}`)));
     lines.on("line", (line) => {
-      const ready = JSON.parse(line) as { ready: boolean; http: string };
-      if (ready.ready) resolve(ready.http);
+      const ready = JSON.parse(line) as Ready;
+      if (ready.ready) resolve(ready);
     });
   });
-  return { process: child, url };
+  return { process: child, url, apiKey };
 }
 
 async function stop(running: Running, signal: NodeJS.Signals): Promise<void> {
@@ -69,6 +79,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const running = process.env.CAUSEWAY_URL;
   if (running) {
     project.provide("url", running.replace(/\/$/, ""));
+    project.provide("apiKey", process.env.CAUSEWAY_API_KEY ?? "");
     project.provide("restart", "");
     return async () => {};
   }
@@ -87,6 +98,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await once(control, "listening");
   const address = control.address();
   project.provide("url", server.url);
+  project.provide("apiKey", server.apiKey);
   project.provide("restart", `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/`);
   return async () => {
     control.close();
