@@ -30,6 +30,8 @@ type Config struct {
 	// PublicAddresses are told to clients as the router's addresses; empty
 	// means all addresses of this machine.
 	PublicAddresses []string `yaml:"public_addresses"`
+	// OnPremises says that other routers cannot reach this one: it dials them.
+	OnPremises bool `yaml:"on_premises"`
 	// Shards is the number of sockets of the media port; 0 is one per core.
 	Shards int    `yaml:"shards"`
 	Limits Limits `yaml:"limits"`

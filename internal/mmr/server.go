@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"causeway/internal/mmr/control"
 	"causeway/internal/mmr/forward"
 	"causeway/internal/mmr/meeting"
+	"causeway/internal/mmr/relay"
 	"causeway/internal/peer"
 	"causeway/internal/token"
 	"causeway/protocol"
@@ -28,6 +30,9 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: none
 	Version string
+	// Dial opens byte streams to other routers, through a proxy if need be;
+	// nil means directly.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// TURNSecret signs TURN credentials, for another TURN server that is to
 	// take them; nil makes one.
 	TURNSecret []byte
@@ -43,6 +48,7 @@ type Server struct {
 	router    *forward.Router
 	port      *peer.Port
 	streams   *streams
+	relays    *relay.Relays
 	browsers  turnRelay
 	load      meter
 	reach     *reach
@@ -112,6 +118,9 @@ func (s *Server) openPort() error {
 	err = s.findCandidates()
 	if err == nil {
 		err = s.openTURN()
+	}
+	if err == nil {
+		err = s.openRelays()
 	}
 	if err != nil {
 		_ = s.streams.close()
@@ -256,7 +265,10 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Close closes the media port. Run calls it; who never runs the router must.
-func (s *Server) Close() error { return errors.Join(s.browsers.turn.Close(), s.streams.close()) }
+func (s *Server) Close() error {
+	s.relays.Close()
+	return errors.Join(s.browsers.turn.Close(), s.streams.close())
+}
 
 // Ready returns nil when the router can take participants: its media port is
 // open, the bus is connected and the keys of join tokens are known.
