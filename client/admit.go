@@ -24,6 +24,12 @@ type admission struct {
 	welcome *protocol.Welcome
 	clock   routerClock
 	cancel  context.CancelFunc // ends the links
+	wake    chan struct{}      // a link has changed
+	follows *succession        // nil for the first
+
+	// What follows is its meeting's own goroutine's.
+	lostAt time.Time // when the control channel broke; zero while it stands
+	parted bool      // the router has said farewell
 }
 
 // A place is where a slot is.
@@ -32,14 +38,25 @@ type place struct {
 	slot *incoming
 }
 
-// admit goes through the four phases. With the token of an earlier admission
-// it comes back as the same participant. life bounds the admission, ctx how
-// long getting it may take.
-func (m *Meeting) admit(ctx, life context.Context) (*admission, error) {
+func newAdmission(way *connect.Network, s *succession) *admission {
+	return &admission{slots: map[protocol.SlotID]place{}, way: way, follows: s, wake: make(chan struct{}, 1), cancel: func() {}}
+}
+
+// rouse tells whoever looks after the admission that a link has changed; it
+// never blocks.
+func (a *admission) rouse() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// admit goes through the four phases; as the successor of an earlier
+// admission, if s is not nil, it comes back as the same participant. life
+// bounds the admission, ctx how long getting it may take.
+func (m *Meeting) admit(ctx, life context.Context, s *succession) (*admission, error) {
 	token, zone := m.identity()
-	pkg, err := connect.Lookup(ctx, m.network, m.link, protocol.LookupRequest{
-		Name: m.options.Name, Token: token, Client: m.options.info(),
-	}, m.recorder)
+	pkg, err := connect.Lookup(ctx, m.network, m.link, m.lookupRequest(token), m.recorder)
 	if err != nil {
 		return nil, err
 	}
@@ -49,45 +66,73 @@ func (m *Meeting) admit(ctx, life context.Context) (*admission, error) {
 		return nil, err
 	}
 	defer survey.Close()
-	plans := plans(m.tracks, protocol.AudioSlots, m.options.VideoSlots, m.options.Receive != nil)
-	request := protocol.JoinRequest{Client: m.options.info()}
-	for _, p := range plans {
-		request.Offers.Set(p.kind, p.offer(m.certificate.Fingerprint(), pkg.Participant.ID))
-	}
-	a := &admission{slots: map[protocol.SlotID]place{}, way: survey.Network()}
+	a := newAdmission(survey.Network(), s)
+	plans, request := m.request(s)
 	if a.answer, err = connect.Join(ctx, survey, pkg.Token, request, m.recorder); err != nil {
 		return nil, err
 	}
+	if err := m.settleIn(ctx, life, a, plans, m.ladder(a, roundTrip(survey, a.answer.Controller))); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// readmit is admit for a successor: it knows the zones and the way to them,
+// and goes right to the router's choice.
+func (m *Meeting) readmit(ctx, life context.Context, s *succession) (*admission, error) {
+	a := newAdmission(s.way, s)
+	plans, request := m.request(s)
+	token, zones := m.known(s.resume.Zone)
+	var err error
+	if a.answer, err = connect.Rejoin(ctx, s.way, zones, token, request, m.recorder); err != nil {
+		return nil, err
+	}
+	if err := m.settleIn(ctx, life, a, plans, m.ladder(a, s.rtt)); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// request makes the request to be let in, with fresh streams.
+func (m *Meeting) request(s *succession) ([]*plan, protocol.JoinRequest) {
+	plans := plans(m.tracks, protocol.AudioSlots, m.options.VideoSlots, m.options.Receive != nil)
+	request := protocol.JoinRequest{Client: m.options.info()}
+	if s != nil {
+		request.Resume = &s.resume
+	}
+	for _, p := range plans {
+		request.Offers.Set(p.kind, p.offer(m.certificate.Fingerprint(), m.Self().ID))
+	}
+	return plans, request
+}
+
+// settleIn opens the connections to the router that admitted us. On error
+// nothing is left of the admission.
+func (m *Meeting) settleIn(ctx, life context.Context, a *admission, plans []*plan, l *ladder) error {
 	m.recorder.Set(func(r *protocol.Report) {
 		r.Zone, r.Controller, r.MMR = a.answer.Zone, a.answer.Controller, a.answer.MMR
 	})
 	m.recorder.Begin(protocol.PhaseMedia, time.Now())
-	err = m.enter(ctx, life, a, plans, m.ladder(a, survey), pkg)
+	err := m.enter(ctx, life, a, plans, l)
 	m.recordMedia(a, err)
 	if err != nil {
 		m.close(a)
-		return nil, err
+		return err
 	}
 	m.rememberRung(a, a.links[0].snapshot().rung)
-	return a, nil
+	return nil
 }
 
-// enter opens the media connections and, meanwhile, the control channel.
-func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, l *ladder, pkg protocol.Package) error {
+// enter opens the media connections and, meanwhile, the control channel. A
+// successor takes over as soon as its sound is ready.
+func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, l *ladder) error {
 	life, a.cancel = context.WithCancel(life)
 	start := time.Now()
 	attaching, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	attached := make(chan error, 1)
-	go func() {
-		hello := protocol.Hello{Session: a.answer.Session, Token: pkg.Token}
-		control, welcome, way, err := connect.Attach(attaching, a.network(m), a.answer.ControlURL, hello, m.recorder)
-		m.mu.Lock()
-		a.control, a.welcome, a.way = control, welcome, way
-		m.mu.Unlock()
-		attached <- err
-	}()
-	err := m.dialMedia(ctx, life, a, plans, l, pkg)
+	go func() { attached <- m.attach(attaching, a) }()
+	err := m.dialMedia(ctx, life, a, plans, l)
 	if err != nil {
 		giveUp()
 	}
@@ -97,20 +142,47 @@ func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, 
 	if err != nil {
 		return err
 	}
-	a.clock = routerClock{a.welcome.NowMS, time.Now()}
 	ctx, cancel := context.WithDeadline(ctx, start.Add(mediaBudget))
 	defer cancel()
-	return m.awaitMedia(ctx, a)
+	if a.follows != nil {
+		return m.awaitMedia(ctx, a, a.links[:1])
+	}
+	return m.awaitMedia(ctx, a, a.links)
+}
+
+// attach opens the control channel and says at once what we send and what we
+// want to see.
+func (m *Meeting) attach(ctx context.Context, a *admission) error {
+	if a.follows != nil && !a.follows.commit() {
+		return context.Canceled
+	}
+	token, _ := m.identity()
+	hello := protocol.Hello{Session: a.answer.Session, Token: token}
+	control, welcome, way, err := connect.Attach(ctx, a.network(m), a.answer.ControlURL, hello, m.recorder)
+	m.mu.Lock()
+	a.control, a.welcome, a.way = control, welcome, way
+	wants := m.wants
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	a.clock = routerClock{welcome.NowMS, time.Now()}
+	_ = control.Send(m.state()) // fails only if the channel has ended again
+	if len(wants) > 0 {
+		_ = control.Send(protocol.Want{Slots: wants})
+	}
+	return nil
 }
 
 // dialMedia starts the media connections in the order of their importance.
-func (m *Meeting) dialMedia(ctx, life context.Context, a *admission, plans []*plan, ladder *ladder, pkg protocol.Package) error {
+func (m *Meeting) dialMedia(ctx, life context.Context, a *admission, plans []*plan, ladder *ladder) error {
 	for i, p := range plans {
-		if i > 0 && !m.stagger(ctx, a.links[i-1]) {
+		if i > 0 && !a.stagger(ctx, a.links[i-1]) {
 			return protocol.Wrap(protocol.ProblemMediaFailed, ctx.Err())
 		}
 		l, err := dialLink(life, p, a.answer.Answers.Of(p.kind), linkConfig{
-			certificate: m.certificate, ladder: ladder, cname: pkg.Participant.ID, emit: m.emit, wake: m.rouse, log: m.options.Log,
+			certificate: m.certificate, ladder: ladder, cname: m.Self().ID, wake: a.rouse, log: m.options.Log,
+			emit: func(f Frame) bool { return m.splicer.take(a, f, time.Now()) },
 		})
 		if err != nil {
 			return protocol.Wrap(protocol.ProblemMediaFailed, err)
@@ -128,12 +200,12 @@ func (m *Meeting) dialMedia(ctx, life context.Context, a *admission, plans []*pl
 
 // stagger waits until the connection before is ready, but for kindDelay at
 // most; false: ctx ended first.
-func (m *Meeting) stagger(ctx context.Context, before *link) bool {
+func (a *admission) stagger(ctx context.Context, before *link) bool {
 	enough := time.NewTimer(kindDelay)
 	defer enough.Stop()
 	for before.snapshot().ready.IsZero() {
 		select {
-		case <-m.wake:
+		case <-a.wake:
 		case <-enough.C:
 			return true
 		case <-ctx.Done():
@@ -143,11 +215,11 @@ func (m *Meeting) stagger(ctx context.Context, before *link) bool {
 	return ctx.Err() == nil
 }
 
-// awaitMedia waits until all media connections are ready.
-func (m *Meeting) awaitMedia(ctx context.Context, a *admission) error {
+// awaitMedia waits until media connections are ready.
+func (m *Meeting) awaitMedia(ctx context.Context, a *admission, links []*link) error {
 	for {
 		waiting := false
-		for _, l := range a.links {
+		for _, l := range links {
 			s := l.snapshot()
 			if s.closed {
 				return protocol.Wrap(protocol.ProblemMediaFailed, fmt.Errorf("%s: %w", l.kind, orClosed(s.err)))
@@ -161,7 +233,7 @@ func (m *Meeting) awaitMedia(ctx context.Context, a *admission) error {
 			return nil
 		}
 		select {
-		case <-m.wake:
+		case <-a.wake:
 		case <-ctx.Done():
 			return protocol.Wrap(protocol.ProblemMediaFailed, fmt.Errorf("not ready in time: %w", ctx.Err()))
 		}
@@ -181,7 +253,10 @@ func (m *Meeting) recordMedia(a *admission, err error) {
 	for _, l := range a.links {
 		s, stats := l.snapshot(), l.conn.Stats()
 		carries := s.rung
-		if s.ready.IsZero() {
+		switch {
+		case s.ready.IsZero() && err == nil:
+			continue // a successor does not wait for it
+		case s.ready.IsZero():
 			carries = ""
 		}
 		for _, t := range l.tries.list(carries, s.ready.Sub(l.dialled), now) {
@@ -200,11 +275,14 @@ func (m *Meeting) recordMedia(a *admission, err error) {
 
 // close ends an admission and waits for its goroutines.
 func (m *Meeting) close(a *admission) {
-	if a.control != nil {
-		a.control.Close()
+	if m.publisher != nil {
+		m.publisher.disconnect(a.links)
 	}
 	for _, l := range a.links {
 		l.conn.Close()
+	}
+	if a.control != nil {
+		a.control.Close()
 	}
 	a.cancel()
 	for _, l := range a.links {
@@ -215,20 +293,6 @@ func (m *Meeting) close(a *admission) {
 	for _, l := range a.links {
 		m.past[l.kind] = m.total(l)
 	}
-}
-
-// identity is what a participant that comes back presents: its token and the
-// zone it was in.
-func (m *Meeting) identity() (token, zone string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.token, m.zone
-}
-
-func (m *Meeting) identify(pkg protocol.Package) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.token, m.self, m.info, m.browser = pkg.Token, pkg.Participant, pkg.Meeting, pkg.WebClient
 }
 
 // certificate of a participant's media connections.

@@ -23,11 +23,15 @@ const (
 	HostMuted    EventKind = "host_muted"    // a host muted this participant's microphone
 	Refused      EventKind = "refused"       // the router did not do what was asked: Problem
 	Reconnecting EventKind = "reconnecting"  // a connection was lost: Text says which
-	Reconnected  EventKind = "reconnected"   // and is back
+	Reconnected  EventKind = "reconnected"   // and is back, perhaps at another router: Text says after how long
+	Moving       EventKind = "moving"        // the router asks us to go to another: Text says why
+	Moved        EventKind = "moved"         // and we have: Text says where to; nothing was interrupted
 	FeedEnded    EventKind = "feed_ended"    // what was published is at its end; Problem if it broke
 	KeyWanted    EventKind = "key_wanted"    // someone asked for a key frame of our picture
 	Over         EventKind = "over"          // the participation has ended, for Reason or Problem
 	MediaChanged EventKind = "media_changed" // a media connection came or went: Text says which
+	// NetworkChanged says that this machine has another address: Text.
+	NetworkChanged EventKind = "network_changed"
 )
 
 // An Event is something that happened in the meeting. Fields that do not

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,8 +37,11 @@ type fakeSystem struct {
 	mu       sync.Mutex
 	lookups  []protocol.LookupRequest
 	joins    []protocol.JoinRequest
-	conns    []*fakeConn
+	conns    []*fakeConn            // of the latest session
+	sessions map[string][]*fakeConn // by session
+	frozen   map[*peer.Port]bool
 	channels []*websocket.Conn
+	attached map[string]*websocket.Conn // by session
 	said     []protocol.ControlMessage
 	refuse   map[string]*protocol.Problem // by path
 	lossy    bool
@@ -45,13 +51,10 @@ type fakeSystem struct {
 const fakeNumber = "123456789"
 
 func newFakeSystem(t *testing.T) *fakeSystem {
-	f := &fakeSystem{t: t, refuse: map[string]*protocol.Problem{}, heard: make(chan struct{}, 1)}
-	var err error
-	f.port, err = peer.Listen(peer.PortConfig{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Shards: 1, Tick: f.tick})
-	if err != nil {
-		t.Fatal(err)
+	f := &fakeSystem{
+		t: t, refuse: map[string]*protocol.Problem{}, sessions: map[string][]*fakeConn{}, attached: map[string]*websocket.Conn{}, frozen: map[*peer.Port]bool{}, heard: make(chan struct{}, 1),
 	}
-	f.udp = f.port.Addr()
+	f.openPort()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+protocol.PathMeetings+"/{number}/lookup", f.lookup)
 	mux.HandleFunc("GET "+protocol.PathProbe, func(w http.ResponseWriter, _ *http.Request) {
@@ -66,6 +69,56 @@ func newFakeSystem(t *testing.T) *fakeSystem {
 		f.port.Close()
 	})
 	return f
+}
+
+// openPort opens the media port of a router.
+func (f *fakeSystem) openPort() {
+	f.t.Helper()
+	port, err := peer.Listen(peer.PortConfig{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Shards: 1, Tick: f.tick})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.port, f.udp = port, port.Addr()
+	f.mu.Unlock()
+}
+
+// freeze stops the present router as SIGSTOP does; who joins from now on gets
+// to another. It returns how to let it go on.
+func (f *fakeSystem) freeze() (thaw func()) {
+	frozen, stopped, goOn, ended := f.port, make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		frozen.Shards()[0].Run(func() {
+			close(stopped)
+			<-goOn
+		})
+	}()
+	<-stopped
+	f.mu.Lock()
+	f.frozen[frozen] = true
+	f.mu.Unlock()
+	f.openPort()
+	thaw = sync.OnceFunc(func() {
+		f.mu.Lock()
+		f.frozen[frozen] = false
+		f.mu.Unlock()
+		close(goOn)
+		<-ended
+	})
+	f.t.Cleanup(func() {
+		thaw()
+		frozen.Close()
+	})
+	return thaw
+}
+
+// isFrozen reports whether a session's router is.
+func (f *fakeSystem) isFrozen(session string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	conns := f.sessions[session]
+	return len(conns) > 0 && f.frozen[conns[0].port]
 }
 
 func answer(w http.ResponseWriter, v any) {
@@ -104,6 +157,10 @@ func (f *fakeSystem) lookup(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.lookups = append(f.lookups, q)
 	f.mu.Unlock()
+	select {
+	case f.heard <- struct{}{}:
+	default:
+	}
 	if f.refused(w, "lookup") {
 		return
 	}
@@ -121,19 +178,21 @@ func (f *fakeSystem) join(w http.ResponseWriter, r *http.Request) {
 	var q protocol.JoinRequest
 	_ = json.NewDecoder(r.Body).Decode(&q)
 	a := protocol.JoinAnswer{
-		Zone: "z", Controller: "c", MMR: "r1", Session: "s",
+		Zone: "z", Controller: "c", MMR: "r1",
 		MediaTCP: f.tcp, MediaTLS: f.tls,
 		ControlURL: "wss" + strings.TrimPrefix(f.server.URL, "https") + protocol.PathControl,
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.joins = append(f.joins, q)
+	a.Session, a.Admitted = fmt.Sprintf("s%d", len(f.joins)), int64(len(f.joins))
 	f.conns = nil
 	for _, kind := range protocol.MediaKinds {
 		if sdp := q.Offers.Of(kind); sdp != "" {
 			a.Answers.Set(kind, f.accept(kind, sdp))
 		}
 	}
+	f.sessions[a.Session] = f.conns
 	answer(w, a)
 }
 
@@ -144,7 +203,7 @@ func (f *fakeSystem) accept(kind protocol.MediaKind, sdp string) string {
 		f.t.Errorf("offer for %s: %v", kind, err)
 		return ""
 	}
-	c := &fakeConn{system: f, kind: kind, sent: map[uint16][]byte{}}
+	c := &fakeConn{system: f, port: f.port, kind: kind, sent: map[uint16][]byte{}}
 	conn, err := f.port.Accept(peer.AcceptConfig{
 		Remote: peer.Credentials{Ufrag: d.Ufrag, Pwd: d.Pwd}, RemoteFingerprint: d.Fingerprint, Handler: c,
 	})
@@ -183,6 +242,7 @@ func (f *fakeSystem) accept(kind protocol.MediaKind, sdp string) string {
 // A fakeConn echoes what is published into the connection's first slot.
 type fakeConn struct {
 	system *fakeSystem
+	port   *peer.Port
 	kind   protocol.MediaKind
 	conn   *peer.Conn
 	slot   uint32
@@ -277,12 +337,12 @@ func (c *fakeConn) resend(conn *peer.Conn, sequence uint16) {
 }
 
 // tick sends receiver reports, and asks for a packet again now and then.
-func (f *fakeSystem) tick(_ *peer.Shard, now time.Time) {
+func (f *fakeSystem) tick(s *peer.Shard, now time.Time) {
 	f.mu.Lock()
-	conns := f.conns
+	conns := slices.Concat(slices.Collect(maps.Values(f.sessions))...)
 	f.mu.Unlock()
 	for _, c := range conns {
-		if !c.ready || now.Sub(c.reported) < 200*time.Millisecond {
+		if c.port.Shards()[0] != s || !c.ready || now.Sub(c.reported) < 200*time.Millisecond {
 			continue
 		}
 		c.reported = now
@@ -319,6 +379,7 @@ func (f *fakeSystem) control(w http.ResponseWriter, r *http.Request) {
 	f.mu.Unlock()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	session := ""
 	for {
 		_, data, err := ws.Read(ctx)
 		if err != nil {
@@ -329,7 +390,16 @@ func (f *fakeSystem) control(w http.ResponseWriter, r *http.Request) {
 			f.t.Errorf("control: %v", err)
 			return
 		}
-		f.reply(ctx, ws, m)
+		if hello, ok := m.(*protocol.Hello); ok {
+			session = hello.Session
+			f.mu.Lock()
+			f.attached[session] = ws
+			f.mu.Unlock()
+		}
+		if f.isFrozen(session) {
+			continue
+		}
+		f.reply(ctx, ws, session, m)
 		f.mu.Lock()
 		f.said = append(f.said, m)
 		f.mu.Unlock()
@@ -340,7 +410,7 @@ func (f *fakeSystem) control(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *fakeSystem) reply(ctx context.Context, ws *websocket.Conn, m protocol.ControlMessage) {
+func (f *fakeSystem) reply(ctx context.Context, ws *websocket.Conn, session string, m protocol.ControlMessage) {
 	switch m := m.(type) {
 	case *protocol.Hello:
 		slots := []protocol.SlotState{{Slot: "a1", Participant: "echo", Source: protocol.Mic}}
@@ -348,7 +418,7 @@ func (f *fakeSystem) reply(ctx context.Context, ws *websocket.Conn, m protocol.C
 			Meeting: protocol.MeetingInfo{ID: "m", Number: fakeNumber, Topic: "Tulips"}, Participant: "me", Slots: slots,
 			Participants: []protocol.Participant{{ID: "me", Name: "Ada"}, {ID: "echo", Name: "Echo"}}, NowMS: nowMS(),
 		})
-		go f.syncs(ctx, ws)
+		go f.syncs(ctx, ws, session)
 	case *protocol.Want:
 		var slots []protocol.SlotState
 		for _, s := range m.Slots {
@@ -366,7 +436,7 @@ func nowMS() float64 { return float64(time.Now().UnixMicro()) / 1000 }
 
 // syncs tells how the slots' times map to the clock: as the sender reports of
 // what they echo say.
-func (f *fakeSystem) syncs(ctx context.Context, ws *websocket.Conn) {
+func (f *fakeSystem) syncs(ctx context.Context, ws *websocket.Conn, session string) {
 	every := time.NewTicker(300 * time.Millisecond)
 	defer every.Stop()
 	for {
@@ -375,11 +445,14 @@ func (f *fakeSystem) syncs(ctx context.Context, ws *websocket.Conn) {
 		case <-ctx.Done():
 			return
 		}
+		if f.isFrozen(session) {
+			continue
+		}
 		f.mu.Lock()
-		conns := f.conns
+		conns := f.sessions[session]
 		f.mu.Unlock()
 		m := protocol.Sync{NowMS: nowMS()}
-		f.port.Shards()[0].Run(func() {
+		conns[0].port.Shards()[0].Run(func() {
 			for _, c := range conns {
 				if c.report == nil || c.kind == protocol.Content {
 					continue

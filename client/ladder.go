@@ -59,12 +59,11 @@ func newLadder(a protocol.JoinAnswer, only protocol.Transport, rtt time.Duration
 	return l
 }
 
-// ladder is how an admission reaches its router.
-func (m *Meeting) ladder(a *admission, survey *connect.Survey) *ladder {
-	rtt, via := wayTo(survey, a.answer.Controller)
+// ladder is how an admission reaches its router, over a round trip of rtt.
+func (m *Meeting) ladder(a *admission, rtt time.Duration) *ladder {
 	l := newLadder(a.answer, m.options.Media, rtt, func() *connect.Network { return a.network(m) })
 	l.prefer = m.rememberedRung(a)
-	if via != "direct" && l.has(protocol.TLS) {
+	if a.network(m).Via(m.controllerOf(a)) != "direct" && l.has(protocol.TLS) {
 		// Who has to go by a proxy or tunnel will hardly get out otherwise.
 		l.prefer = protocol.TLS
 	}
@@ -78,15 +77,15 @@ func (a *admission) network(m *Meeting) *connect.Network {
 	return a.way
 }
 
-// wayTo tells the round trip to the controller that found the router, beside
-// which it stands, and the way there.
-func wayTo(s *connect.Survey, controller string) (rtt time.Duration, via string) {
+// roundTrip is that to the controller that found the router, beside which it
+// stands.
+func roundTrip(s *connect.Survey, controller string) time.Duration {
 	for _, r := range s.Records() {
 		if r.Controller.ID == controller {
-			return r.Median(), s.Network().Via(r.Controller.URL)
+			return r.Median()
 		}
 	}
-	return 0, "direct"
+	return 0
 }
 
 // rememberedRung is the one that carried sound last time from here to the

@@ -31,9 +31,9 @@ type Meeting struct {
 	publisher   *publisher // nil: nothing is published
 	feeding     sync.Once
 	outbox      outbox
+	splicer     *splicer
 	frames      chan Frame
-	wake        chan struct{} // a link changed
-	inbox       chan received // from the control channel
+	inbox       chan received // from the control channels
 	leaving     chan struct{}
 	leave       sync.Once
 	ctx         context.Context // of the participation
@@ -42,14 +42,14 @@ type Meeting struct {
 	done        chan struct{}
 
 	mu       sync.Mutex
-	token    string
+	pkg      protocol.Package // the latest
 	zone     string
-	browser  string // address at which a browser joins
 	self     protocol.Identity
 	info     protocol.MeetingInfo
 	people   []protocol.Participant
+	doubtful map[string]time.Time // of people: whom the present router has not told of yet
 	speakers []protocol.Speaker
-	slots    map[protocol.SlotID]protocol.SlotState
+	heard    []string // ids of chat messages that were told
 	wants    []protocol.SlotWant
 	manual   bool // wants are the program's
 	muted    map[protocol.Source]bool
@@ -63,6 +63,7 @@ type Meeting struct {
 
 // received is a control message or the end of the channel it came by.
 type received struct {
+	from    *admission
 	channel *connect.Control
 	message protocol.ControlMessage
 	err     error
@@ -76,7 +77,7 @@ func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 	if err != nil {
 		return m, err
 	}
-	a, err := m.admit(ctx, m.ctx)
+	a, err := m.admit(ctx, m.ctx, nil)
 	if err != nil {
 		m.cancel()
 		m.startFeed() // it ends at once
@@ -87,9 +88,9 @@ func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 		return m, err
 	}
 	m.tasks.Go(m.deliver)
+	m.tasks.Go(m.keepPackage)
 	m.startFeed()
-	m.arrive(a)
-	go m.run(a)
+	go m.run(newStay(m, a))
 	return m, nil
 }
 
@@ -97,11 +98,12 @@ func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 func newMeeting(link string, o Options) (*Meeting, error) {
 	m := &Meeting{
 		options: o, recorder: connect.NewRecorder(time.Now()), outbox: newOutbox(),
-		frames: make(chan Frame, frameQueue), wake: make(chan struct{}, 1), inbox: make(chan received, controlQueue),
+		frames: make(chan Frame, frameQueue), inbox: make(chan received, controlQueue),
 		leaving: make(chan struct{}), done: make(chan struct{}),
-		slots: map[protocol.SlotID]protocol.SlotState{}, muted: map[protocol.Source]bool{},
+		doubtful: map[string]time.Time{}, muted: map[protocol.Source]bool{},
 		past: map[protocol.MediaKind]protocol.MediaReport{}, acked: map[protocol.Source]bool{},
 	}
+	m.splicer = newSplicer(m.emit)
 	fail := func(err error) (*Meeting, error) {
 		if o.Feed != nil {
 			o.Feed.Close()
@@ -173,8 +175,8 @@ func (m *Meeting) Info() protocol.MeetingInfo {
 func (m *Meeting) WebClient() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.browser != "" || m.link.Base == "" {
-		return m.browser
+	if m.pkg.WebClient != "" || m.link.Base == "" {
+		return m.pkg.WebClient
 	}
 	return m.link.String() // it is the page's address too
 }
@@ -310,14 +312,6 @@ func (m *Meeting) feed() {
 	}
 	if m.ctx.Err() == nil {
 		m.note(e)
-	}
-}
-
-// rouse tells the meeting that a link has changed; it never blocks.
-func (m *Meeting) rouse() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
 	}
 }
 

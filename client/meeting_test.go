@@ -294,7 +294,8 @@ func TestControlChannelReopens(t *testing.T) {
 	}
 }
 
-// When the router is gone the meeting is joined again as the same participant.
+// When the router has closed the media connections the meeting is joined again
+// as the same participant, without asking web.
 func TestResume(t *testing.T) {
 	f := newFakeSystem(t)
 	s := newSink()
@@ -306,10 +307,30 @@ func TestResume(t *testing.T) {
 	before := pictures(s.await(t, "frames", func([]Frame) bool { return true }))
 	s.await(t, "10 more pictures", func(list []Frame) bool { return pictures(list) > before+10 })
 	f.mu.Lock()
-	lookups := f.lookups
+	lookups, joins := f.lookups, f.joins
 	f.mu.Unlock()
-	if len(lookups) != 2 || lookups[0].Token != "" || lookups[1].Token != "ticket" {
-		t.Errorf("lookups %+v", lookups)
+	if len(lookups) != 1 || len(joins) != 2 || joins[0].Resume != nil || joins[1].Resume == nil {
+		t.Fatalf("lookups %+v, joins %+v", lookups, joins)
+	}
+	want := protocol.Resume{Session: "s1", Zone: "z", MMR: "r1", Reason: protocol.ResumeMedia, Admitted: 1}
+	if got := *joins[1].Resume; got != want {
+		t.Errorf("resumed %+v, want %+v", got, want)
+	}
+}
+
+// A token that has expired is renewed on the way.
+func TestResumeWithExpiredToken(t *testing.T) {
+	f := newFakeSystem(t)
+	m := join(t, f, Options{})
+	f.setRefusal(protocol.PathJoin, protocol.NewProblem(protocol.ProblemTokenExpired, ""))
+	f.crash()
+	f.await("another lookup", func([]protocol.ControlMessage) bool { return len(f.lookups) == 2 })
+	f.setRefusal(protocol.PathJoin, nil)
+	awaitEvent(t, m, Reconnected)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lookups[0].Token != "" || f.lookups[1].Token != "ticket" {
+		t.Errorf("lookups %+v", f.lookups)
 	}
 }
 
@@ -317,7 +338,7 @@ func TestResume(t *testing.T) {
 func TestResumeRefused(t *testing.T) {
 	f := newFakeSystem(t)
 	m := join(t, f, Options{})
-	f.setRefusal("lookup", protocol.NewProblem(protocol.ProblemMeetingEnded, ""))
+	f.setRefusal(protocol.PathJoin, protocol.NewProblem(protocol.ProblemMeetingEnded, ""))
 	f.crash()
 	if e := awaitEvent(t, m, Over); e.Problem == nil || e.Problem.Code != protocol.ProblemMeetingEnded {
 		t.Errorf("event %v", e)
@@ -329,7 +350,7 @@ func TestResumeRefused(t *testing.T) {
 func TestLeaveWhileReconnecting(t *testing.T) {
 	f := newFakeSystem(t)
 	m := join(t, f, Options{})
-	f.setRefusal("lookup", protocol.NewProblem(protocol.ProblemInternal, ""))
+	f.setRefusal(protocol.PathJoin, protocol.NewProblem(protocol.ProblemInternal, ""))
 	f.crash()
 	awaitEvent(t, m, Reconnecting)
 	m.Leave()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"slices"
 	"unicode/utf8"
@@ -60,6 +61,8 @@ type Options struct {
 	Version string
 	// Log takes what an operator should know; nil discards it.
 	Log *slog.Logger
+
+	source func(netip.Addr) netip.Addr // see watch
 }
 
 // DefaultVideoSlots is how many cameras are seen unless told otherwise.

@@ -116,18 +116,8 @@ func networkTo(target netip.Addr) string {
 	if !target.IsValid() || target.IsLoopback() {
 		return ""
 	}
-	// Nothing is sent: UDP only chooses the route.
-	c, err := net.Dial("udp", netip.AddrPortFrom(target, protocol.MediaPort).String())
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = c.Close() }()
-	local, ok := c.LocalAddr().(*net.UDPAddr)
-	if !ok {
-		return ""
-	}
-	own := local.AddrPort().Addr().Unmap()
-	if own == target.Unmap() {
+	own := sourceTo(target)
+	if !own.IsValid() || own == target.Unmap() {
 		return ""
 	}
 	all, err := net.InterfaceAddrs()

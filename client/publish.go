@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,18 +23,19 @@ const (
 )
 
 // A publisher sends a feed in real time. It survives the connections it sends
-// on: after a resumption it is given new ones.
+// on: when the participant resumes or moves it is given new ones, and sends on
+// both as long as there are two.
 type publisher struct {
 	feed   Feed
 	tracks []Track
 	log    *slog.Logger
 
 	mu     sync.Mutex
-	routes []route // as tracks
+	routes [][]route // by track
 	muted  map[protocol.Source]bool
 }
 
-// A route is where a track goes at present; the zero value is nowhere.
+// A route is where a track goes.
 type route struct {
 	link   *link
 	stream *outgoing
@@ -41,15 +43,30 @@ type route struct {
 
 func newPublisher(feed Feed, log *slog.Logger) *publisher {
 	tracks := feed.Tracks()
-	return &publisher{feed: feed, tracks: tracks, log: log, routes: make([]route, len(tracks)), muted: map[protocol.Source]bool{}}
+	return &publisher{feed: feed, tracks: tracks, log: log, routes: make([][]route, len(tracks)), muted: map[protocol.Source]bool{}}
 }
 
-// connect gives the tracks of a plan their connection.
+// connect gives the tracks of a plan one more connection.
 func (p *publisher) connect(l *link, tracks []int, streams []*outgoing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, t := range tracks {
-		p.routes[t] = route{l, streams[i]}
+		p.routes[t] = append(slices.Clone(p.routes[t]), route{l, streams[i]})
+	}
+}
+
+// disconnect sends nothing more on connections.
+func (p *publisher) disconnect(links []*link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for t, routes := range p.routes {
+		kept := []route{}
+		for _, r := range routes {
+			if !slices.Contains(links, r.link) {
+				kept = append(kept, r)
+			}
+		}
+		p.routes[t] = kept
 	}
 }
 
@@ -107,16 +124,23 @@ func pace(ctx context.Context, feed Feed, send func(s Sample, captured time.Time
 	}
 }
 
-// send packetizes a sample and sends it in bursts.
+// send sends a sample on all its connections.
 func (p *publisher) send(ctx context.Context, s Sample, captured time.Time) {
 	p.mu.Lock()
-	r, source := p.routes[s.Track], p.tracks[s.Track].Source
+	routes, source := p.routes[s.Track], p.tracks[s.Track].Source
 	off := p.muted[source]
 	p.mu.Unlock()
-	if r.link == nil || off || len(s.Data) == 0 {
+	if off || len(s.Data) == 0 {
 		return
 	}
-	packets := r.stream.packetize(s, isSound(source))
+	for _, r := range routes {
+		r.send(ctx, s, captured, isSound(source))
+	}
+}
+
+// send packetizes a sample and sends it in bursts.
+func (r route) send(ctx context.Context, s Sample, captured time.Time, sound bool) {
+	packets := r.stream.packetize(s, sound)
 	for len(packets) > 0 {
 		n := min(burst, len(packets))
 		r.link.run(func() {

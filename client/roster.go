@@ -7,34 +7,72 @@ import (
 	"causeway/protocol"
 )
 
+const (
+	// graceTime is how long those of whom a new router has not told yet are
+	// taken to be still there: it has to hear of them itself.
+	graceTime = 10 * time.Second
+	maxHeard  = 256 // chat messages remembered, so that none is told twice
+)
+
 // welcome takes the router's account of the meeting, at the beginning and
-// whenever the control channel was opened again.
-func (m *Meeting) welcome(a *admission, w *protocol.Welcome) {
+// when the control channel was opened again.
+func (m *Meeting) welcome(a *admission, w *protocol.Welcome, again bool) {
+	now := time.Now()
 	m.mu.Lock()
 	m.info, m.self.ID = w.Meeting, w.Participant
 	var left []protocol.Left
 	for _, p := range m.people {
-		if !slices.ContainsFunc(w.Participants, func(o protocol.Participant) bool { return o.ID == p.ID }) {
+		_, doubtful := m.doubtful[p.ID]
+		switch {
+		case slices.ContainsFunc(w.Participants, func(o protocol.Participant) bool { return o.ID == p.ID }), doubtful:
+		case again:
 			left = append(left, protocol.Left{ID: p.ID, Reason: protocol.FarewellLeft})
+		default:
+			m.doubtful[p.ID] = now.Add(graceTime)
 		}
 	}
+	wants := m.wants
 	m.mu.Unlock()
 	m.roster(&protocol.Roster{Changed: w.Participants, Left: left})
 	m.assign(a, w.Slots)
 	for i := range w.Chat {
-		m.outbox.put(Event{At: time.Now(), Kind: Said, Chat: &w.Chat[i]})
+		m.chat(&w.Chat[i])
 	}
 	_ = m.send(m.state()) // fails only if the channel has ended again
-	m.mu.Lock()
-	manual, wants := m.manual, m.wants
-	if !manual {
-		m.wants = nil // slots of another router
-	}
-	m.mu.Unlock()
-	if manual {
+	if again && len(wants) > 0 {
 		_ = m.send(protocol.Want{Slots: wants})
 	}
 	m.layOut()
+}
+
+// forget lets those go of whom the router has not told for too long.
+func (m *Meeting) forget(now time.Time) {
+	var left []protocol.Left
+	m.mu.Lock()
+	for id, until := range m.doubtful {
+		if now.After(until) {
+			left = append(left, protocol.Left{ID: id, Reason: protocol.FarewellLost})
+		}
+	}
+	m.mu.Unlock()
+	if left != nil {
+		m.roster(&protocol.Roster{Left: left})
+		m.layOut()
+	}
+}
+
+// chat tells what was said, once.
+func (m *Meeting) chat(c *protocol.Chat) {
+	m.mu.Lock()
+	known := c.ID != "" && slices.Contains(m.heard, c.ID)
+	if !known {
+		m.heard = append(m.heard, c.ID)
+		m.heard = m.heard[max(0, len(m.heard)-maxHeard):]
+	}
+	m.mu.Unlock()
+	if !known {
+		m.outbox.put(Event{At: time.Now(), Kind: Said, Chat: c})
+	}
 }
 
 // roster takes changes of who is here.
@@ -42,6 +80,7 @@ func (m *Meeting) roster(r *protocol.Roster) {
 	now := time.Now()
 	for _, p := range r.Changed {
 		m.mu.Lock()
+		delete(m.doubtful, p.ID)
 		i := slices.IndexFunc(m.people, func(o protocol.Participant) bool { return o.ID == p.ID })
 		e := Event{At: now, Kind: Changed, Participant: &p}
 		same := false
@@ -64,6 +103,7 @@ func (m *Meeting) roster(r *protocol.Roster) {
 	}
 	for _, l := range r.Left {
 		m.mu.Lock()
+		delete(m.doubtful, l.ID)
 		i := slices.IndexFunc(m.people, func(o protocol.Participant) bool { return o.ID == l.ID })
 		if i < 0 {
 			m.mu.Unlock()
@@ -90,9 +130,6 @@ func (m *Meeting) participant(id string) (protocol.Participant, bool) {
 // assign tells slots what they carry.
 func (m *Meeting) assign(a *admission, states []protocol.SlotState) {
 	for _, s := range states {
-		m.mu.Lock()
-		m.slots[s.Slot] = s
-		m.mu.Unlock()
 		p, _ := m.participant(s.Participant)
 		if at, ok := a.slots[s.Slot]; ok {
 			at.link.run(func() { at.slot.assign(s, p.Name, time.Now()) })

@@ -25,11 +25,29 @@ func Attach(ctx context.Context, way *Network, controlURL string, hello protocol
 		return nil, nil, way, err
 	}
 	if by != way {
-		rec.Event("the control channel goes by "+by.Via(controlURL), time.Now())
-		by.remember(by.tunnel != nil)
-		by.reportRoute(controlURL, rec)
+		by.went(controlURL, rec)
 	}
 	return c, welcome, by, nil
+}
+
+// Reattach opens the control channel of a session anew, as Attach does; it
+// belongs to no phase of the report.
+func Reattach(ctx context.Context, way *Network, controlURL string, hello protocol.Hello, rec *Recorder) (*Control, *protocol.Welcome, *Network, error) {
+	c, welcome, by, err := attach(ctx, way, controlURL, hello, rec)
+	if err != nil {
+		return nil, nil, way, err
+	}
+	if by != way {
+		by.went(controlURL, rec)
+	}
+	return c, welcome, by, nil
+}
+
+// went notes that the control channel has taken another way.
+func (n *Network) went(controlURL string, rec *Recorder) {
+	rec.Event("the control channel goes by "+n.Via(controlURL), time.Now())
+	n.remember(n.tunnel != nil)
+	n.reportRoute(controlURL, rec)
 }
 
 func attach(ctx context.Context, way *Network, controlURL string, hello protocol.Hello, rec *Recorder) (*Control, *protocol.Welcome, *Network, error) {

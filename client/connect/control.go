@@ -41,8 +41,11 @@ type Control struct {
 	once   sync.Once
 	tasks  sync.WaitGroup
 
-	pingN    atomic.Int64 // the number of the last ping, and when it was sent
-	pingedAt atomic.Int64 // nanoseconds since began
+	pings    chan struct{} // a token: one is wanted now
+	pingN    atomic.Int64  // the number of the last ping, and when it was sent
+	pingedAt atomic.Int64  // nanoseconds since began
+	heardAt  atomic.Int64  // of the last message, the same
+	askedAt  atomic.Int64  // of the first ping since then, 0 if there was none
 	rtt      atomic.Int64
 	began    time.Time
 }
@@ -133,7 +136,7 @@ func newControl(conn *websocket.Conn) *Control {
 		conn: conn, ctx: ctx, cancel: cancel,
 		out:    make(chan protocol.ControlMessage, controlQueue),
 		in:     make(chan protocol.ControlMessage, controlQueue),
-		closed: make(chan struct{}), began: time.Now(),
+		closed: make(chan struct{}), pings: make(chan struct{}, 1), began: time.Now(),
 	}
 	c.tasks.Go(c.read)
 	c.tasks.Go(c.write)
@@ -174,6 +177,25 @@ func (c *Control) Receive(ctx context.Context) (protocol.ControlMessage, error) 
 // RTT is the last measured round trip of the channel, 0 before the first.
 func (c *Control) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
 
+// Ping asks the router for a sign of life, beside the pings that the channel
+// sends anyway. It never waits.
+func (c *Control) Ping() {
+	select {
+	case c.pings <- struct{}{}:
+	default:
+	}
+}
+
+// Heard tells when the router's last message came, and when the first ping
+// was sent that it has not said anything since; zero if there is none.
+func (c *Control) Heard() (last, asked time.Time) {
+	last = c.began.Add(time.Duration(c.heardAt.Load()))
+	if at := c.askedAt.Load(); at != 0 {
+		asked = c.began.Add(time.Duration(at))
+	}
+	return last, asked
+}
+
 // Done is closed when the channel has ended, by either side.
 func (c *Control) Done() <-chan struct{} { return c.ctx.Done() }
 
@@ -191,6 +213,9 @@ func (c *Control) Close() {
 	c.once.Do(func() { close(c.closed) })
 	c.tasks.Wait()
 }
+
+// Abort ends the channel at once, as when the network that it went by is gone.
+func (c *Control) Abort() { c.lost(net.ErrClosed) }
 
 // lost ends the channel for a reason that was not ours.
 func (c *Control) lost(err error) {
@@ -212,6 +237,8 @@ func (c *Control) read() {
 			c.lost(err)
 			return
 		}
+		c.heardAt.Store(int64(time.Since(c.began)))
+		c.askedAt.Store(0)
 		m, err := protocol.DecodeFromRouter(data)
 		if errors.Is(err, protocol.ErrUnknownMessage) {
 			continue // a newer router: protocol/doc.go
@@ -238,7 +265,7 @@ func (c *Control) pong(p *protocol.Pong) {
 	}
 }
 
-// write sends what is queued, and a ping every two seconds.
+// write sends what is queued, and a ping every two seconds or when asked to.
 func (c *Control) write() {
 	defer func() { _ = c.conn.CloseNow() }()
 	ticker := time.NewTicker(pingEvery)
@@ -248,9 +275,9 @@ func (c *Control) write() {
 		select {
 		case m = <-c.out:
 		case <-ticker.C:
-			c.pingedAt.Store(int64(time.Since(c.began)))
-			c.pingN.Store(n)
-			m, n = protocol.Ping{N: n}, n+1
+			m, n = c.ping(n), n+1
+		case <-c.pings:
+			m, n = c.ping(n), n+1
 		case <-c.closed:
 			c.flush()
 			c.cancel(net.ErrClosed)
@@ -266,6 +293,15 @@ func (c *Control) write() {
 			return
 		}
 	}
+}
+
+// ping makes the ping with a number and notes that it is sent.
+func (c *Control) ping(n int64) protocol.Ping {
+	now := int64(time.Since(c.began))
+	c.pingedAt.Store(now)
+	c.pingN.Store(n)
+	c.askedAt.CompareAndSwap(0, now)
+	return protocol.Ping{N: n}
 }
 
 // flush sends what is still queued.
