@@ -26,6 +26,9 @@ func TestConfigCheck(t *testing.T) {
 		{"limits.streams", func(c *Config) { c.Limits.Streams = 0 }},
 		{"limits.streams_per_participant", func(c *Config) { c.Limits.StreamsPerParticipant = -1 }},
 		{"limits.bytes_per_second", func(c *Config) { c.Limits.BytesPerSecond = 0 }},
+		{"limits.egress_bps", func(c *Config) { c.Limits.EgressBPS = -1 }},
+		{"limits.cpu", func(c *Config) { c.Limits.CPU = 2 }},
+		{"drain", func(c *Config) { c.Drain = 0 }},
 		{"limits.idle", func(c *Config) { c.Limits.Idle = 0 }},
 	} {
 		cfg := good

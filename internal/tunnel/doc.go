@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"causeway/internal/base/config"
+	"causeway/internal/load"
 	"causeway/protocol"
 )
 
@@ -29,6 +30,8 @@ type Config struct {
 	// LocalURL is its plain address for clients on the same machine.
 	LocalURL string `yaml:"local_url"`
 	Limits   Limits `yaml:"limits"`
+	// Drain is how long a drain takes at most, unless it is asked otherwise.
+	Drain time.Duration `yaml:"drain"`
 }
 
 // Limits bound what a tunnel carries.
@@ -37,12 +40,17 @@ type Limits struct {
 	StreamsPerParticipant int           `yaml:"streams_per_participant"` //
 	BytesPerSecond        int           `yaml:"bytes_per_second"`        // per participant, each direction
 	Idle                  time.Duration `yaml:"idle"`                    // a stream without a byte is closed
+	// EgressBPS (bits per second, in all; 0 is no limit), and what the process
+	// uses, make the tunnel full: others are then offered instead.
+	EgressBPS    float64 `yaml:"egress_bps"`
+	load.Process `yaml:",inline"`
 }
 
 // DefaultConfig returns what holds where the configuration is silent.
 func DefaultConfig() Config {
 	return Config{
 		Limits: Limits{Streams: 10_000, StreamsPerParticipant: 16, BytesPerSecond: 4 << 20, Idle: 2 * time.Minute},
+		Drain:  5 * time.Minute,
 	}
 }
 
@@ -84,12 +92,16 @@ func (c Config) Check() []config.Issue {
 		{"limits.streams_per_participant", c.Limits.StreamsPerParticipant},
 		{"limits.bytes_per_second", c.Limits.BytesPerSecond},
 		{"limits.idle", int(c.Limits.Idle)},
+		{"drain", int(c.Drain)},
 	} {
 		if l.value <= 0 {
 			add(l.field, "it must be positive", "leave it out to have the default")
 		}
 	}
-	return issues
+	if !(c.Limits.EgressBPS >= 0) {
+		add("limits.egress_bps", "it is negative", "use a positive limit, or 0 for none")
+	}
+	return append(issues, config.Prefix("limits", c.Limits.Process.Check())...)
 }
 
 // isBase reports whether s is an address to which a path can be added.

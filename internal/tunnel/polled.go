@@ -76,7 +76,7 @@ func (s *Server) openPolled(w http.ResponseWriter, r *http.Request) {
 		defer release()
 		stop := context.AfterFunc(s.life, func() { _ = target.Close() })
 		defer stop()
-		p.read(s.life, func(n int) { s.metrics.bytes.WithLabelValues("down").Add(float64(n)) })
+		p.read(s.life, s.count("down"))
 	})
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -195,7 +195,7 @@ func (s *Server) sendPolled(w http.ResponseWriter, r *http.Request) {
 		}
 		n, err := p.target.Write(rest)
 		p.upOffset += int64(n)
-		s.metrics.bytes.WithLabelValues("up").Add(float64(n))
+		s.count("up")(n)
 		if err != nil {
 			w.WriteHeader(http.StatusGone)
 			return

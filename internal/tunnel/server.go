@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 
 	"causeway/internal/base/run"
 	"causeway/internal/bus"
+	"causeway/internal/drain"
+	"causeway/internal/load"
 	"causeway/internal/token"
 	"causeway/protocol"
 )
@@ -27,6 +30,9 @@ const dialTimeout = 5 * time.Second
 // readyPoll is how soon a tunnel that has become ready says so.
 const readyPoll = 20 * time.Millisecond
 
+// drainQuiet: a tunnel without a stream for so long has drained.
+const drainQuiet = 5 * time.Second
+
 // Deps are what a tunnel is given to work with.
 type Deps struct {
 	Bus     *bus.Conn
@@ -35,18 +41,23 @@ type Deps struct {
 	Version string
 	// Dial connects to a target; nil is the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Keys verify join tokens; nil begins with none and learns them.
+	Keys *token.Verifier
 }
 
 // A Server is an HTTP tunnel.
 type Server struct {
-	cfg      Config
-	deps     Deps
-	keys     *token.Verifier
-	targets  *targets
-	quotas   *quotas
-	polled   *polledStreams
-	metrics  *tunnelMetrics
-	draining atomic.Bool
+	cfg     Config
+	deps    Deps
+	keys    *token.Verifier
+	targets *targets
+	quotas  *quotas
+	polled  *polledStreams
+	metrics *tunnelMetrics
+	load    *load.Meter
+	drain   *drain.Drain
+	packets atomic.Uint64 // carried so far: reads that led to a write
+	bytes   atomic.Uint64
 
 	// life ends with Run and takes every stream along; streams counts them.
 	life    context.Context
@@ -67,7 +78,16 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if d.Dial == nil {
 		d.Dial = (&net.Dialer{}).DialContext
 	}
-	s := &Server{cfg: cfg, deps: d, keys: token.NewVerifier(), targets: newTargets(), quotas: newQuotas(cfg.Limits)}
+	most := cfg.Limits.Process.Of()
+	most.MaxEgressBPS = cfg.Limits.EgressBPS
+	meter, err := load.NewMeter(most)
+	if err != nil {
+		return nil, fmt.Errorf("tunnel: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, deps: d, keys: cmp.Or(d.Keys, token.NewVerifier()), targets: newTargets(), quotas: newQuotas(cfg.Limits),
+		load: meter, drain: drain.New(cfg.Drain, drainQuiet),
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.polled = newPolledStreams()
 	s.metrics = newMetrics(d.Metrics, s.quotas)
@@ -97,11 +117,23 @@ func (s *Server) Ready() error {
 	return nil
 }
 
-// Drain makes the tunnel take no new streams; those it has go on.
-func (s *Server) Drain() { s.draining.Store(true) }
+// askedToDrain takes the tunnel out of service, or back into it: it takes no
+// new streams, those it has go on until the deadline.
+func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (protocol.DrainState, error) {
+	st := s.drain.Ask(req, s.left(), time.Now())
+	s.deps.Log.Info("tunnel was asked to drain", "draining", st.Draining, "deadline_ms", st.DeadlineMS, "by", req.By)
+	s.publish(s.health())
+	return st, nil
+}
 
-// Run follows the bus and repeats the tunnel's state until ctx ends, then
-// closes all streams and waits for them.
+// left is how many streams there are.
+func (s *Server) left() int {
+	n, _ := s.quotas.count()
+	return n
+}
+
+// Run follows the bus and repeats the tunnel's state until ctx ends or the
+// tunnel has drained, then closes all streams and waits for them.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.streams.Wait()
 	defer s.end()
@@ -120,12 +152,18 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("listen for questions: %w", err)
 	}
 	defer ask.Stop()
+	asked, err := bus.Answer(s.deps.Bus, protocol.SubjectDrainTunnel(s.cfg.ID), "", s.askedToDrain)
+	if err != nil {
+		return fmt.Errorf("listen for drains: %w", err)
+	}
+	defer asked.Stop()
 	// Else they speak within a second.
 	_ = bus.Publish(s.deps.Bus, protocol.SubjectHubAsk, protocol.Empty{})
 	return run.All(ctx,
 		func(ctx context.Context) error { return token.Follow(ctx, s.deps.Bus, s.keys) },
 		s.repeat,
 		func(ctx context.Context) error { s.polled.sweep(ctx); return nil },
+		func(ctx context.Context) error { return s.drain.Wait(ctx, s.left) },
 	)
 }
 
@@ -162,7 +200,7 @@ func (s *Server) wait(ctx context.Context, tick <-chan time.Time, soon *time.Tic
 
 func (s *Server) health() protocol.Health {
 	// One that knows nobody yet leads nowhere.
-	if s.draining.Load() || s.Ready() != nil || s.targets.none() {
+	if s.drain.On() || s.Ready() != nil || s.targets.none() {
 		return protocol.Draining
 	}
 	return protocol.Healthy
@@ -170,12 +208,25 @@ func (s *Server) health() protocol.Health {
 
 func (s *Server) publish(h protocol.Health) {
 	streams, participants := s.quotas.count()
+	now := time.Now()
+	used := s.load.Measure(now, load.Carried{Packets: s.packets.Load(), BytesOut: s.bytes.Load(), Participants: participants})
 	state := protocol.TunnelState{
 		ID: s.cfg.ID, URL: s.cfg.URL, LocalURL: s.cfg.LocalURL, Health: h, Version: s.deps.Version,
-		Load: float64(streams) / float64(s.cfg.Limits.Streams), Streams: streams, Participants: participants,
+		Load: max(float64(streams)/float64(s.cfg.Limits.Streams), used.Value()), Streams: streams, Participants: participants,
+		Server: used, Drain: s.drain.State(streams, now),
 	}
 	if err := bus.Publish(s.deps.Bus, protocol.SubjectTunnel(s.cfg.ID), state); err != nil {
 		s.deps.Log.Debug("repeat the tunnel's state", "err", err)
+	}
+}
+
+// count returns what counts bytes carried in a direction.
+func (s *Server) count(direction string) func(n int) {
+	c := s.metrics.bytes.WithLabelValues(direction)
+	return func(n int) {
+		c.Add(float64(n))
+		s.packets.Add(1)
+		s.bytes.Add(uint64(n))
 	}
 }
 
@@ -215,7 +266,7 @@ func (s *Server) admit(r *http.Request) (c claim, release func(), err error) {
 	if !s.targets.allows(c.target, now) {
 		return c, nil, protocol.NewProblem(protocol.ProblemTunnelRefused, "")
 	}
-	if s.draining.Load() {
+	if s.drain.On() {
 		return c, nil, protocol.NewProblem(protocol.ProblemTunnelFull, "draining")
 	}
 	if c.quota, err = s.quotas.take(c.participant); err != nil {

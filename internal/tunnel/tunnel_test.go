@@ -276,7 +276,26 @@ func TestDrainTakesNobodyNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	w.server.Drain()
+	drain := func(req protocol.DrainRequest) protocol.DrainState {
+		t.Helper()
+		st, err := bus.Request[protocol.DrainState](t.Context(), w.conn, protocol.SubjectDrainTunnel("t1"), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	states := make(chan protocol.TunnelState, 1024)
+	sub, err := bus.Subscribe(w.conn, protocol.SubjectTunnels, func(_ string, s protocol.TunnelState) { states <- s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Stop()
+	if st := drain(protocol.DrainRequest{}); !st.Draining || st.Left != 1 || st.DeadlineMS == 0 {
+		t.Errorf("asked to drain: %+v", st)
+	}
+	if s := <-states; s.Health != protocol.Draining || s.Drain == nil || s.Drain.Left != 1 || s.Server.MaxOpenFiles == 0 {
+		t.Errorf("the hub is told %+v", s)
+	}
 	if err := tun.Ping(t.Context()); !errors.Is(err, protocol.NewProblem(protocol.ProblemTunnelFull, "")) {
 		t.Errorf("ping: %v", err)
 	}
@@ -289,6 +308,21 @@ func TestDrainTakesNobodyNew(t *testing.T) {
 	got := make([]byte, len("still here"))
 	if _, err := io.ReadFull(c, got); err != nil {
 		t.Errorf("the running stream: %v", err)
+	}
+	if st := drain(protocol.DrainRequest{Cancel: true}); st != (protocol.DrainState{}) {
+		t.Errorf("cancelled: %+v", st)
+	}
+	if err := tun.Ping(t.Context()); err != nil {
+		t.Errorf("ping after all: %v", err)
+	}
+	drain(protocol.DrainRequest{DeadlineMS: 1})
+	for s := range states {
+		if s.Health == protocol.Stopping { // its last word
+			break
+		}
+	}
+	if _, err := io.ReadFull(c, got); err == nil {
+		t.Error("the stream goes on after the deadline")
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"causeway/protocol"
@@ -63,21 +62,21 @@ func (s *Server) pipe(ctx context.Context, cancel context.CancelFunc, ws *websoc
 	var both sync.WaitGroup
 	both.Go(func() {
 		defer cancel()
-		carry(ctx, target, client, q.up, s.metrics.bytes.WithLabelValues("up"), moved)
+		carry(ctx, target, client, q.up, s.count("up"), moved)
 	})
-	carry(ctx, client, target, q.down, s.metrics.bytes.WithLabelValues("down"), moved)
+	carry(ctx, client, target, q.down, s.count("down"), moved)
 	cancel()
 	both.Wait()
 }
 
 // carry copies until an end, keeping to the participant's rate.
-func carry(ctx context.Context, to io.Writer, from io.Reader, limit *rate.Limiter, count prometheus.Counter, moved func()) {
+func carry(ctx context.Context, to io.Writer, from io.Reader, limit *rate.Limiter, count func(int), moved func()) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
 			moved()
-			count.Add(float64(n))
+			count(n)
 			if limit.WaitN(ctx, n) != nil {
 				return
 			}
