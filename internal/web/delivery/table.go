@@ -95,6 +95,8 @@ func (t *Table) Zones(now time.Time) []Zone {
 // where they do not, the one heard last is right, except that the zone drains
 // as soon as one says so (an operator's wish that has not spread yet) and is
 // open while one says so (another, just started, may know no router yet).
+// Controllers that drain themselves are not listed, nor are those at their
+// limits while there are others; when all of them drain, the zone does.
 func merge(controllers []heard) Zone {
 	slices.SortFunc(controllers, func(a, b heard) int { return cmp.Compare(a.state.ID, b.state.ID) })
 	last := slices.MaxFunc(controllers, func(a, b heard) int { return a.at.Compare(b.at) })
@@ -114,10 +116,32 @@ func merge(controllers []heard) Zone {
 	case says(protocol.ZoneOpen):
 		z.State = protocol.ZoneOpen
 	}
-	for _, h := range controllers {
+	listed := serving(controllers)
+	if len(listed) == 0 {
+		z.State = protocol.ZoneDraining
+	}
+	for _, h := range listed {
 		z.Controllers = append(z.Controllers, Controller{ID: h.state.ID, URL: h.state.URL, LocalURL: h.state.LocalURL})
 	}
 	return z
+}
+
+// serving gives the controllers that clients are to ask.
+func serving(controllers []heard) []heard {
+	var all, room []heard
+	for _, h := range controllers {
+		if h.state.Health == protocol.Draining {
+			continue
+		}
+		all = append(all, h)
+		if h.state.Server.Value() < 1 {
+			room = append(room, h)
+		}
+	}
+	if len(room) > 0 {
+		return room
+	}
+	return all
 }
 
 // check says what is wrong with a controller's state.

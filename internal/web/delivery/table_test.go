@@ -118,6 +118,43 @@ func TestMergedState(t *testing.T) {
 	}
 }
 
+// TestServing: who drains is not listed, who is at its limits only alone.
+func TestServing(t *testing.T) {
+	healthy := func(*protocol.ControllerState) {}
+	drains := func(s *protocol.ControllerState) { s.Health = protocol.Draining }
+	full := func(s *protocol.ControllerState) { s.Server = protocol.Load{CPU: 0.9, MaxCPU: 0.9} }
+	both := func(s *protocol.ControllerState) { drains(s); full(s) }
+	for _, c := range []struct {
+		name     string
+		one, two func(*protocol.ControllerState)
+		want     string
+		state    protocol.ZoneStatus
+	}{
+		{"both serve", healthy, healthy, "c1 c2", protocol.ZoneOpen},
+		{"one drains", drains, healthy, "c2", protocol.ZoneOpen},
+		{"both drain", drains, drains, "", protocol.ZoneDraining},
+		{"one is full", healthy, full, "c1", protocol.ZoneOpen},
+		{"both are full", full, full, "c1 c2", protocol.ZoneOpen},
+		{"one is full, one drains", drains, full, "c2", protocol.ZoneOpen},
+		{"one is full and drains", both, full, "c2", protocol.ZoneOpen},
+	} {
+		table := NewTable()
+		a, b := controller("eu", "c1"), controller("eu", "c2")
+		c.one(&a)
+		c.two(&b)
+		hear(t, table, a, noon)
+		hear(t, table, b, noon)
+		z := table.Zones(noon)[0]
+		var ids []string
+		for _, o := range z.Controllers {
+			ids = append(ids, o.ID)
+		}
+		if got := strings.Join(ids, " "); got != c.want || z.State != c.state {
+			t.Errorf("%s: %q, %s; want %q, %s", c.name, got, z.State, c.want, c.state)
+		}
+	}
+}
+
 func TestIgnored(t *testing.T) {
 	good := controller("eu", "c1")
 	for _, c := range []struct {
