@@ -25,8 +25,9 @@ func sockaddr(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	return netip.AddrPortFrom(addr, n)
 }
 
-// packetInfo finds the address that a datagram was sent to.
-func packetInfo(control []byte) netip.Addr {
+// parseControl finds the address that a message was sent to, and the size of
+// the datagrams that were joined into it; 0 if it is one.
+func parseControl(control []byte) (local netip.Addr, size int) {
 	for len(control) >= unix.SizeofCmsghdr {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
 		if uint64(h.Len) < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(control)) {
@@ -35,13 +36,15 @@ func packetInfo(control []byte) netip.Addr {
 		data := control[unix.CmsgLen(0):h.Len]
 		switch {
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			return netip.AddrFrom16([16]byte(data[:16])).Unmap()
+			local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			return netip.AddrFrom4([4]byte(data[8:12])) // ipi_addr
+			local = netip.AddrFrom4([4]byte(data[8:12])) // ipi_addr
+		case h.Level == unix.SOL_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+			size = int(int32(binary.NativeEndian.Uint32(data)))
 		}
 		control = control[min(unix.CmsgSpace(len(data)), len(control)):]
 	}
-	return netip.Addr{}
+	return local, size
 }
 
 // putSockaddr writes an address for a socket of the given family and returns

@@ -72,6 +72,8 @@ type Conn struct {
 	rtcpSources int
 	group       int    // of the outbox, if it is still in round groupSeen
 	groupSeen   uint32 // see outbox.round
+	overhead    int    // that encryption adds to an RTP packet; 0 if not known
+	lone        bool   // the path takes no runs of datagrams
 
 	counters counters
 }
@@ -219,7 +221,7 @@ func (c *Conn) sweep(now time.Time) {
 
 // move sends to another path from now on.
 func (c *Conn) move(to path, now time.Time) {
-	c.path = to
+	c.path, c.lone = to, false
 	c.counters.path.Store(&to)
 	t := to.transport()
 	if t == c.rung {

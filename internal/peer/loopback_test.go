@@ -33,7 +33,7 @@ func TestLoopback(t *testing.T) {
 			}{{c.client, atServer}, {c.server, atClient}} {
 				var sent [][]byte
 				for seq := range 100 {
-					sent = append(sent, rtpPacket(uint16(65500+seq), 7, 1000-seq%3))
+					sent = append(sent, rtpPacket(uint16(65500+seq), 7, 1000-seq%3*(maxPadding+1)))
 				}
 				send(t, way.from, append(sent, rtcpPacket(9))...)
 				way.to.until(func() bool { return len(way.to.rtp) == len(sent) && len(way.to.rtcp) == 1 })

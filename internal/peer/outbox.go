@@ -13,6 +13,7 @@ const (
 	maxSegments = 32    // datagrams of one generic segmentation offload
 	maxSegment  = 1400  // larger datagrams may exceed a path's MTU, which offload does not fragment
 	maxGSOBytes = 60000 // of one offload; IP's limit is 65535 with headers
+	maxPadding  = 8     // that joins a datagram with those before it
 )
 
 // A path is the remote transport address of a connection, and the local
@@ -90,8 +91,22 @@ func (o *outbox) add(c *Conn, to path, n int) {
 	o.groups = append(o.groups, group{
 		conn: c, to: to, tos: c.tos, first: i, last: i,
 		count: 1, size: n, bytes: n,
-		open: o.segments > 1 && n <= maxSegment,
+		open: o.segments > 1 && n <= maxSegment && !c.lone,
 	})
+}
+
+// missing returns how many bytes a datagram of n lacks to be as long as those
+// of the connection's group, if that are few: senders make the packets of a
+// picture of equal size, give or take a byte.
+func (o *outbox) missing(c *Conn, n int) int {
+	if c.groupSeen != o.round || c.overhead == 0 {
+		return 0
+	}
+	g := &o.groups[c.group]
+	if lack := g.size - n; g.open && g.to == c.path && g.to.stream == nil && lack > 0 && lack <= maxPadding {
+		return lack
+	}
+	return 0
 }
 
 // join puts slot i into the connection's last group, if that takes it.

@@ -1,8 +1,12 @@
 package peer
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
+
+	"github.com/pion/rtp"
 )
 
 func TestOutboxGroups(t *testing.T) {
@@ -89,5 +93,115 @@ func TestOutboxBytes(t *testing.T) {
 	}
 	if o.n != maxQueued || len(o.slots) != maxQueued {
 		t.Errorf("%d datagrams in %d slots", o.n, len(o.slots))
+	}
+}
+
+// Packets of nearly the same size are padded to it, so that they travel
+// together; whoever receives them finds what was sent.
+func TestPadding(t *testing.T) {
+	p := listenLoopback(t, 1, nil)
+	c, _, atClient := connectReady(t, p)
+	s := c.server.Shard()
+	s.Run(func() { _ = c.server.SendRTCP(rtcpPacket(1)) }) // nothing of before is in the outbox
+	sizes := []int{1000, 999, 1000, 992, 991, 1001, 1001, 400}
+	var groups []int
+	s.Run(func() {
+		s.flush()
+		s.out.segments = maxSegments
+		must(t, c.server.SendRTP(rtpPacket(0, 7, 10))) // the overhead is known from now on
+		s.flush()
+		s.out.segments = maxSegments
+		for i, n := range sizes {
+			must(t, c.server.SendRTP(rtpPacket(uint16(i+1), 7, n)))
+		}
+		for _, g := range s.out.groups {
+			groups = append(groups, g.count)
+		}
+	})
+	if want := []int{5, 3}; !slices.Equal(groups, want) { // 991 lacks too much, and ends its group
+		t.Errorf("groups of %v, want %v", groups, want)
+	}
+	atClient.until(func() bool { return len(atClient.rtp) == len(sizes)+1 })
+	for i, n := range sizes {
+		var got rtp.Packet
+		must(t, got.Unmarshal(atClient.rtp[i+1]))
+		if want := rtpPacket(0, 0, n)[20:]; !bytes.Equal(got.Payload, want) || int(got.SequenceNumber) != i+1 {
+			t.Errorf("packet %d has %d bytes, not %d", got.SequenceNumber, len(got.Payload), n)
+		}
+	}
+}
+
+func TestPad(t *testing.T) {
+	p := rtpPacket(1, 2, 3)
+	if got := pad(nil, p, 1); len(got) != len(p)+1 || got[len(p)] != 1 || got[0] != p[0]|0x20 {
+		t.Errorf("%x", got)
+	}
+	if got := pad(nil, p, 3); !bytes.Equal(got[len(p):], []byte{0, 0, 3}) {
+		t.Errorf("%x", got)
+	}
+	p[0] |= 0x20
+	if got := pad(nil, p, 3); !bytes.Equal(got, p) {
+		t.Errorf("padded twice: %x", got)
+	}
+}
+
+// A glutton's socket has more each time it is polled.
+type glutton struct {
+	socket
+	more  [][]datagram
+	sent  []int
+	polls int
+}
+
+func (g *glutton) poll() []datagram {
+	g.polls++
+	if len(g.more) == 0 {
+		return nil
+	}
+	in := g.more[0]
+	g.more = g.more[1:]
+	return in
+}
+
+func (g *glutton) write(o *outbox, _ func(*group, int, error)) { g.sent = append(g.sent, o.n) }
+
+// What has led to much to send is sent together with what came meanwhile.
+func TestBatchLooksForMore(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		each, runs   int // datagrams sent for each that comes; how many are there
+		sent, polled int
+	}{
+		{"nothing to send", 0, 3, 0, 0},
+		{"little", worthwhile - 1, 3, worthwhile - 1, 0},
+		{"much", worthwhile, 3, 3 * worthwhile, 3},
+		{"and it does not end", worthwhile, 100, (maxGlances + 1) * worthwhile, maxGlances},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := listenLoopback(t, 1, nil)
+			h := newRecorder()
+			h.onRTP = func(c *Conn, p []byte) {
+				for range test.each {
+					must(t, c.SendRTP(p))
+				}
+			}
+			c := established(t, p, sink, h)
+			s := c.Shard()
+			g := &glutton{socket: s.socket()}
+			s.sock.Store(&socketRef{g})
+			var in [][]datagram
+			for _, sealed := range sealedPackets(t, gcm, test.runs) {
+				in = append(in, []datagram{{data: sealed, remote: sink}})
+			}
+			g.more = in[1:]
+			s.batch(g, in[0])
+			total := 0
+			for _, n := range g.sent {
+				total += n
+			}
+			if total != test.sent || g.polls != test.polled {
+				t.Errorf("%d sent after %d looks", total, g.polls)
+			}
+		})
 	}
 }

@@ -57,6 +57,7 @@ type Port struct {
 	closed  bool
 	byUfrag map[string]*Conn
 	byAddr  map[netip.AddrPort]*Conn
+	version atomic.Uint64      // of byAddr
 	pending map[*Conn]struct{} // not on a shard yet
 
 	strangers   list.List          // of *stream that belong to no connection yet, oldest first

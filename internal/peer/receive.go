@@ -21,7 +21,7 @@ func (s *Shard) deliver(d *datagram, now time.Time) (owner *Shard) {
 	if kind == kindSTUN {
 		return s.stun(d, now)
 	}
-	c := s.port.connFor(d)
+	c := s.connFor(d)
 	if c == nil || kind == kindUnknown {
 		s.port.counters.unknown.Add(1)
 		return nil
@@ -141,7 +141,7 @@ func (s *Shard) stun(d *datagram, now time.Time) (owner *Shard) {
 	if s.binding.class == stun.ClassRequest {
 		c = s.port.connOf(s.binding.localUfrag())
 	} else {
-		c = s.port.connFor(d)
+		c = s.connFor(d)
 	}
 	if c != nil {
 		if owner := c.shard.Load(); owner != nil && owner != s {

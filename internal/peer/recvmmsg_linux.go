@@ -17,13 +17,16 @@ type mmsghdr struct {
 // of either family, type of service, segment size.
 const controlSize = 96
 
+// maxCoalesced is the most that the kernel joins into one message (UDP_GRO).
+const maxCoalesced = 64 << 10
+
 // A receiver holds what recvmmsg fills.
 type receiver struct {
 	messages []mmsghdr
 	iovecs   []unix.Iovec
 	names    []unix.RawSockaddrInet6 // large enough for either family
 	control  [][controlSize]byte
-	buffers  [][maxDatagram]byte
+	buffers  [][]byte
 	out      []datagram
 	attempt  func(fd uintptr) bool // made once, so that reading does not allocate
 	glance   func(fd uintptr) bool
@@ -31,18 +34,25 @@ type receiver struct {
 	errno    syscall.Errno
 }
 
-func (r *receiver) init(batch int) {
+// init makes room for a batch of messages, each a datagram or, if the kernel
+// coalesces, a run of them from one remote.
+func (r *receiver) init(batch int, coalesced bool) {
+	size := maxDatagram
+	if coalesced {
+		size = maxCoalesced
+	}
 	*r = receiver{
 		messages: make([]mmsghdr, batch),
 		iovecs:   make([]unix.Iovec, batch),
 		names:    make([]unix.RawSockaddrInet6, batch),
 		control:  make([][controlSize]byte, batch),
-		buffers:  make([][maxDatagram]byte, batch),
+		buffers:  make([][]byte, batch),
 		out:      make([]datagram, 0, batch),
 	}
 	for i := range r.messages {
+		r.buffers[i] = make([]byte, size)
 		r.iovecs[i].Base = &r.buffers[i][0]
-		r.iovecs[i].SetLen(maxDatagram)
+		r.iovecs[i].SetLen(size)
 		h := &r.messages[i].hdr
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		h.Iov = &r.iovecs[i]
@@ -90,15 +100,34 @@ func (k *kernelSocket) readWith(attempt func(fd uintptr) bool) ([]datagram, erro
 	}
 	r.out = r.out[:0]
 	for i := range r.n {
-		m := &r.messages[i]
-		if m.hdr.Flags&unix.MSG_TRUNC != 0 {
-			continue
-		}
-		r.out = append(r.out, datagram{
-			data:   r.buffers[i][:m.n],
-			remote: sockaddr(&r.names[i]),
-			local:  packetInfo(r.control[i][:m.hdr.Controllen]),
-		})
+		r.split(i)
 	}
 	return r.out, nil
+}
+
+// split appends the datagrams of message i: all are of the size that the
+// kernel tells, but for the last.
+func (r *receiver) split(i int) {
+	m := &r.messages[i]
+	if m.hdr.Flags&unix.MSG_TRUNC != 0 {
+		return
+	}
+	d := datagram{remote: sockaddr(&r.names[i])}
+	var size int
+	d.local, size = parseControl(r.control[i][:m.hdr.Controllen])
+	all := r.buffers[i][:m.n]
+	if size <= 0 {
+		size = len(all)
+	}
+	if size > maxDatagram {
+		return
+	}
+	for {
+		n := min(size, len(all))
+		d.data, all = all[:n:n], all[n:]
+		r.out = append(r.out, d)
+		if len(all) == 0 {
+			return
+		}
+	}
 }

@@ -20,12 +20,24 @@ func (p *Port) connAt(a netip.AddrPort) *Conn {
 }
 
 // connFor finds the connection that a datagram belongs to by where it came
-// from.
-func (p *Port) connFor(d *datagram) *Conn {
+// from. Datagrams come in runs, so the latest answer is kept as long as no
+// address has changed hands. The shard is held.
+func (s *Shard) connFor(d *datagram) *Conn {
 	if d.stream != nil {
 		return d.stream.owner.Load()
 	}
-	return p.connAt(d.remote)
+	k := &s.known
+	if version := s.port.version.Load(); k.remote != d.remote || k.version != version || k.conn == nil {
+		*k = known{d.remote, s.port.connAt(d.remote), version}
+	}
+	return k.conn
+}
+
+// known is whom an address belonged to at a version of the registry.
+type known struct {
+	remote  netip.AddrPort
+	conn    *Conn
+	version uint64
 }
 
 // claim fixes a connection to the shard, which is held; false if it has been
@@ -75,6 +87,7 @@ func (p *Port) mapTo(c *Conn, a netip.AddrPort) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.byAddr[a] = c
+	p.version.Add(1)
 }
 
 func (p *Port) unmap(c *Conn, a netip.AddrPort) {
@@ -82,6 +95,7 @@ func (p *Port) unmap(c *Conn, a netip.AddrPort) {
 	defer p.mu.Unlock()
 	if p.byAddr[a] == c {
 		delete(p.byAddr, a)
+		p.version.Add(1)
 	}
 }
 
@@ -90,6 +104,7 @@ func (p *Port) forget(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.byUfrag, c.local.Ufrag)
+	p.version.Add(1)
 	for _, a := range c.addresses {
 		if p.byAddr[a] == c {
 			delete(p.byAddr, a)

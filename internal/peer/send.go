@@ -15,12 +15,32 @@ func (c *Conn) SendRTP(packet []byte) error {
 		return ErrPacket
 	}
 	s := c.Shard()
-	sealed, err := c.out.EncryptRTP(s.buffer()[:0], packet, &s.header)
+	buf := s.buffer()
+	if n := s.out.missing(c, len(packet)+c.overhead); n > 0 {
+		packet = pad(s.padding[:0], packet, n)
+	}
+	sealed, err := c.out.EncryptRTP(buf[:0], packet, &s.header)
 	if err != nil {
 		return fmt.Errorf("peer: encrypt RTP: %w", err)
 	}
+	c.overhead = len(sealed) - len(packet)
 	c.sendMedia(s, len(sealed))
 	return nil
+}
+
+// pad copies a packet into dst with n bytes of padding (RFC 3550 section 5.1),
+// unless it has some.
+func pad(dst, packet []byte, n int) []byte {
+	const padded = 1 << 5
+	if packet[0]&padded != 0 {
+		return packet
+	}
+	dst = append(dst, packet...)
+	dst[0] |= padded
+	for range n - 1 {
+		dst = append(dst, 0)
+	}
+	return append(dst, byte(n))
 }
 
 // SendRTCP encrypts the compound packet and queues it until the shard is

@@ -60,13 +60,9 @@ func (k *kernelSocket) writeBatch(o *outbox, groups []group, failed func(*group,
 		vectors = s.prepare(i, o, &groups[i], vectors)
 	}
 	for s.from, s.to = 0, len(groups); s.from < s.to; {
-		err := k.raw.Write(s.attempt)
-		if err == nil && s.errno == 0 && s.n > 0 {
-			s.from += s.n
-			continue
-		}
+		err := k.send(s)
 		if err == nil {
-			err = s.errno
+			continue
 		}
 		g := &groups[s.from]
 		switch {
@@ -74,12 +70,13 @@ func (k *kernelSocket) writeBatch(o *outbox, groups []group, failed func(*group,
 			k.gso = false
 			k.writeSingly(o, g, failed)
 		case g.count > 1 && s.errno == unix.EINVAL: // too large for this path's MTU
+			g.conn.lone = true
 			k.writeSingly(o, g, failed)
 		default:
 			failed(g, g.count, err)
 		}
 		s.from++
-		if s.errno == unix.EAGAIN || s.errno == unix.ENOBUFS {
+		if isFull(s.errno) {
 			for ; s.from < s.to; s.from++ {
 				failed(&groups[s.from], groups[s.from].count, err)
 			}
@@ -87,12 +84,36 @@ func (k *kernelSocket) writeBatch(o *outbox, groups []group, failed func(*group,
 	}
 }
 
+// send hands over what is prepared from s.from on, as much as the kernel
+// takes; if it takes nothing, the error is about the first message.
+func (k *kernelSocket) send(s *sender) error {
+	if err := k.raw.Write(s.attempt); err != nil {
+		return err
+	}
+	if s.errno != 0 {
+		return s.errno
+	}
+	s.from += s.n // at least 1
+	return nil
+}
+
+// isFull tells of an error that the next message would meet, too.
+func isFull(errno syscall.Errno) bool { return errno == unix.EAGAIN || errno == unix.ENOBUFS }
+
 // writeSingly sends the datagrams of a group without offload, fragmented if
 // need be, when the kernel refuses to segment them.
 func (k *kernelSocket) writeSingly(o *outbox, g *group, failed func(*group, int, error)) {
+	s := &k.lone
+	if s.messages == nil {
+		s.init(1, k.v6)
+	}
+	one := *g
+	one.count = 1
 	for j := g.first; j >= 0; j = o.slots[j].next {
-		b := o.slots[j].buf[:o.slots[j].n]
-		if _, err := k.conn.WriteToUDPAddrPort(b, g.to.remote); err != nil {
+		one.first = j
+		s.prepare(0, o, &one, 0)
+		s.from, s.to = 0, 1
+		if err := k.send(s); err != nil {
 			failed(g, 1, err)
 		}
 	}
@@ -104,7 +125,7 @@ func (s *sender) prepare(i int, o *outbox, g *group, v int) int {
 	h := &s.messages[i].hdr
 	h.Iov = &s.iovecs[v]
 	h.SetIovlen(g.count)
-	for j := g.first; j >= 0; j = o.slots[j].next {
+	for j, n := g.first, g.count; n > 0; j, n = o.slots[j].next, n-1 {
 		s.iovecs[v].Base = &o.slots[j].buf[0]
 		s.iovecs[v].SetLen(o.slots[j].n)
 		v++

@@ -41,6 +41,7 @@ type Shard struct {
 	out      outbox
 	onFailed func(g *group, packets int, err error)
 	swept    time.Time
+	known    known
 
 	// Scratch space, so that packets cost no allocation.
 	header     rtp.Header
@@ -48,6 +49,7 @@ type Shard struct {
 	binding    binding
 	writer     bindingWriter
 	counted    tally
+	padding    [slotSize]byte
 
 	leavingMu sync.Mutex // guards leaving
 	leaving   []*Conn    // Close was called, Handler.Closed was not

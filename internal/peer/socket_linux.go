@@ -20,15 +20,17 @@ const sharedPort = true
 
 // A kernelSocket is a Linux UDP socket that is read and written in batches
 // (recvmmsg, sendmmsg), with the type of service and the source address of
-// each datagram in control messages, and segmentation offload if the kernel
-// has it.
+// each datagram in control messages, and offload of both directions if the
+// kernel has it: one message then is a run of datagrams (UDP_SEGMENT, UDP_GRO).
 type kernelSocket struct {
 	conn *net.UDPConn
 	raw  syscall.RawConn
 	v6   bool
 	gso  bool
+	gro  bool
 	in   receiver
 	out  sender
+	lone sender // for runs that the kernel does not take as one
 }
 
 // openSocket opens a kernel socket, whose port others of ours may share. The
@@ -60,7 +62,7 @@ func openSocket(listen netip.AddrPort, batch int, shared bool) (socket, int, err
 		_ = conn.Close()
 		return nil, 0, fmt.Errorf("peer: set up media socket: %w", err)
 	}
-	k.in.init(batch)
+	k.in.init(batch, k.gro)
 	k.out.init(batch, k.v6)
 	return k, granted, nil
 }
@@ -83,6 +85,7 @@ func (k *kernelSocket) configure() (granted int, err error) {
 		}
 		_, gsoErr := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
 		k.gso = gsoErr == nil
+		k.gro = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 	})
 	return granted, errors.Join(cerr, err)
 }

@@ -100,6 +100,156 @@ func checkSocket(t *testing.T, k *kernelSocket, local, remote netip.Addr) {
 	}
 }
 
+// Runs of datagrams that the kernel joined are told apart again, with offload
+// and without, and what comes from others in between stays theirs.
+func TestKernelSocketSplitsRuns(t *testing.T) {
+	for _, gro := range []bool{true, false} {
+		t.Run(fmt.Sprint("offload ", gro), func(t *testing.T) {
+			in, out := openLoopback(t), openLoopback(t)
+			if !gro {
+				must(t, in.raw.Control(func(fd uintptr) {
+					_ = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 0)
+				}))
+			}
+			other := packetConn(t)
+			o := newOutbox()
+			o.segments = out.segments()
+			to := path{remote: in.addr()}
+			c, n := &Conn{}, 0
+			for range 3 {
+				for _, size := range []int{1000, 1000, 1000, 1000, 999, 1200, 1, 1400, 1400} {
+					b := o.buffer()
+					b[0], b[size-1] = byte(n), byte(n)
+					o.add(c, to, size)
+					n++
+				}
+				out.write(&o, func(_ *group, n int, err error) { t.Errorf("%d failed: %v", n, err) })
+				o.reset()
+				_, err := other.WriteTo([]byte("other"), net.UDPAddrFromAddrPort(in.addr()))
+				must(t, err)
+			}
+			must(t, in.setReadDeadline(time.Now().Add(10*time.Second)))
+			got, others := 0, 0
+			for got < n || others < 3 {
+				list, err := in.read()
+				must(t, err)
+				for _, d := range list {
+					if d.remote == addrPort(other.LocalAddr()) {
+						others++
+						continue
+					}
+					if d.data[0] != byte(got) || d.data[len(d.data)-1] != byte(got) || d.remote != out.addr() || cap(d.data) != len(d.data) {
+						t.Fatalf("datagram %d from %v has %d bytes and begins with %d", got, d.remote, len(d.data), d.data[0])
+					}
+					got++
+				}
+			}
+			if list := in.poll(); len(list) != 0 {
+				t.Errorf("%d datagrams more", len(list))
+			}
+		})
+	}
+}
+
+func TestKernelSocketReadsWithoutAllocation(t *testing.T) {
+	in, out := openLoopback(t), openLoopback(t)
+	must(t, in.setReadDeadline(time.Now().Add(30*time.Second)))
+	o := newOutbox()
+	o.segments = out.segments()
+	c, to := &Conn{}, path{remote: in.addr()}
+	failed := func(_ *group, n int, err error) { t.Errorf("%d failed: %v", n, err) }
+	once := func() {
+		for range 16 {
+			o.buffer()
+			o.add(c, to, 1200)
+		}
+		out.write(&o, failed)
+		o.reset()
+		for n := 0; n < 16; {
+			list, err := in.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(list)
+		}
+	}
+	once()
+	if n := testing.AllocsPerRun(100, once); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func openLoopback(t *testing.T) *kernelSocket {
+	t.Helper()
+	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize, false)
+	must(t, err)
+	t.Cleanup(func() { _ = s.close() })
+	return s.(*kernelSocket)
+}
+
+// A kernel that refuses to segment gets the datagrams one by one, marked as
+// they should be: for all destinations, or for the one whose path is too
+// narrow.
+func TestKernelSocketWithoutSegmentation(t *testing.T) {
+	for _, test := range []struct {
+		errno syscall.Errno
+		gso   bool // afterwards
+	}{{unix.EIO, false}, {unix.EINVAL, true}} {
+		t.Run(test.errno.Error(), func(t *testing.T) {
+			k := openLoopback(t)
+			k.gso = true
+			refused := 0
+			send := k.out.attempt
+			k.out.attempt = func(fd uintptr) bool {
+				h := &k.out.messages[k.out.from].hdr
+				if h.Iovlen > 1 { // a run
+					refused++
+					k.out.n, k.out.errno = 0, test.errno
+					return true
+				}
+				to := k.out.to
+				k.out.to = k.out.from + 1 // as the kernel stops before the run that follows
+				defer func() { k.out.to = to }()
+				return send(fd)
+			}
+			receiver := packetConn(t)
+			raw, err := receiver.SyscallConn()
+			must(t, err)
+			must(t, raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1) }))
+			a, b := &Conn{tos: 46 << 2}, &Conn{tos: 46 << 2}
+			to := path{remote: addrPort(receiver.LocalAddr())}
+			o := newOutbox()
+			for round := range 2 {
+				o.segments = k.segments()
+				for i := range 9 {
+					o.buffer()[0] = byte(i)
+					c := a
+					if i == 4 {
+						c = b
+					}
+					o.add(c, to, 100)
+				}
+				k.write(&o, func(_ *group, n int, err error) { t.Errorf("%d failed: %v", n, err) })
+				o.reset()
+				seen := map[byte]bool{}
+				for range 9 {
+					p, tos, _ := tosOf(t, receiver)
+					if len(p) != 100 || tos != 46<<2 {
+						t.Errorf("round %d: %d bytes, type of service %#x", round, len(p), tos)
+					}
+					seen[p[0]] = true
+				}
+				if len(seen) != 9 || refused != 1 {
+					t.Errorf("round %d: %d arrived, %d refused", round, len(seen), refused)
+				}
+			}
+			if k.gso != test.gso || a.lone == b.lone && test.gso {
+				t.Errorf("offload %v, alone %v and %v", k.gso, a.lone, b.lone)
+			}
+		})
+	}
+}
+
 func TestKernelSocketDropsLongDatagrams(t *testing.T) {
 	s, _, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), batchSize, false)
 	must(t, err)
