@@ -37,9 +37,9 @@ export async function createMeeting(topic: string): Promise<Meeting> {
 }
 
 /** Puts a link on the address under test, whatever name the server gives itself. */
-export function here(link: string): string {
+export function here(link: string, site = inject("url")): string {
   const url = new URL(link);
-  return `${inject("url")}${url.pathname}${url.search}`;
+  return `${site}${url.pathname}${url.search}`;
 }
 
 /** What a person's browser has decoded and played. */
@@ -57,6 +57,8 @@ export interface Seen {
 interface Watched {
   peers: RTCPeerConnection[];
   sockets: WebSocket[];
+  /** Whatever plays, or did. */
+  players: HTMLMediaElement[];
   syncs: Record<string, SlotSync>;
   /** Names by participant, and what the slots carry, as the router told. */
   names: Record<string, string>;
@@ -89,8 +91,8 @@ export class Person {
   }
 
   /** Goes through the lobby into the room. */
-  async join(link: string, name: string): Promise<void> {
-    await this.page.goto(here(link));
+  async join(link: string, name: string, site?: string): Promise<void> {
+    await this.page.goto(here(link, site));
     await this.page.getByLabel(/Your name|您的名稱/).fill(name);
     await this.page.locator(".way-ready").waitFor();
     await this.page.getByRole("button", { name: /Join now|立即加入/ }).click();
@@ -137,6 +139,36 @@ export class Person {
       }
       return sum;
     });
+  }
+
+  /** How many media connections the page has made so far. */
+  peersMade(): Promise<number> {
+    return this.page.evaluate(() => (globalThis as unknown as Watched).peers.length);
+  }
+
+  /** The address of the control channel in use. */
+  controlURL(): Promise<string> {
+    return this.page.evaluate(() => {
+      const open = (globalThis as unknown as Watched).sockets.filter((s) => s.readyState === WebSocket.OPEN);
+      return open.at(-1)?.url ?? "";
+    });
+  }
+
+  /** Breaks the control channel, as a network would. */
+  async breakControl(): Promise<void> {
+    await this.page.evaluate(() => {
+      const { sockets } = globalThis as unknown as Watched;
+      sockets.at(-1)?.close();
+    });
+  }
+
+  /** Waits until there is a control channel that works. */
+  async controlled(): Promise<void> {
+    const open = () => {
+      const last = (globalThis as unknown as Watched).sockets.at(-1);
+      return last?.readyState === WebSocket.OPEN && (last as WebSocket & { welcomed?: boolean }).welcomed === true;
+    };
+    await this.page.waitForFunction(open, undefined, { timeout: 30_000 });
   }
 
   /** Waits until something seen has grown past what it was at the call. */
@@ -240,6 +272,12 @@ function watchConnections(): void {
       scope.peers.push(this);
     }
   };
+  scope.players = [];
+  const play = HTMLMediaElement.prototype.play;
+  HTMLMediaElement.prototype.play = function (this: HTMLMediaElement) {
+    if (!scope.players.includes(this)) scope.players.push(this);
+    return play.call(this);
+  };
   const Socket = globalThis.WebSocket;
   globalThis.WebSocket = class extends Socket {
     constructor(url: string | URL) {
@@ -250,6 +288,7 @@ function watchConnections(): void {
         if (message.type === "sync") for (const sync of message.slots ?? []) scope.syncs[sync.slot] = sync;
         if (message.type === "welcome") for (const p of message.participants ?? []) scope.names[p.id] = p.name;
         if (message.type === "roster") for (const p of message.changed ?? []) scope.names[p.id] = p.name;
+        if (message.type === "welcome") (this as WebSocket & { welcomed?: boolean }).welcomed = true;
         if (message.type === "welcome" || message.type === "slots")
           for (const slot of message.slots ?? []) scope.slots[slot.slot] = slot;
       });

@@ -43,6 +43,20 @@ async function freeTCP(): Promise<number> {
   return typeof address === "object" && address ? address.port : 0;
 }
 
+/** A port that is free for TCP and UDP. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = await freeTCP();
+    const socket = createSocket("udp4");
+    const free = await new Promise<boolean>((resolve) => {
+      socket.once("error", () => resolve(false));
+      socket.bind(port, "127.0.0.1", () => resolve(true));
+    });
+    if (free) socket.close();
+    if (free) return port;
+  }
+}
+
 async function freeUDP(): Promise<number> {
   const socket = createSocket("udp4").bind(0);
   await once(socket, "listening");

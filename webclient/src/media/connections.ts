@@ -2,9 +2,9 @@
 // content, each an RTCPeerConnection of its own. What is sent and how much can
 // be received is fixed by the first offer; afterwards tracks are exchanged and
 // encodings switched, so nothing is ever negotiated again.
-import type { JoinAnswer, MediaKind, Offers, SlotID } from "../protocol/messages.ts";
+import type { JoinAnswer, MediaKind, Offers, SlotID, Transport } from "../protocol/messages.ts";
 import { audioSlots } from "../protocol/messages.ts";
-import { tuneAudio } from "./sdp.ts";
+import { onlyOver, tuneAudio } from "./sdp.ts";
 import { Value } from "./value.ts";
 
 /** The kinds in order of priority. */
@@ -83,17 +83,30 @@ export class Connections {
     return this.#offers;
   }
 
-  /** Takes the router's answers, audio first, and the relays by which TLS leads to it. */
-  async accept(answers: Offers, relays: JoinAnswer["turn"] = []): Promise<void> {
+  /**
+   * Takes the router's answers, audio first, and the relays by which TLS leads
+   * to it. A rung that is named for a kind is the only one that it may take.
+   */
+  async accept(
+    answers: Offers,
+    relays: JoinAnswer["turn"] = [],
+    rungs: Partial<Record<MediaKind, Transport>> = {},
+  ): Promise<void> {
     const offers = await this.offers();
-    const iceServers = (relays ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
+    const servers = (relays ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
     for (const kind of mediaKinds) {
-      const [offer, answer] = [offers[kind], answers[kind]];
+      const [offer, answer, rung] = [offers[kind], answers[kind], rungs[kind]];
       if (!offer || !answer || this.#closed) continue;
       const peer = this.peers[kind];
-      peer.setConfiguration({ ...configuration, iceServers });
+      const iceServers = rung === "udp" || rung === "tcp" ? [] : servers;
+      peer.setConfiguration({
+        ...configuration,
+        iceServers,
+        ...(rung === "tls" ? { iceTransportPolicy: "relay" } : {}),
+      });
       await peer.setLocalDescription({ type: "offer", sdp: offer });
-      if (!this.#closed) await peer.setRemoteDescription({ type: "answer", sdp: tuneAudio(answer) });
+      const sdp = rung === "udp" || rung === "tcp" ? onlyOver(answer, rung) : answer;
+      if (!this.#closed) await peer.setRemoteDescription({ type: "answer", sdp: tuneAudio(sdp) });
     }
   }
 

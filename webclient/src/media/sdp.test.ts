@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { tuneAudio } from "./sdp.ts";
+import { onlyOver, tuneAudio } from "./sdp.ts";
 
 const section = (fmtp: string) =>
   ["m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=sendonly", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc", fmtp]
@@ -33,5 +33,15 @@ describe("tuneAudio", () => {
   it("keeps every line end as it is on the wire", () => {
     const out = tuneAudio(head + section("a=fmtp:111 useinbandfec=1"));
     expect(out.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
+  });
+});
+
+describe("onlyOver", () => {
+  const udp = "a=candidate:1 1 udp 2130706431 192.0.2.1 8801 typ host\r\n";
+  const tcp = "a=candidate:2 1 TCP 1671430143 192.0.2.1 8801 typ host tcptype passive\r\n";
+  const sdp = `${head}m=audio 9 X 111\r\n${udp}${tcp}a=end-of-candidates\r\nm=video 9 X 96\r\na=mid:1\r\n`;
+  it("leaves the candidates of one protocol, and everything else", () => {
+    expect(onlyOver(sdp, "udp")).toBe(sdp.replace(tcp, ""));
+    expect(onlyOver(sdp, "tcp")).toBe(sdp.replace(udp, ""));
   });
 });

@@ -37,3 +37,10 @@ function withParameter(section: string, pt: string, name: string, value: string)
   if (new RegExp(`(^|;)\\s*${name}=`).test(found[2] ?? "")) return section;
   return section.replace(line, `$1$2;${name}=${value}`);
 }
+
+/** Leaves only the candidates of one protocol, so that media takes that way or none (RFC 8839 §5.1). */
+export function onlyOver(sdp: string, protocol: "udp" | "tcp"): string {
+  return sdp.replace(/^a=candidate:\S+ \d+ (\S+) .*\r?\n/gim, (line, p: string) =>
+    p.toLowerCase() === protocol ? line : "",
+  );
+}

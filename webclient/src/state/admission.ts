@@ -1,6 +1,6 @@
 // Phases 1 and 3 as requests: the lookup at web, and the join at a zone
 // controller, with the attempts that went before written into the report.
-import type { ClientInfo, JoinAnswer, Offers, Package } from "../protocol/messages.ts";
+import type { ClientInfo, JoinAnswer, JoinRequest, Package } from "../protocol/messages.ts";
 import { ProblemError, problem, problemOf } from "../protocol/problems.ts";
 import { request } from "./api.ts";
 import type { ProbeRecord } from "./choose.ts";
@@ -62,51 +62,97 @@ function worthAnother(error: unknown): boolean {
   );
 }
 
+/** A controller to ask. */
+export type Target = Pick<ProbeRecord, "zone" | "controller">;
+
+/** All controllers to ask: those that were measured, best first, then those of the package that never answered. */
+export function targets(ranked: readonly ProbeRecord[], pkg: Package): Target[] {
+  const known = new Set(ranked.map((r) => r.controller.url));
+  const others = pkg.zones.flatMap((zone) => zone.controllers.map((controller) => ({ zone, controller })));
+  return [...ranked, ...others.filter((o) => !known.has(o.controller.url))];
+}
+
+/** What is asked for, and how. */
+export interface Admission {
+  request: JoinRequest;
+  token: string;
+  way: Way;
+  recorder: Recorder;
+  signal: AbortSignal;
+  /** How long one controller is waited for before the next is asked too, in ms. */
+  staggerMS: number;
+}
+
 /**
- * Asks the controllers for a router, the best first, until one admits the
- * participant (phase 3). The phase goes on until the control channel is open.
+ * Asks the controllers for a router, the best first and each a while after the
+ * one before, until one admits the participant (phase 3). A full zone's other
+ * controllers are passed over. The phase goes on until the control channel is
+ * open.
  */
 export async function admit(
-  ranked: readonly ProbeRecord[],
-  way: Way,
-  token: string,
-  offers: Offers,
-  client: ClientInfo,
-  recorder: Recorder,
-  signal: AbortSignal,
+  to: readonly Target[],
+  admission: Admission,
 ): Promise<{ answer: JoinAnswer; phase: Phase }> {
+  const { recorder, signal } = admission;
   const phase = recorder.begin("mmr");
-  let last: unknown = new ProblemError(problem("no_zone"));
-  for (const { controller, zone } of ranked) {
-    const began = performance.now();
-    const target = way.join(controller.url);
-    const attempt = {
-      target,
-      transport: "https",
-      via: way.via,
-      zone: zone.id,
-      connect_ms: 0,
-      tls_ms: 0,
-      jitter_ms: 0,
-    };
-    const took = () => Math.round((performance.now() - began) * 10) / 10;
-    try {
-      const answer = await request<JoinAnswer>(target, "zones_unreachable", {
-        body: { offers, client },
-        bearer: token,
-        signal,
-        timeoutMS: 6000,
-      });
-      phase.attempt({ ...attempt, rtt_ms: took(), ok: true });
-      recorder.admitted(answer);
-      return { answer, phase };
-    } catch (error) {
-      const p = problemOf(error);
-      phase.attempt({ ...attempt, rtt_ms: took(), ok: false, error: p.detail ?? p.title });
-      last = error;
-      if (!worthAnother(error)) break;
-    }
+  const done = new AbortController();
+  const life = AbortSignal.any([signal, done.signal]);
+  const full = new Set<string>();
+  try {
+    const answer = await new Promise<JoinAnswer>((resolve, reject) => {
+      let [next, waiting] = [0, 0];
+      let last: unknown = new ProblemError(problem("no_zone"));
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const failed = (target: Target, error: unknown) => {
+        waiting--;
+        last = error;
+        if (problemOf(error).code === "zone_full") full.add(target.zone.id);
+        if (signal.aborted || !worthAnother(error)) reject(error);
+        else go();
+      };
+      const go = () => {
+        clearTimeout(timer);
+        while (full.has(to[next]?.zone.id ?? "")) next++;
+        const target = to[next++];
+        if (!target || life.aborted) return waiting === 0 ? reject(last) : undefined;
+        waiting++;
+        ask(target, { ...admission, signal: life }, phase).then(resolve, (error) => failed(target, error));
+        timer = setTimeout(go, admission.staggerMS);
+      };
+      done.signal.addEventListener("abort", () => clearTimeout(timer));
+      go();
+    });
+    recorder.admitted(answer);
+    return { answer, phase };
+  } catch (error) {
+    phase.fail(problemOf(error));
+    throw error;
+  } finally {
+    done.abort();
   }
-  phase.fail(problemOf(last));
-  throw last;
+}
+
+/** Asks one controller. */
+async function ask({ zone, controller }: Target, admission: Admission, phase: Phase): Promise<JoinAnswer> {
+  const { way, token, signal, request: body } = admission;
+  const began = performance.now();
+  const target = way.join(controller.url);
+  const base = { target, transport: "https", via: way.via, zone: zone.id, connect_ms: 0, tls_ms: 0, jitter_ms: 0 };
+  const took = () => Math.round((performance.now() - began) * 10) / 10;
+  try {
+    const answer = await request<JoinAnswer>(target, "zones_unreachable", {
+      body,
+      bearer: token,
+      signal,
+      timeoutMS: 6000,
+    });
+    phase.attempt({ ...base, rtt_ms: took(), ok: true });
+    return answer;
+  } catch (error) {
+    if (!signal.aborted) {
+      const p = problemOf(error);
+      phase.attempt({ ...base, rtt_ms: took(), ok: false, error: p.detail ?? p.title });
+    }
+    throw error;
+  }
 }

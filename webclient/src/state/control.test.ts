@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import golden from "../../../protocol/testdata/from_client.json";
 import type { FromClient, FromRouter } from "../protocol/messages.ts";
 import { problem } from "../protocol/problems.ts";
-import { backoff, finalFor } from "./comeback.ts";
+import { backoff, climbWait, fates, hopeless } from "./comeback.ts";
 import { Control, decode } from "./control.ts";
 
 /** A WebSocket whose other end is the test. */
@@ -86,6 +86,18 @@ describe("Control", () => {
     Socket.last.say({ type: "pong", n: 1, now_ms: 1 });
     expect(control.rtt).toBeCloseTo(40, 0);
   });
+  it("is nudged for a sign of life, but not all the time", async () => {
+    const control = await opened();
+    await vi.advanceTimersByTimeAsync(1000);
+    for (let i = 0; i < 6; i++) {
+      control.nudge();
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    expect(Socket.last.sent.filter((m) => m.type === "ping")).toHaveLength(2);
+    expect(performance.now() - control.askedAt).toBeCloseTo(600, 0); // since the first of them
+    Socket.last.say({ type: "speakers", speakers: [] });
+    expect(control.askedAt).toBe(0); // any message is a sign of life
+  });
   it("counts as lost when pings stay unanswered", async () => {
     const control = await opened();
     await vi.advanceTimersByTimeAsync(10_000);
@@ -132,12 +144,22 @@ describe("coming back", () => {
     expect(backoff(50, 1)).toBe(10_000);
   });
   it.each([
-    [{ why: "lost" }, false],
-    [{ why: "closed" }, false],
-    [{ why: "farewell", message: { type: "farewell", reason: "lost" } }, false],
-    [{ why: "farewell", message: { type: "farewell", reason: "removed" } }, true],
-    [{ why: "farewell", message: { type: "farewell", reason: "resumed" } }, true],
-    [{ why: "refused", message: { type: "refusal", problem: problem("session_unknown") } }, false],
-    [{ why: "refused", message: { type: "refusal", problem: problem("token_invalid") } }, true],
-  ] as const)("%j is final: %s", (ending, want) => expect(finalFor(ending)).toBe(want));
+    [{ why: "lost" }, "again"],
+    [{ why: "closed" }, "again"],
+    [{ why: "farewell", message: { type: "farewell", reason: "lost" } }, "gone"],
+    [{ why: "farewell", message: { type: "farewell", reason: "moved" } }, "gone"],
+    [{ why: "farewell", message: { type: "farewell", reason: "removed" } }, "over"],
+    [{ why: "farewell", message: { type: "farewell", reason: "resumed" } }, "over"],
+    [{ why: "refused", message: { type: "refusal", problem: problem("session_unknown") } }, "gone"],
+    [{ why: "refused", message: { type: "refusal", problem: problem("token_expired") } }, "gone"],
+    [{ why: "refused", message: { type: "refusal", problem: problem("token_invalid") } }, "over"],
+  ] as const)("%j: the session is %s", (ending, want) => expect(fates(ending)).toBe(want));
+  it("gives up only where there is no meeting to come back to", () => {
+    expect(hopeless("meeting_ended")).toBe(true);
+    for (const code of ["zone_full", "zones_unreachable", "token_expired", "internal"] as const)
+      expect(hopeless(code)).toBe(false);
+  });
+  it("looks for a better rung after 15 s, then ever more seldom, up to 5 minutes", () => {
+    expect([0, 1, 2, 3, 4, 5, 50].map(climbWait)).toEqual([15e3, 30e3, 60e3, 120e3, 240e3, 300e3, 300e3]);
+  });
 });

@@ -4,11 +4,14 @@ import { every } from "../media/value.ts";
 import type { FromClient, FromRouter } from "../protocol/messages.ts";
 import { ProblemError, problem } from "../protocol/problems.ts";
 
-/** How often a silent channel is pinged, in ms. */
+/** How often the channel is pinged, in ms. */
 const pingMS = 2000;
 
+/** How often at most, when media gives reason to doubt, in ms. */
+const nudgeMS = 280;
+
 /** How long an answer may take before the channel counts as lost, in ms. */
-const silenceMS = 5000;
+const silenceMS = 3500;
 
 /** Why a channel ended. */
 export type Ending =
@@ -37,6 +40,7 @@ const known = new Set<FromRouter["type"]>([
   "speakers",
   "chat",
   "muted",
+  "move",
   "farewell",
   "refusal",
   "pong",
@@ -50,12 +54,14 @@ export class Control {
   rtt = 0;
   /** When the last message came, on performance.now's clock. */
   heardAt = 0;
+  /** When the oldest ping that waits for a sign of life was sent; 0 when none does. */
+  askedAt = 0;
 
   readonly #socket: WebSocket;
   readonly #life = new AbortController();
   #end: (ending: Ending) => void = () => {};
-  #waitingSince = 0;
   #pings = 0;
+  #pingedAt = 0;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
@@ -99,9 +105,9 @@ export class Control {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  /** Asks for a sign of life now, unless one is being waited for. */
+  /** Asks for a sign of life now, unless that was done a moment ago. */
   nudge(): void {
-    if (this.#waitingSince === 0) this.#ping();
+    if (performance.now() - this.#pingedAt >= nudgeMS) this.#ping();
   }
 
   close(): void {
@@ -134,25 +140,26 @@ export class Control {
   /** Takes one message; true for the welcome. */
   #take(text: string, receive: (message: FromRouter) => void): boolean {
     const message = decode(text);
-    const asked = this.#waitingSince;
-    this.#waitingSince = 0;
+    this.askedAt = 0;
     this.heardAt = performance.now();
     if (!message) return false;
-    if (message.type === "pong" && message.n === this.#pings && asked > 0) this.rtt = performance.now() - asked;
+    if (message.type === "pong" && message.n === this.#pings) this.rtt = this.heardAt - this.#pingedAt;
     receive(message);
     if (message.type === "farewell") this.#finish({ why: "farewell", message });
     if (message.type === "refusal" && message.fatal) this.#finish({ why: "refused", message });
     return message.type === "welcome";
   }
 
-  /** Pings, unless the last ping has been unanswered for too long. */
+  /** Pings, unless nothing has come for too long. */
   #ping(): void {
+    if (this.#life.signal.aborted) return;
     const now = performance.now();
-    if (this.#waitingSince > 0) {
-      if (now - this.#waitingSince > silenceMS) this.#finish({ why: "lost" });
+    if (this.askedAt > 0 && now - this.askedAt > silenceMS) {
+      this.#finish({ why: "lost" });
       return;
     }
-    this.#waitingSince = now;
+    this.askedAt ||= now;
+    this.#pingedAt = now;
     this.send({ type: "ping", n: ++this.#pings });
   }
 

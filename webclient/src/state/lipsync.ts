@@ -2,7 +2,7 @@
 import type { Connections } from "../media/connections.ts";
 import { type Buffers, playoutDelay, type Steering, steer, targets, unsteered } from "../media/sync.ts";
 import type { SlotID, SlotSync } from "../protocol/messages.ts";
-import { type RoomState, slotOf } from "./room.ts";
+import { type Slots, slotOf } from "./slots.ts";
 
 type Receiver = RTCRtpReceiver & { jitterBufferTarget?: number | null };
 
@@ -23,21 +23,14 @@ export class LipSync {
     for (const slot of slots) this.#syncs.set(slot.slot, slot);
   }
 
-  /** Forgets everything: the connections were replaced. */
-  reset(): void {
-    this.#syncs.clear();
-    this.#steerings.clear();
-    this.#counters.clear();
-  }
-
   /** The skews as they are now, for the connection panel: participant → ms. */
   skews(): Map<string, number> {
     return new Map([...this.#steerings].map(([id, s]) => [id, s.steering.skew]));
   }
 
   /** Measures and steers once. Called twice a second. */
-  async tick(room: RoomState, connections: Connections): Promise<void> {
-    const now = pairs(room);
+  async tick(slots: Slots, connections: Connections): Promise<void> {
+    const now = pairs(slots);
     for (const [id, held] of this.#steerings) {
       const pair = now.get(id);
       if (pair?.audio === held.audio && pair.video === held.video) continue;
@@ -91,11 +84,11 @@ export class LipSync {
 }
 
 /** Those who are both heard and seen, without oneself. */
-function pairs(room: RoomState): Map<string, Pair> {
+function pairs(slots: Slots): Map<string, Pair> {
   const out = new Map<string, Pair>();
-  for (const slot of room.slots.values()) {
+  for (const slot of slots.values()) {
     if (slot.source !== "mic" || !slot.participant) continue;
-    const video = slotOf(room, slot.participant, "camera");
+    const video = slotOf(slots, slot.participant, "camera");
     if (video) out.set(slot.participant, { audio: slot.slot, video });
   }
   return out;

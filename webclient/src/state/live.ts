@@ -115,9 +115,4 @@ export class StatsReader {
     this.#at = now;
     return out as LiveStats;
   }
-
-  /** The connections were replaced: counters begin anew. */
-  reset(): void {
-    this.#before = {};
-  }
 }

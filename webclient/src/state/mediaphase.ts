@@ -1,122 +1,20 @@
-// Phase 4 as seen by the report, and the watch over the media connections
-// afterwards: when did each come up, and has the path been lost?
+// Phase 4 as the report tells it: when did each connection come up, and by
+// which way.
 import { type Connections, mediaKinds } from "../media/connections.ts";
-import { every } from "../media/value.ts";
 import type { MediaKind, SlotID } from "../protocol/messages.ts";
 import { problem } from "../protocol/problems.ts";
 import { countersOf } from "./live.ts";
-import { isDead, lookMS, silentMS, type Watched, watchPath } from "./pathwatch.ts";
 import type { Recorder } from "./report.ts";
 
 /** How long connections may take to come up, in ms. */
 const connectMS = 15_000;
 
-/** How long a connection may be without answers before it is given up, in ms. */
-const patienceMS = 7000;
-
-/** A channel that shows whether the network is alive. */
-interface Lifeline {
-  heardAt: number;
-  nudge: () => void;
-}
-
-/** How media was lost: for good, or cut while everything else lives. */
-export type Loss = "media" | "cut";
-
-/** Watches one set of connections. End it with close, or by its signal. */
-export class MediaPhase {
-  /** Resolves when the sound's or the pictures' path is lost for good. */
-  readonly failed: Promise<Loss>;
-  /** Resolves when all connections are up, or have had their time. */
-  readonly settled: Promise<void>;
-  everConnected = false;
-
-  readonly #life = new AbortController();
-  readonly #timers = new Map<MediaKind, ReturnType<typeof setTimeout>>();
-  readonly #connections: Connections;
-  readonly #paths = new Map<MediaKind, Watched>();
-  #doubtedAt = 0;
-  #fail: (how?: Loss) => void = () => {};
-  #settle: () => void = () => {};
-
-  constructor(connections: Connections, recorder: Recorder | null, signal: AbortSignal) {
-    this.failed = new Promise((resolve) => {
-      this.#fail = (how = "media") => resolve(how);
-    });
-    this.#connections = connections;
-    this.settled = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
-    signal.addEventListener("abort", () => this.close(), { once: true, signal: this.#life.signal });
-    if (recorder) this.#record(connections, recorder);
-    const stop = connections.states.subscribe((states) => {
-      for (const kind of mediaKinds) this.#watch(kind, states[kind]);
-    });
-    this.#life.signal.addEventListener("abort", stop);
-  }
-
-  /** From now on also notices a path that dies while the control channel lives. */
-  guard(lifeline: () => Lifeline | null): void {
-    every(lookMS, () => void this.#look(lifeline()).catch(() => {}), this.#life.signal); // fails only when closed meanwhile
-  }
-
-  /** Looks at a connection on which we send: it gets feedback all the time, for pictures more often than for sound. */
-  async #look(lifeline: Lifeline | null): Promise<void> {
-    const sends = { audio: "mic", video: "camera" } as const;
-    const up = this.#connections.states.get();
-    if (up.audio === "disconnected" || up.video === "disconnected") return this.#doubt(lifeline);
-    this.#doubtedAt = 0;
-    const kind = (["video", "audio"] as const).find(
-      (k) => up[k] === "connected" && this.#connections.sender(sends[k])?.track,
-    );
-    for (const other of this.#paths.keys()) if (other !== kind) this.#paths.delete(other);
-    if (!kind || !lifeline) return;
-    const { bytesIn, sent } = await countersOf(this.#connections.peers[kind]);
-    const now = { at: performance.now(), bytesIn, sent };
-    const watched = watchPath(this.#paths.get(kind), now);
-    this.#paths.set(kind, watched);
-    if (isDead(watched, now, lifeline.heardAt)) this.#fail("cut");
-    else if (now.at - watched.heardAt > silentMS / 2 && lifeline.heardAt < watched.heardAt + silentMS / 2)
-      lifeline.nudge();
-  }
-
-  /** The browser has called a connection disconnected: it gets a second to find another path by itself. */
-  #doubt(lifeline: Lifeline | null): void {
-    const now = performance.now();
-    this.#doubtedAt ||= now;
-    if (!lifeline || now - this.#doubtedAt < silentMS) return;
-    if (lifeline.heardAt > this.#doubtedAt) this.#fail("cut");
-    else lifeline.nudge();
-  }
-
-  close(): void {
-    this.#life.abort();
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
-  }
-
-  #watch(kind: MediaKind, state: RTCPeerConnectionState): void {
-    const arm = (ms: number) => {
-      if (!this.#timers.has(kind))
-        this.#timers.set(
-          kind,
-          setTimeout(() => this.#fail(), ms),
-        );
-    };
-    const disarm = () => {
-      clearTimeout(this.#timers.get(kind));
-      this.#timers.delete(kind);
-    };
-    if (state === "connected") {
-      this.everConnected = true;
-      disarm();
-    } else if (state === "failed") this.#fail();
-    else if (state === "connecting") arm(connectMS);
-    else if (state === "disconnected") arm(patienceMS);
-  }
-
-  /** Writes phase 4 into the report as it happens. */
-  #record(connections: Connections, recorder: Recorder): void {
+/**
+ * Writes phase 4 into the report as it happens, until signal aborts. Resolves
+ * when all connections are up, or have had their time.
+ */
+export function recordMedia(connections: Connections, recorder: Recorder, signal: AbortSignal): Promise<void> {
+  return new Promise((settle) => {
     const [started, done] = [new Set<MediaKind>(), new Set<MediaKind>()];
     let began = 0;
     let phase: ReturnType<Recorder["begin"]> | undefined;
@@ -140,7 +38,7 @@ export class MediaPhase {
       done.add(kind);
       if (done.size < mediaKinds.length) return;
       if (connections.states.get().audio === "connected") phase.done();
-      this.#settle();
+      settle();
     };
     const look = () => {
       const states = connections.states.get();
@@ -156,17 +54,18 @@ export class MediaPhase {
     for (const [slot, receiver] of connections.receivers) {
       // A track is muted until the first packet of its slot arrives.
       const arrived = () => recorder.flows(kindOfSlot(slot));
-      receiver.track.addEventListener("unmute", arrived, { once: true, signal: this.#life.signal });
+      receiver.track.addEventListener("unmute", arrived, { once: true, signal });
     }
     const stop = connections.states.subscribe(look);
     const limit = setTimeout(() => {
       for (const kind of mediaKinds) void outcome(kind, false, `not connected after ${connectMS / 1000} s`);
     }, connectMS);
-    this.#life.signal.addEventListener("abort", () => {
+    signal.addEventListener("abort", () => {
       stop();
       clearTimeout(limit);
+      settle();
     });
-  }
+  });
 }
 
 /** The connection to which a slot belongs. */

@@ -1,6 +1,7 @@
-// One participation in a meeting, from Join to the end: admission, control
-// channel, media, and coming back when any of them is lost. The user interface
-// watches its values and calls its verbs.
+// One participation in a meeting, from Join to the end: admission, the session
+// with a router, and the next session when that router dies, drains, or a
+// better way is found. The user interface watches its values and calls its
+// verbs.
 import { Connections, mediaKinds } from "../media/connections.ts";
 import type { Devices } from "../media/devices.ts";
 import { Sound } from "../media/sound.ts";
@@ -17,27 +18,28 @@ import type {
   Package,
   Problem,
   Report,
-  SlotID,
-  SlotWant,
+  Resume,
   Transport,
 } from "../protocol/messages.ts";
 import { problem, problemOf } from "../protocol/problems.ts";
-import { admit, lookup } from "./admission.ts";
+import { admit, lookup, targets } from "./admission.ts";
 import { postReport } from "./api.ts";
 import { clientInfo, videoSlots } from "./client.ts";
-import { backoff, finalFor } from "./comeback.ts";
-import { Control, type Ending } from "./control.ts";
+import { backoff, climbWait, hopeless } from "./comeback.ts";
+import type { Ending } from "./control.ts";
 import type { Ticket } from "./entry.ts";
 import { type Focus, noFocus, refocus } from "./focus.ts";
 import type { MeetingLink } from "./link.ts";
-import { LipSync } from "./lipsync.ts";
-import { type LiveStats, StatsReader } from "./live.ts";
-import { type Loss, MediaPhase } from "./mediaphase.ts";
+import type { LiveStats } from "./live.ts";
+import { recordMedia } from "./mediaphase.ts";
+import { watchNetwork } from "./network.ts";
 import { type Local, Publisher } from "./publisher.ts";
 import { type Phase, Recorder } from "./report.ts";
 import { emptyRoom, isRaised, type Notice, type RoomState, reduce } from "./room.ts";
-import { assign, same, type VisibleTile } from "./wants.ts";
-import { lastWay, type Way } from "./way.ts";
+import { type Loss, Session, type Surroundings } from "./session.ts";
+import { type Pictures, pictures, samePictures } from "./slots.ts";
+import type { VisibleTile } from "./wants.ts";
+import { controlThrough, lastWay, type Way } from "./way.ts";
 import { findZones } from "./zones.ts";
 
 /** How the participation stands. */
@@ -47,12 +49,46 @@ export type MeetingStatus =
   | { state: "reconnecting"; what: "control" | "media" }
   | { state: "over"; reason: FarewellReason | "failed"; by: string; problem: Problem | null };
 
+/** The measures of one session taking the place of another, in ms. */
+const overlap = {
+  /** How long sound and the control channel of the new one may take. */
+  connect: 8000,
+  /** The same where only UDP is tried. */
+  climb: 3000,
+  /** How long the new one may be without sound before it is the one to be heard. */
+  sound: 700,
+  /** How long the old one goes on beside it: so long others may take to switch. */
+  linger: 2600,
+};
+
+/** For so long nobody is told of a loss: it may be over before it is noticed. */
+const unnoticedMS = { media: 600, control: 3000 };
+
+/** How long a controller is waited for before the next is asked too: at first, and when there is no time to lose. */
+const staggerMS = { first: 1500, resume: 250 };
+
+/** How the next session is to be found. */
+interface Plan {
+  /** Whether what phases 1 and 2 found out a while ago holds: only the way to one router is gone. */
+  quick: boolean;
+  resume: Resume | null;
+  /** Only this rung will do. */
+  rung?: Transport;
+  /** Whether the old session's media goes on, so that the new one is not taken before it has its own. */
+  side: boolean;
+  /** Asked at the last moment: is it still wanted? */
+  wanted: () => boolean;
+}
+
+/** The new session was no longer wanted. */
+class Unwanted extends Error {}
+
 /** Owns everything that a participation uses. It ends by leave, by the router's farewell, or by failing to join. */
 export class Meeting {
   readonly status = new Value<MeetingStatus>({ state: "joining" });
   readonly room: Value<RoomState>;
-  /** What the slots receive. */
-  readonly streams = new Value<ReadonlyMap<SlotID, MediaStream>>(new Map());
+  /** What there is to see. */
+  readonly pictures = new Value<Pictures<MediaStream>>({ cameras: new Map(), screen: null });
   readonly focus = new Value("");
   readonly unread = new Value(0);
   readonly stats = new Value<LiveStats | null>(null);
@@ -60,26 +96,29 @@ export class Meeting {
   readonly sound = new Sound();
   readonly publisher: Publisher;
   readonly link: MeetingLink;
+  /** How many pictures can be received at a time. */
+  readonly videoSlots: number;
 
   readonly #life = new AbortController();
   readonly #recorder: Recorder;
-  readonly #lipSync = new LipSync();
-  readonly #reader = new StatsReader();
-  #media: MediaPhase;
+  readonly #rungs: Partial<Record<MediaKind, Transport>> = {};
   #package: Package;
   #ranked: Ticket["ranked"];
   #way: Way;
   /** What is reached only through the gateway stays there, whatever a probe says. */
   #wayIsLast = false;
-  readonly #rungs: Partial<Record<MediaKind, Transport>> = {};
-  #connections: Connections;
-  #control: Control | null = null;
-  #answer: JoinAnswer | null = null;
-  #wants: SlotWant[] = [];
+  #session: Session | null = null;
+  /** The session before, while it goes on beside. */
+  #before: Session | null = null;
+  readonly #sessions = new WeakMap<MediaStream, Session>();
+  /** What a session said before it was the one. */
+  readonly #early = new Map<Session, FromRouter[]>();
+  #succession: Promise<unknown> | null = null;
   #tiles: readonly VisibleTile[] = [];
   #wantTimer: ReturnType<typeof setTimeout> | undefined;
   #focus: Focus = noFocus;
   #chatOpen = false;
+  #handTold = false;
 
   constructor(ticket: Ticket, devices: Devices, on: { microphone: boolean; camera: boolean }) {
     const { signal } = this.#life;
@@ -88,12 +127,10 @@ export class Meeting {
     this.#package = ticket.pkg;
     this.#ranked = ticket.ranked;
     this.#way = ticket.way;
-    this.#connections = ticket.connections;
-    this.#media = new MediaPhase(this.#connections, this.#recorder, signal);
-    this.#media.guard(() => this.#control);
+    this.videoSlots = [...ticket.connections.receivers.keys()].filter((s) => s.startsWith("v")).length;
     this.room = new Value(emptyRoom(ticket.pkg.meeting, ticket.pkg.participant.id));
     this.publisher = new Publisher(devices, on, signal);
-    this.publisher.local.subscribe((now) => this.#tellState(now));
+    this.publisher.local.subscribe((now) => this.#send(stateOf(now)));
     this.sound.use(devices.choice.get().speaker ?? "");
     const stop = devices.choice.subscribe((c) => this.sound.use(c.speaker ?? ""));
     signal.addEventListener("abort", stop);
@@ -111,12 +148,12 @@ export class Meeting {
 
   /** Skews of sound against picture in ms, by participant. */
   skews(): Map<string, number> {
-    return this.#lipSync.skews();
+    return this.#session?.lipSync.skews() ?? new Map();
   }
 
   /** Round trip of the control channel in ms. */
   controlRTT(): number {
-    return this.#control?.rtt ?? 0;
+    return this.#session?.rtt ?? 0;
   }
 
   /** Says which pictures are on the screen; the router is asked for them shortly after. */
@@ -124,6 +161,10 @@ export class Meeting {
     this.#tiles = tiles;
     this.#wantTimer ??= setTimeout(() => this.#want(), 80);
   }
+
+  /** Whether one stream took the place of another as its session did, so that they show the same. */
+  readonly replaces = (old: MediaStream, next: MediaStream): boolean =>
+    this.#sessions.has(old) && this.#sessions.get(old) !== this.#sessions.get(next);
 
   say(text: string): void {
     this.#send({ type: "send_chat", text });
@@ -148,36 +189,55 @@ export class Meeting {
   async #run(ticket: Ticket): Promise<void> {
     const { signal } = this.#life;
     try {
-      await this.#firstJoin(ticket.offers);
-      this.#recorder.event(`joined on ${this.#answer?.mmr} in zone ${this.#answer?.zone}`);
+      const session = await this.#firstJoin(ticket);
+      this.#recorder.event(`joined on ${session.answer.mmr} in zone ${session.answer.zone}`);
       this.#watch(signal);
-      void this.#media.settled.then(async () => {
-        await this.#measure();
-        postReport(this.report(), this.#package.token);
-      });
       while (!signal.aborted) {
         this.status.set({ state: "live" });
-        await this.#lost();
+        await this.#oneLoss();
       }
     } catch (error) {
       if (!signal.aborted) this.#over("failed", "", problemOf(error));
     }
   }
 
-  async #firstJoin(offers: Offers): Promise<void> {
-    const { answer, phase } = await this.#admit(offers, this.#recorder, this.#life.signal);
+  async #firstJoin({ connections, offers }: Ticket): Promise<Session> {
+    const admitted = await this.#admit(offers, null, this.#recorder, this.#life.signal).catch((error) => {
+      connections.close();
+      throw error;
+    });
+    const { phase } = admitted;
+    const session = this.#begin(connections, admitted.answer);
+    this.#session = session;
+    this.sound.hear(session.voices);
+    void recordMedia(connections, this.#recorder, session.signal).then(() => this.#firstReport());
     try {
-      await this.#enter(this.#connections, answer, phase);
+      await this.#enter(session, phase);
       phase.done();
+      return session;
     } catch (error) {
       const p = problemOf(error);
       phase.fail(p);
       if (p.code !== "control_failed" && p.code !== "session_unknown") throw error;
       // That router was lost in this very moment, or we may not go there: another one, or another way.
       if (p.code === "control_failed") this.#takeLastWay("the router's control channel was not reached");
-      for (const attempt of await this.#rejoin(true)) phase.attempt(attempt);
+      const { session: other, attempts } = await this.#succeed({
+        quick: true,
+        resume: this.#resume(session, "dead"),
+        side: false,
+        wanted: () => true,
+      });
+      for (const attempt of attempts) phase.attempt(attempt);
       phase.done();
+      return other;
     }
+  }
+
+  /** Leaves the report with the server once media had its time. */
+  async #firstReport(): Promise<void> {
+    if (this.#life.signal.aborted) return;
+    await this.#measure().catch(() => {}); // fails only when closed meanwhile
+    postReport(this.report(), this.#package.token);
   }
 
   /** Goes through the gateway from now on, if there is one. */
@@ -190,126 +250,198 @@ export class Meeting {
     this.#recorder.event(`${why}: through the ${last.via} from now on`);
   }
 
-  #admit(offers: Offers, recorder: Recorder, signal: AbortSignal) {
-    return admit(this.#ranked, this.#way, this.#package.token, offers, clientInfo(), recorder, signal);
+  #admit(offers: Offers, resume: Resume | null, recorder: Recorder, signal: AbortSignal) {
+    const request = { offers, client: clientInfo(), ...(resume ? { resume } : {}) };
+    return admit(targets(this.#ranked, this.#package), {
+      request,
+      token: this.#package.token,
+      way: this.#way,
+      recorder,
+      signal,
+      staggerMS: resume ? staggerMS.resume : staggerMS.first,
+    });
   }
 
-  /** Waits until control or media is lost and brings it back; returns when live again. */
-  async #lost(): Promise<void> {
-    const control = this.#control;
-    if (!control) throw new Error("no control channel");
-    const media = this.#media;
-    const what = await Promise.race([control.ended, media.failed]);
-    if (what === "media" || what === "cut") {
-      this.#recorder.event(what === "cut" ? "the media path was cut" : "the media path was lost");
-      if (!media.everConnected) this.#takeLastWay("no media path to the router was found");
-      return this.#comeBack(what, media.everConnected ? 0 : 1);
-    }
-    const final = finalFor(what);
-    if (final) return this.#farewell(what);
-    this.#recorder.event(`the control channel was lost`);
-    return this.#comeBack("control", 0);
+  /** Waits until the session is lost, and for what takes its place; returns when live again. */
+  async #oneLoss(): Promise<void> {
+    const session = this.#session;
+    if (!session) throw new Error("no session");
+    const loss = await session.lost();
+    const replacing = this.#succession;
+    if (replacing) await replacing.catch(() => {}); // whoever began it deals with its failure
+    if (session !== this.#session) return;
+    if (loss.why === "closed") this.#life.signal.throwIfAborted();
+    // Ourselves, taken for somebody who joined from elsewhere.
+    const byUs = loss.why === "over" && loss.ending.why === "farewell" && loss.ending.message.reason === "resumed";
+    if (loss.why === "over" && !(byUs && replacing)) return this.#farewell(loss.ending);
+    await this.#comeBack(session, loss.why === "over" ? "gone" : loss.why);
   }
 
   /** Tries until it works, or until there is no meeting to come back to. */
-  async #comeBack(what: "control" | Loss, first: number): Promise<void> {
-    this.status.set({ state: "reconnecting", what: what === "control" ? what : "media" });
-    for (let n = first; ; n++) {
-      await pause(backoff(n), this.#life.signal);
+  async #comeBack(session: Session, why: Exclude<Loss["why"], "over">): Promise<void> {
+    const words = { dead: "the router is dead", cut: "the media path was cut", media: "the media path was lost" };
+    this.#recorder.event(why in words ? words[why as keyof typeof words] : "the router ended the session");
+    const { everConnected } = session.vigil;
+    if (why === "media" && !everConnected) this.#takeLastWay("no media path to the router was found");
+    const shown = setTimeout(() => this.status.set({ state: "reconnecting", what: "media" }), unnoticedMS.media);
+    const reason = why === "media" && !everConnected ? "media" : "dead";
+    const elsewhere = why !== "cut" && (why !== "media" || !everConnected);
+    try {
+      for (let n = 0; ; n++) {
+        if (n > 0) await this.#pauseOrNetwork(backoff(n));
+        if (session !== this.#session || (n > 0 && session.well)) return;
+        try {
+          const wanted = () => !session.well;
+          const resume = this.#resume(session, reason, elsewhere);
+          await this.#succeed({ quick: n === 0, resume, side: why === "cut", wanted });
+          this.#recorder.event(`back in the meeting, on ${this.#session?.answer.mmr}`);
+          return;
+        } catch (error) {
+          this.#life.signal.throwIfAborted();
+          if (error instanceof Unwanted) return this.#recorder.event("the session came back by itself");
+          const p = problemOf(error);
+          this.#recorder.event(`could not come back: ${p.detail ?? p.title}`);
+          if (p.code === "control_failed" && n > 1) this.#takeLastWay("the router's control channel is out of reach");
+          if (hopeless(p.code)) throw error;
+        }
+      }
+    } finally {
+      clearTimeout(shown);
+    }
+  }
+
+  #resume(session: Session, reason: Resume["reason"], elsewhere = true): Resume {
+    const { session: id, zone, mmr, admitted } = session.answer;
+    return { session: id, zone, mmr: elsewhere ? mmr : "", reason, ...(admitted ? { admitted } : {}) };
+  }
+
+  /** The router goes: another session is brought up beside this one. */
+  async #move(session: Session, deadlineMS: number): Promise<void> {
+    this.#recorder.event(`the router asks to move within ${Math.round(deadlineMS / 1000)} s`);
+    const until = performance.now() + deadlineMS;
+    const resume = this.#resume(session, "drain");
+    for (let n = 0; performance.now() < until; n++) {
+      await this.#pauseOrNetwork(backoff(n));
+      await this.#succession?.catch(() => {}); // perhaps that has moved us already
+      if (session !== this.#session || this.#life.signal.aborted) return;
       try {
-        // The same session first: perhaps only the channel broke. Then any router.
-        if (what === "control" && n < 2) await this.#reopen();
-        else await this.#rejoin(what === "cut" && n === 0);
-        this.#recorder.event("back in the meeting");
-        return;
+        await this.#succeed({ quick: n === 0, resume, side: true, wanted: () => true });
+        return this.#recorder.event(`moved to ${this.#session?.answer.mmr}`);
       } catch (error) {
-        this.#life.signal.throwIfAborted();
+        if (this.#life.signal.aborted) return;
         const p = problemOf(error);
-        this.#recorder.event(`could not come back: ${p.detail ?? p.title}`);
-        if (p.code === "control_failed" && n > 2) this.#takeLastWay("the router's control channel is out of reach");
-        if (p.code === "session_unknown") n = Math.max(n, 1);
-        if (["meeting_ended", "meeting_not_found", "bad_invitation", "wrong_passcode", "removed"].includes(p.code))
-          throw error;
+        this.#recorder.event(`could not move: ${p.detail ?? p.title}`);
       }
     }
   }
 
-  async #reopen(): Promise<void> {
-    if (!this.#answer) throw new Error("not admitted");
-    await this.#openControl(this.#answer, 3000);
+  /** Tries again and again to get from TCP or TLS back to UDP, at growing intervals, and when the network changes. */
+  async #climb(): Promise<void> {
+    let [tries, steadyFrom] = [0, performance.now()];
+    for (;;) {
+      const changed = await this.#pauseOrNetwork(climbWait(tries));
+      const session = this.#session;
+      if (Object.values(this.#rungs).every((rung) => rung === "udp")) {
+        if (performance.now() - steadyFrom > 60_000) tries = 0;
+        continue;
+      }
+      if (changed) tries = 0;
+      if (!session?.well || this.#succession || this.#before) continue;
+      try {
+        const resume = this.#resume(session, "media", false);
+        await this.#succeed({ quick: true, resume, rung: "udp", side: true, wanted: () => session.well });
+        this.#recorder.event("climbed back to UDP");
+        steadyFrom = performance.now();
+      } catch {
+        this.#life.signal.throwIfAborted();
+      }
+      tries++;
+    }
   }
 
-  /**
-   * All phases anew, as the same participant; says what was attempted for a
-   * router. When quick, what phases 1 and 2 found out a while ago holds: only
-   * the way to one router is gone.
-   */
-  async #rejoin(quick: boolean): Promise<Attempt[]> {
+  /** One at a time: finds the next session and puts it in the place of the current one. */
+  #succeed(plan: Plan): Promise<{ session: Session; attempts: Attempt[] }> {
+    const work = this.#find(plan);
+    this.#succession = work;
+    const done = () => {
+      if (this.#succession === work) this.#succession = null;
+    };
+    work.then(done, done);
+    return work;
+  }
+
+  async #find(plan: Plan): Promise<{ session: Session; attempts: Attempt[] }> {
     const { signal } = this.#life;
     const scratch = new Recorder(this.link.number);
     const attempt = new AbortController();
     const life = AbortSignal.any([signal, attempt.signal]);
     const connections = new Connections(videoSlots());
+    let next: Session | null = null;
     try {
-      const { name } = this.#package.participant;
-      try {
-        const person = { name, client: clientInfo(), token: this.#package.token };
-        if (!quick) {
-          this.#package = await lookup(this.link, person, scratch, life);
-          await this.#findWay(life);
-        }
-      } catch (error) {
-        // Web may be down while the zones are up: what it said before still holds.
-        if (
-          !["web_unreachable", "internal", "rate_limited", "zones_unreachable", "no_zone"].includes(
-            problemOf(error).code,
-          )
-        )
-          throw error;
-      }
+      if (!plan.quick) await this.#lookAgain(scratch, life);
       const offers = await connections.offers();
-      const { answer, phase } = await this.#admit(offers, scratch, life);
-      this.#connections.close();
-      this.#connections = connections;
-      this.#media.close();
-      this.#media = new MediaPhase(connections, this.#recorder.lacks("media") ? this.#recorder : null, signal);
-      this.#media.guard(() => this.#control);
-      this.#lipSync.reset();
-      this.#reader.reset();
+      const { answer, phase } = await this.#admit(offers, plan.resume, scratch, life);
+      if (!plan.wanted()) throw new Unwanted();
+      next = this.#begin(connections, answer);
+      if (this.#recorder.lacks("media")) void recordMedia(connections, this.#recorder, next.signal);
+      await this.#enter(next, phase, plan);
+      if (!plan.wanted()) throw new Unwanted();
       this.#recorder.admitted(answer);
-      await this.#enter(connections, answer, phase);
-      return scratch.report().phases.find((p) => p.name === "mmr")?.attempts ?? [];
+      this.#adopt(next);
+      return { session: next, attempts: scratch.report().phases.find((p) => p.name === "mmr")?.attempts ?? [] };
     } catch (error) {
-      if (this.#connections !== connections) connections.close();
+      if (next) this.#drop(next);
+      else connections.close();
       throw error;
     } finally {
       attempt.abort();
     }
   }
 
-  /** Finds the zones anew, and how to reach them. */
-  async #findWay(signal: AbortSignal): Promise<void> {
-    const found = await findZones(this.#package, this.#answer?.zone ?? "", signal);
-    this.#ranked = found.ranked;
-    if (this.#wayIsLast) return;
-    this.#way = found.way;
-    this.#recorder.route(found.way.route);
+  /** Phases 1 and 2 anew, as the same participant. */
+  async #lookAgain(scratch: Recorder, life: AbortSignal): Promise<void> {
+    const { name } = this.#package.participant;
+    try {
+      const person = { name, client: clientInfo(), token: this.#package.token };
+      this.#package = await lookup(this.link, person, scratch, life);
+      const found = await findZones(this.#package, this.#session?.answer.zone ?? "", life);
+      this.#ranked = found.ranked;
+      if (this.#wayIsLast) return;
+      this.#way = found.way;
+      this.#recorder.route(found.way.route);
+    } catch (error) {
+      // Web may be down while the zones are up: what it said before still holds.
+      const { code } = problemOf(error);
+      const still = ["web_unreachable", "internal", "rate_limited", "zones_unreachable", "no_zone"];
+      if (!still.includes(code)) throw error;
+    }
   }
 
-  /** Media and control channel come up side by side. */
-  async #enter(connections: Connections, answer: JoinAnswer, phase: Phase): Promise<void> {
-    this.#answer = answer;
+  #begin(connections: Connections, answer: JoinAnswer): Session {
+    const around: Surroundings = {
+      token: () => this.#package.token,
+      state: () => stateOf(this.publisher.local.get()),
+      receive: (from, message) => this.#receive(from, message),
+      opened: (from) => {
+        this.publisher.attach(connections, true);
+        if (from === this.#session) this.#want(true);
+      },
+      detours: (url) => controlThrough(this.#package, url),
+    };
+    const session = new Session(connections, answer, around);
     this.publisher.attach(connections);
-    const streams = new Map<SlotID, MediaStream>();
-    for (const [slot, receiver] of connections.receivers) {
-      streams.set(slot, new MediaStream([receiver.track]));
-      if (receiver.track.kind === "audio") this.sound.play(slot, receiver.track);
-    }
-    this.streams.set(streams);
-    const accepted = connections.accept(answer.answers, answer.turn);
-    accepted.catch(() => {}); // awaited below
+    session.events.subscribe((what) => session === this.#session && this.#recorder.event(what));
+    for (const stream of session.streams.values()) this.#sessions.set(stream, session);
+    session.slots.subscribe(() => this.#show());
+    session.unheard.subscribe((since) => session === this.#session && this.#tellUnheard(session, since));
+    return session;
+  }
+
+  /** Media and control channel come up side by side; beside a session that lives, sound must have its way first. */
+  async #enter(session: Session, phase: Phase, plan?: Plan): Promise<void> {
+    const { answer } = session;
     const began = performance.now();
-    const attempt = {
+    const base = {
       target: answer.control_url,
       transport: "wss",
       via: this.#way.via,
@@ -317,30 +449,101 @@ export class Meeting {
       rtt_ms: 0,
       jitter_ms: 0,
     };
+    const media = session.connect(plan?.rung);
+    media.catch(() => {}); // awaited below
     try {
-      await this.#openControl(answer, 5500);
-      phase.attempt({ ...attempt, connect_ms: Math.round(performance.now() - began), ok: true });
+      // Without a control channel nobody is disturbed by an attempt that fails.
+      if (plan?.rung) await session.connected(overlap.climb);
+      await session.attach(5500);
+      phase.attempt({ ...base, connect_ms: Math.round(performance.now() - began), ok: true });
     } catch (error) {
-      phase.attempt({ ...attempt, connect_ms: 0, ok: false, error: problemOf(error).title });
+      phase.attempt({ ...base, connect_ms: 0, ok: false, error: problemOf(error).title });
       throw error;
     }
-    await accepted;
+    await media;
+    if (plan?.side) await session.connected(overlap.connect);
   }
 
-  async #openControl(answer: JoinAnswer, limitMS: number): Promise<void> {
-    this.#control?.close();
-    const hello = { session: answer.session, token: this.#package.token };
-    const first: FromClient[] = [{ type: "set_state", ...stateOf(this.publisher.local.get()) }];
+  /** A new session is the one from now on; the one before goes on beside it for a while. */
+  #adopt(next: Session): void {
+    const previous = this.#session;
+    this.#session = next;
+    if (this.#before) this.#drop(this.#before);
+    this.#before = previous;
+    previous?.retire();
+    this.#handTold = false;
+    for (const message of this.#early.get(next) ?? []) this.#apply(message);
+    this.#early.delete(next);
+    this.#want(true);
+    this.#show();
+    void this.#handOver(previous, next).catch(() => {}); // the meeting is over
+  }
+
+  async #handOver(previous: Session | null, next: Session): Promise<void> {
     const { signal } = this.#life;
-    this.#control = await Control.open(answer.control_url, hello, first, (m) => this.#receive(m), signal, limitMS);
-    this.#want(true); // what was wished for while there was no channel never arrived
+    const goesOn = previous?.vigil.trouble.get() === null;
+    if (goesOn) await Promise.race([next.sounding(), pause(overlap.sound, signal)]);
+    if (this.#session === next) this.sound.hear(next.voices);
+    if (!previous) return;
+    await pause(overlap.linger, signal);
+    if (this.#before !== previous) return; // dropped already
+    this.#before = null;
+    this.#drop(previous);
+    this.#show();
   }
 
-  #receive(message: FromRouter): void {
-    if (message.type === "sync") {
-      this.#lipSync.learn(message.slots ?? []);
+  #drop(session: Session): void {
+    this.#early.delete(session);
+    this.publisher.detach(session.connections);
+    session.close();
+  }
+
+  #show(): void {
+    const now = this.#session;
+    if (!now) return;
+    const of = (s: Session) => ({ slots: s.slots.get(), streams: s.streams });
+    const next = pictures(of(now), this.#before ? of(this.#before) : null);
+    if (next.screen && !this.room.get().participants.get(next.screen.by)) next.screen = null;
+    if (!samePictures(next, this.pictures.get())) this.pictures.set(next);
+  }
+
+  /** Without the control channel media goes on; what is written or raised arrives only when it is back. */
+  #tellUnheard(session: Session, since: number): void {
+    if (since === 0) {
+      const now = this.status.get();
+      if (now.state === "reconnecting" && now.what === "control") this.status.set({ state: "live" });
       return;
     }
+    const still = () => session === this.#session && session.unheard.get() === since;
+    const tell = () => {
+      if (still() && this.status.get().state === "live") this.status.set({ state: "reconnecting", what: "control" });
+    };
+    void pause(unnoticedMS.control, session.signal).then(tell, () => {});
+  }
+
+  /** Waits; ends early, with true, when the network has changed. */
+  async #pauseOrNetwork(ms: number): Promise<boolean> {
+    const early = new AbortController();
+    const signal = AbortSignal.any([this.#life.signal, early.signal]);
+    watchNetwork((online) => online && early.abort(), signal);
+    try {
+      await pause(ms, signal);
+      return false;
+    } catch {
+      this.#life.signal.throwIfAborted();
+      return true;
+    } finally {
+      early.abort();
+    }
+  }
+
+  #receive(from: Session, message: FromRouter): void {
+    if (message.type === "move") void this.#move(from, message.deadline_ms).catch(() => {}); // the meeting is over
+    if (from === this.#session) this.#apply(message);
+    else if (from !== this.#before) this.#early.set(from, [...(this.#early.get(from) ?? []), message]);
+  }
+
+  #apply(message: FromRouter): void {
     const { state, notices } = reduce(this.room.get(), message);
     this.room.set(state);
     if (message.type === "muted") void this.publisher.setMicrophone(false);
@@ -359,7 +562,6 @@ export class Meeting {
     if (me && this.publisher.local.get().handRaised && !isRaised(me) && this.#handTold) this.publisher.setHand(false);
     if (me) this.#handTold = isRaised(me);
   }
-  #handTold = false;
 
   #refocus(): void {
     const { speakers, participants, me } = this.room.get();
@@ -376,33 +578,38 @@ export class Meeting {
       const p = participants.get(t.participant);
       return p !== undefined && t.participant !== me && !p.video_muted;
     });
-    const slots = [...this.#connections.receivers.keys()].filter((s) => s.startsWith("v")).length;
-    const wants = assign(this.#wants, seen, slots);
-    if (!anew && same(wants, this.#wants)) return;
-    this.#wants = wants;
-    this.#send({ type: "want", slots: wants });
-  }
-
-  #tellState(now: Local): void {
-    this.#send({ type: "set_state", ...stateOf(now) });
+    this.#session?.want(seen, anew);
   }
 
   #send(message: FromClient): void {
-    this.#control?.send(message);
+    this.#session?.send(message);
   }
 
   /** What runs all the time while in the meeting. */
   #watch(signal: AbortSignal): void {
-    every(500, () => void this.#lipSync.tick(this.room.get(), this.#connections).catch(() => {}), signal);
+    const steer = () => {
+      const session = this.#session;
+      void session?.lipSync.tick(session.slots.get(), session.connections).catch(() => {});
+    };
+    every(500, steer, signal);
     every(300, () => this.#refocus(), signal);
     const measure = () => void this.#measure().catch(() => {}); // fails only when closed meanwhile
     every(2000, measure, signal);
     measure();
+    watchNetwork((online) => this.#networkChanged(online), signal);
+    void this.#climb().catch(() => {}); // the meeting is over
+  }
+
+  #networkChanged(online: boolean): void {
+    this.#recorder.event(online ? "the network has changed" : "there is no network");
+    this.#session?.nudge();
   }
 
   async #measure(): Promise<void> {
-    const stats = await this.#reader.read(this.#connections);
-    if (this.#life.signal.aborted) return;
+    const session = this.#session;
+    if (!session) return;
+    const stats = await session.reader.read(session.connections);
+    if (this.#life.signal.aborted || session !== this.#session) return;
     this.stats.set(stats);
     for (const kind of mediaKinds) {
       const { transport, remote, sent, received, lost, acknowledged } = stats[kind];
@@ -415,7 +622,7 @@ export class Meeting {
     }
   }
 
-  async #farewell(ending: Ending): Promise<void> {
+  #farewell(ending: Ending): void {
     if (ending.why === "farewell") {
       const by = this.room.get().participants.get(ending.message.by ?? "")?.name ?? "";
       this.#over(ending.message.reason, by);
@@ -429,15 +636,19 @@ export class Meeting {
     postReport(this.report(), this.#package.token);
     clearTimeout(this.#wantTimer);
     this.#life.abort();
-    this.#control?.close();
-    this.#media.close();
-    this.#connections.close();
+    for (const session of [...this.#early.keys(), this.#before, this.#session]) session?.close();
     this.sound.close();
     const told = reason === "removed" ? problem("removed") : p;
     this.status.set({ state: "over", reason, by, problem: told });
   }
 }
 
-function stateOf(l: Local) {
-  return { audio_muted: !l.microphoneOn, video_muted: !l.cameraOn, sharing: l.sharing, hand_raised: l.handRaised };
+function stateOf(l: Local): FromClient {
+  return {
+    type: "set_state",
+    audio_muted: !l.microphoneOn,
+    video_muted: !l.cameraOn,
+    sharing: l.sharing,
+    hand_raised: l.handRaised,
+  };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isDead, lookMS, type Reading, silentMS, type Watched, watchPath } from "./pathwatch.ts";
+import { type Channel, judge, lookMS, type Reading, silence, type Watched, watchPath } from "./pathwatch.ts";
 
 /** Readings every look, from what was received and sent by then. */
 function run(readings: [bytesIn: number, sent: number][]): { watched: Watched; last: Reading } {
@@ -12,54 +12,80 @@ function run(readings: [bytesIn: number, sent: number][]): { watched: Watched; l
   return { watched: watched as Watched, last };
 }
 
+/** So many looks, rounded up, are in a time. */
+const looks = (ms: number) => Math.ceil(ms / lookMS);
 const lively: [number, number][] = Array.from({ length: 8 }, (_, i) => [i * 100, i * 10]);
-const silence = (sentMore: number, looks = silentMS / lookMS): [number, number][] =>
-  Array.from({ length: looks }, (_, i) => [700, 70 + (i + 1) * sentMore]);
+const quiet = (sentMore: number, count = looks(silence.cut)): [number, number][] =>
+  Array.from({ length: count }, (_, i) => [700, 70 + (i + 1) * sentMore]);
+
+/** A channel that answers, and one from which nothing has come for so long. */
+const answers = (last: Reading): Channel => ({ heardAt: last.at, waitingSince: 0, rtt: 20 });
+const silentFor = (ms: number, last: Reading, rtt = 20): Channel => ({
+  heardAt: last.at - ms - 50,
+  waitingSince: last.at - ms,
+  rtt,
+});
+
+describe("a session", () => {
+  it("is well while something comes", () => {
+    const { watched, last } = run(lively);
+    expect(judge(watched, last, answers(last))).toBe("well");
+    expect(judge(watched, last, silentFor(4000, last))).toBe("well"); // the channel may break: media goes on
+  });
+  it("is doubted after a short silence", () => {
+    const { watched, last } = run([...lively, ...quiet(10, looks(silence.doubt))]);
+    expect(judge(watched, last, answers(last))).toBe("doubt");
+  });
+  it("has a dead router when neither media nor the channel brings anything", () => {
+    const { watched, last } = run([...lively, ...quiet(10, looks(silence.dead))]);
+    expect(judge(watched, last, silentFor(silence.dead, last))).toBe("dead");
+    expect(judge(watched, last, silentFor(silence.dead - 100, last))).toBe("doubt");
+  });
+  it("has a dead router also when everybody is muted", () => {
+    const { watched, last } = run([...lively, ...quiet(0, 40)]);
+    expect(judge(watched, last, silentFor(silence.dead, last))).toBe("dead");
+    expect(judge(watched, last, answers(last))).toBe("doubt");
+  });
+  it("is given longer where the way is long", () => {
+    const { watched, last } = run([...lively, ...quiet(10, looks(silence.dead))]);
+    expect(judge(watched, last, silentFor(silence.dead, last, 300))).toBe("doubt");
+    expect(judge(watched, last, silentFor(900, last, 300))).toBe("dead");
+  });
+});
 
 describe("a media path", () => {
-  it("is dead when we send and nothing comes back", () => {
-    const { watched, last } = run([...lively, ...silence(10)]);
-    expect(isDead(watched, last, last.at)).toBe(true);
+  it("is cut when we send, nothing comes back, and the channel lives", () => {
+    const { watched, last } = run([...lively, ...quiet(10)]);
+    expect(judge(watched, last, answers(last))).toBe("cut");
   });
-  it("is not dead a moment earlier", () => {
-    const { watched, last } = run([...lively, ...silence(10, silentMS / lookMS - 1)]);
-    expect(isDead(watched, last, last.at)).toBe(false);
+  it("is not cut a moment earlier", () => {
+    const { watched, last } = run([...lively, ...quiet(10, looks(silence.cut) - 1)]);
+    expect(judge(watched, last, answers(last))).toBe("doubt");
   });
-  it("may be silent when we send nothing: everybody is muted", () => {
-    const { watched, last } = run([...lively, ...silence(0, 40)]);
-    expect(isDead(watched, last, last.at)).toBe(false);
-  });
-  it("is not to blame while the control channel is silent too: then it is the network", () => {
-    const { watched, last } = run([...lively, ...silence(10, 40)]);
-    expect(isDead(watched, last, watched.heardAt + 100)).toBe(false);
+  it("may be silent when we send nothing", () => {
+    const { watched, last } = run([...lively, ...quiet(0, 40)]);
+    expect(judge(watched, last, answers(last))).toBe("doubt");
   });
   it("is not judged before it has lived", () => {
-    const { watched, last } = run([...lively.slice(0, 2), ...silence(10).map(([, s]): [number, number] => [100, s])]);
-    expect(isDead(watched, last, last.at)).toBe(false);
+    const { watched, last } = run([...lively.slice(0, 2), ...quiet(10).map(([, s]): [number, number] => [100, s])]);
+    expect(judge(watched, last, answers(last))).toBe("doubt");
   });
   it("is not judged by a machine that slept", () => {
     const { watched } = run(lively);
     const awake: Reading = { at: watched.at + 60_000, bytesIn: watched.bytesIn, sent: watched.sentThen + 100 };
-    expect(isDead(watchPath(watched, awake), awake, awake.at)).toBe(false);
+    expect(judge(watchPath(watched, awake), awake, silentFor(59_000, awake))).toBe("well");
   });
   it("is given longer where little comes: one lost report is no death", () => {
     const seldom: [number, number][] = Array.from({ length: 24 }, (_, i) => [Math.floor(i / 4) * 100, i * 10]);
-    const quiet = (looks: number) => Array.from({ length: looks }, (_, i): [number, number] => [500, 240 + i * 10]);
-    const early = run([...seldom, ...quiet(8)]);
-    expect(isDead(early.watched, early.last, early.last.at)).toBe(false);
-    const late = run([...seldom, ...quiet(15)]);
-    expect(isDead(late.watched, late.last, late.last.at)).toBe(true);
+    const then = (count: number) => Array.from({ length: count }, (_, i): [number, number] => [500, 240 + i * 10]);
+    const early = run([...seldom, ...then(7)]);
+    expect(judge(early.watched, early.last, answers(early.last))).toBe("doubt");
+    const late = run([...seldom, ...then(15)]);
+    expect(judge(late.watched, late.last, answers(late.last))).toBe("cut");
   });
   it("begins anew with new counters", () => {
     expect(
       watchPath({ at: 0, heardAt: 0, bytesIn: 900, sentThen: 5, gap: 250, lively: 9 }, { at: 10, bytesIn: 3, sent: 6 }),
-    ).toEqual({
-      at: 10,
-      heardAt: 10,
-      bytesIn: 3,
-      sentThen: 6,
-      gap: 0,
-      lively: 0,
-    });
+    ).toEqual({ at: 10, heardAt: 10, bytesIn: 3, sentThen: 6, gap: 0, lively: 0 });
   });
 });

@@ -1,16 +1,25 @@
-// Notices a media path that died in mid-call before the browser does: it waits
-// 2.5 s and more until it calls a connection disconnected. While we send, the
-// router answers with reports and feedback all the time, so that nothing at
-// all from it for longer than that means that the path is dead, as long as
-// the control channel shows that the network is not. Pure.
+// Notices what died before the browser does: it waits 2.5 s and more until it
+// calls a connection disconnected. While we send, the router answers with
+// reports and feedback all the time, and it answers pings on the control
+// channel. Nothing on either: the router is dead. Nothing by media alone: that
+// path was cut. Nothing by the channel alone: media goes on. Pure.
 
 /** How often to look, in ms. */
-export const lookMS = 200;
+export const lookMS = 150;
 
-/** Silence after which a path counts as dead at the earliest, in ms. */
-export const silentMS = 1000;
+/** The measures of silence, in ms. */
+export const silence = {
+  /** Silence of media from which the router is asked for a sign of life. */
+  doubt: 300,
+  /** Silence of media and of the channel that is a dead router's, at least. */
+  dead: 500,
+  /** Silence of media alone that is a cut path's, at least. */
+  cut: 700,
+  /** The channel's last word must be so much later than media's for the path to be cut. */
+  outlived: 300,
+};
 
-/** And at least so many times the longest gap of late: one lost report is not a dead path. */
+/** A path is cut after so many times its longest gap of late: one lost report is not a dead path. */
 const gaps = 3;
 
 /** A gap between two looks after which nothing is known: the machine slept, or the page did. */
@@ -39,6 +48,18 @@ export interface Watched {
   lively: number;
 }
 
+/** What is known of the control channel. */
+export interface Channel {
+  /** When it last brought something. */
+  heardAt: number;
+  /** Since when it is waited for: the oldest unanswered ping, or its loss; 0 when nothing is. */
+  waitingSince: number;
+  rtt: number;
+}
+
+/** How it stands with a session. */
+export type Verdict = "well" | "doubt" | "cut" | "dead";
+
 /** The least that must have been heard before, and sent since, for silence to mean something. */
 const least = { lively: 3, sent: 3 };
 
@@ -52,13 +73,16 @@ export function watchPath(before: Watched | undefined, now: Reading): Watched {
   return { ...news, gap: Math.max(at - before.heardAt, before.gap * 0.9), lively: before.lively + 1 };
 }
 
-/** Whether the path is dead. controlAt is when the control channel last brought something. */
-export function isDead(watched: Watched, now: Reading, controlAt: number): boolean {
-  const silent = now.at - watched.heardAt;
-  return (
+/** Judges by what was last seen of media and of the channel. */
+export function judge(watched: Watched, now: Reading, channel: Channel): Verdict {
+  const quiet = now.at - watched.heardAt;
+  const unanswered = channel.waitingSince > 0 ? now.at - channel.waitingSince : 0;
+  if (quiet >= silence.dead && unanswered >= Math.max(silence.dead, 3 * channel.rtt)) return "dead";
+  const isCut =
     watched.lively >= least.lively &&
-    silent >= Math.max(silentMS, gaps * watched.gap) &&
+    quiet >= Math.max(silence.cut, gaps * watched.gap) &&
     now.sent - watched.sentThen >= least.sent &&
-    controlAt > watched.heardAt + silentMS / 2
-  );
+    channel.heardAt > watched.heardAt + silence.outlived;
+  if (isCut) return "cut";
+  return quiet >= silence.doubt ? "doubt" : "well";
 }

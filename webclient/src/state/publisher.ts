@@ -1,7 +1,9 @@
 // What this participant publishes: microphone, camera and screen, whether they
-// are on, and the tracks on the connections of the moment.
+// are on, and the tracks on the connections of the moment: two sets of them
+// while one session takes the place of another.
 import type { Connections } from "../media/connections.ts";
 import type { DeviceKind, Devices } from "../media/devices.ts";
+import { Silence } from "../media/silence.ts";
 import { Emitter, Value } from "../media/value.ts";
 
 /** What is on. */
@@ -21,7 +23,9 @@ export class Publisher {
   readonly failed = new Emitter<"screen">();
 
   readonly #devices: Devices;
-  #connections: Connections | null = null;
+  readonly #silence = new Silence();
+  /** The connections, and whether the router knows whether we are muted: before, it takes any sound for speech. */
+  readonly #connections = new Map<Connections, { told: boolean }>();
 
   constructor(devices: Devices, on: { microphone: boolean; camera: boolean }, signal: AbortSignal) {
     this.#devices = devices;
@@ -41,14 +45,20 @@ export class Publisher {
     signal.addEventListener("abort", () => {
       for (const f of stop) f();
       this.unshare();
-      this.#connections = null;
+      this.#connections.clear();
+      this.#silence.close();
     });
   }
 
-  /** Publishes on these connections from now on. */
-  attach(connections: Connections): void {
-    this.#connections = connections;
+  /** Publishes on these connections from now on; told is for when the router knows what is on. */
+  attach(connections: Connections, told = false): void {
+    this.#connections.set(connections, { told });
     this.#sync();
+  }
+
+  /** Publishes on these connections no more. */
+  detach(connections: Connections): void {
+    this.#connections.delete(connections);
   }
 
   /** Turns the microphone on or off. On opens it if need be; false if there is none to open. */
@@ -104,13 +114,14 @@ export class Publisher {
   }
 
   #sync(): void {
-    const connections = this.#connections;
-    if (!connections) return;
     const { microphoneOn, cameraOn } = this.local.get();
     const screen = this.screen.get();
-    void connections.publish("mic", microphoneOn ? this.#devices.microphone.get() : null);
-    void connections.publish("camera", cameraOn ? this.#devices.camera.get() : null);
-    void connections.publish("screen", screen?.getVideoTracks()[0] ?? null);
-    void connections.publish("screen_audio", screen?.getAudioTracks()[0] ?? null);
+    const mic = microphoneOn ? this.#devices.microphone.get() : null;
+    for (const [connections, { told }] of this.#connections) {
+      void connections.publish("mic", mic ?? (told ? this.#silence.track : null));
+      void connections.publish("camera", cameraOn ? this.#devices.camera.get() : null);
+      void connections.publish("screen", screen?.getVideoTracks()[0] ?? null);
+      void connections.publish("screen_audio", screen?.getAudioTracks()[0] ?? null);
+    }
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import golden from "../../../protocol/testdata/from_router.json";
 import type { FromRouter, Participant } from "../protocol/messages.ts";
 import { decode } from "./control.ts";
-import { emptyRoom, isRaised, maxKeptChat, ordered, type RoomState, reduce, slotOf } from "./room.ts";
+import { emptyRoom, isRaised, maxKeptChat, ordered, type RoomState, reduce } from "./room.ts";
 
 const meeting = { id: "m1", number: "123456789", topic: "T" };
 const person = (id: string, change: Partial<Participant> = {}): Participant => ({
@@ -54,8 +54,6 @@ describe("the golden messages shared with the servers", () => {
   it("make this room", () => {
     const { state, told } = play(golden as FromRouter[]);
     expect([...state.participants.keys()]).toEqual(["p1", "p2"]);
-    expect(slotOf(state, "p2", "camera")).toBe("v1");
-    expect(state.slots.get("v2")?.participant).toBeUndefined();
     expect(state.chat.map((c) => c.text)).toEqual(["hi", "hello"]);
     expect(state.farewell).toEqual({ reason: "removed", by: "p1" });
     expect(told.map((n) => n.what)).toEqual(["joined", "muted", "refused"]);
@@ -101,7 +99,6 @@ describe("reduce", () => {
       welcome(person("bob")),
     ]);
     expect([...state.participants.keys()]).toEqual(["me", "bob"]);
-    expect(state.slots.size).toBe(0);
     expect(state.chat).toHaveLength(1); // what was said stays, even if another router does not know it
     expect(told.map((n) => n.what)).toEqual(["chat"]);
   });

@@ -7,8 +7,6 @@ import type {
   MeetingInfo,
   Participant,
   Problem,
-  SlotID,
-  SlotState,
   Speaker,
 } from "../protocol/messages.ts";
 
@@ -21,7 +19,6 @@ export interface RoomState {
   /** This participant's own id. */
   me: string;
   participants: ReadonlyMap<string, Participant>;
-  slots: ReadonlyMap<SlotID, SlotState>;
   speakers: readonly Speaker[];
   chat: readonly Chat[];
   farewell: { reason: FarewellReason; by: string } | null;
@@ -44,7 +41,6 @@ export function emptyRoom(meeting: MeetingInfo, me: string): RoomState {
     meeting,
     me,
     participants: new Map(),
-    slots: new Map(),
     speakers: [],
     chat: [],
     farewell: null,
@@ -58,8 +54,6 @@ export function reduce(state: RoomState, message: FromRouter): { state: RoomStat
       return welcome(state, message);
     case "roster":
       return roster(state, message.changed ?? [], message.left ?? []);
-    case "slots":
-      return quiet({ ...state, slots: withSlots(state.slots, message.slots ?? []) });
     case "speakers":
       return quiet({ ...state, speakers: message.speakers ?? [] });
     case "chat":
@@ -70,7 +64,9 @@ export function reduce(state: RoomState, message: FromRouter): { state: RoomStat
       return quiet({ ...state, farewell: { reason: message.reason, by: message.by ?? "" } });
     case "refusal":
       return { state, notices: [{ what: "refused", problem: message.problem }] };
+    case "slots":
     case "sync":
+    case "move":
     case "pong":
       return quiet(state);
   }
@@ -89,7 +85,6 @@ function welcome(state: RoomState, message: Extract<FromRouter, { type: "welcome
     meeting: message.meeting,
     me: message.participant,
     participants: new Map((message.participants ?? []).map((p) => [p.id, p])),
-    slots: withSlots(new Map(), message.slots ?? []),
     speakers: [],
     chat: [...earlier, ...spoken].sort((a, b) => a.at.localeCompare(b.at)).slice(-maxKeptChat),
     farewell: null,
@@ -146,23 +141,9 @@ function muted(state: RoomState, by: string) {
   return { state: { ...state, participants }, notices: [notice] };
 }
 
-function withSlots(before: ReadonlyMap<SlotID, SlotState>, changed: SlotState[]): ReadonlyMap<SlotID, SlotState> {
-  const slots = new Map(before);
-  for (const slot of changed) slots.set(slot.slot, slot);
-  return slots;
-}
-
 /** Whether a participant's hand is up. */
 export function isRaised(p: Participant): boolean {
   return p.hand_raised_at !== undefined && !p.hand_raised_at.startsWith("0001-");
-}
-
-/** The slot in which a participant's source is now, if any. */
-export function slotOf(state: RoomState, participant: string, source: SlotState["source"]): SlotID | undefined {
-  for (const slot of state.slots.values()) {
-    if (slot.participant === participant && slot.source === source) return slot.slot;
-  }
-  return undefined;
 }
 
 /** The others' order in lists: hands first by time, then by when they came. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { direct, through } from "./way.ts";
+import type { Package } from "../protocol/messages.ts";
+import { controlThrough, direct, through } from "./way.ts";
 
 describe("ways to a controller", () => {
   it("straight", () => {
@@ -12,5 +13,19 @@ describe("ways to a controller", () => {
     expect(way.probe("https://zone.example.org:8443")).toBe(`https://meet.example.org/gateway/v1/probe?${there}`);
     expect(way.join("https://zone.example.org:8443")).toBe(`https://meet.example.org/gateway/v1/join?${there}`);
     expect(way).toMatchObject({ route: "tunnel", via: "gateway meet.example.org" });
+  });
+});
+
+describe("detours to a control channel", () => {
+  const to = (controlURL: string, gateway?: string) =>
+    controlThrough({ gateway } as Package, controlURL, "https://meet.example.org:8443");
+  it("lead through the gateway, if there is one", () => {
+    expect(to("wss://m1.example.org/mmr/v1/control", "/gateway/v1")).toEqual([
+      "wss://meet.example.org:8443/gateway/v1/control?to=wss%3A%2F%2Fm1.example.org%2Fmmr%2Fv1%2Fcontrol",
+    ]);
+    expect(to("wss://m1.example.org/mmr/v1/control")).toEqual([]);
+  });
+  it("are none where the gateway is the way already", () => {
+    expect(to("wss://meet.example.org:8443/gateway/v1/control?to=x", "/gateway/v1")).toEqual([]);
   });
 });

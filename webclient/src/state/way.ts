@@ -34,3 +34,12 @@ export function through(gateway: string, origin: string = globalThis.location?.o
 export function lastWay(pkg: Package): Way | null {
   return pkg.gateway ? through(pkg.gateway) : null;
 }
+
+/** Other addresses at which a router's control channel is reached: through the gateway, unless that is its address already. */
+export function controlThrough(pkg: Package, controlURL: string, origin = globalThis.location?.origin ?? ""): string[] {
+  if (!pkg.gateway || !origin) return [];
+  const base = new URL(pkg.gateway, origin);
+  if (controlURL.startsWith(`${base.origin.replace(/^http/, "ws")}${bare(base.pathname)}/`)) return [];
+  base.protocol = base.protocol.replace(/^http/, "ws");
+  return [`${bare(base.href)}/control?to=${encodeURIComponent(controlURL)}`];
+}

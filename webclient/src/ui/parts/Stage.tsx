@@ -3,7 +3,6 @@ import { createEffect, createMemo, createSignal, For, onCleanup, onMount, Show }
 import type { Devices } from "../../media/devices.ts";
 import { arrange, type Box } from "../../state/layout.ts";
 import type { Meeting } from "../../state/meeting.ts";
-import { slotOf } from "../../state/room.ts";
 import type { VisibleTile } from "../../state/wants.ts";
 import { Left, Right } from "../icons.tsx";
 import type { ViewName } from "../pages/Room.tsx";
@@ -24,7 +23,7 @@ interface Props {
 export function Stage(props: Props) {
   const { meeting } = props;
   const room = watch(meeting.room);
-  const streams = watch(meeting.streams);
+  const pictures = watch(meeting.pictures);
   const focus = watch(meeting.focus);
   const [size, setSize] = createSignal({ width: 0, height: 0 });
   const [page, setPage] = createSignal(0);
@@ -42,11 +41,7 @@ export function Stage(props: Props) {
 
   // Oneself last, the others as they came: nobody jumps around when somebody speaks.
   const ids = createMemo(() => order(room().participants, room().me), [], { equals: sameList });
-  const screen = createMemo(() => {
-    for (const s of room().slots.values()) if (s.slot === "c1" && s.participant) return s.participant;
-    return "";
-  });
-  const slots = () => [...streams().keys()].filter((s) => s.startsWith("v")).length || 25;
+  const screen = createMemo(() => pictures().screen?.by ?? "");
 
   /** Who is large, when it is a person. */
   const large = createMemo(() => {
@@ -69,7 +64,15 @@ export function Stage(props: Props) {
   const places = createMemo(() => {
     const { width, height } = size();
     const isLarge = screen() !== "" || large() !== "";
-    return arrange({ width, height, gap: 10, count: small().length, large: isLarge, slots: slots(), page: page() });
+    return arrange({
+      width,
+      height,
+      gap: 10,
+      count: small().length,
+      large: isLarge,
+      slots: meeting.videoSlots,
+      page: page(),
+    });
   });
   const boxOf = (id: string): Box | null => {
     if (id === large()) return places().large;
@@ -104,7 +107,7 @@ export function Stage(props: Props) {
     <section class="stage-area" aria-label={t().stage}>
       <div class="stage" ref={stage}>
         <Show when={screen()}>
-          {(by) => <ScreenTile meeting={meeting} by={by()} box={places().large} stream={streams().get("c1")} />}
+          {(by) => <ScreenTile meeting={meeting} by={by()} box={places().large} stream={pictures().screen?.stream} />}
         </Show>
         <ul class="tiles" aria-label={t().people} onKeyDown={walk}>
           <For each={onPage()}>
@@ -115,7 +118,7 @@ export function Stage(props: Props) {
                 box={boxOf(id)}
                 large={id === large()}
                 pinned={id === pinned()}
-                stream={streams().get(slotOf(room(), id, "camera") ?? "")}
+                stream={pictures().cameras.get(id)}
                 meeting={meeting}
                 devices={props.devices}
                 tabbable={i() === Math.min(cursor(), onPage().length - 1)}

@@ -1,4 +1,4 @@
-import { createEffect, createMemo, createSignal, onCleanup, Show } from "solid-js";
+import { createMemo, Show } from "solid-js";
 import type { Devices } from "../../media/devices.ts";
 import type { Box } from "../../state/layout.ts";
 import type { Meeting } from "../../state/meeting.ts";
@@ -7,6 +7,7 @@ import { Hand, MicOff, Pin, Screen } from "../icons.tsx";
 import { t } from "../text/text.ts";
 import { watch } from "../watch.ts";
 import { Avatar } from "./Avatar.tsx";
+import { Picture } from "./Picture.tsx";
 import { place } from "./place.ts";
 
 interface Props {
@@ -60,7 +61,7 @@ export function PersonTile(props: Props) {
       style={place(props.box)}
       data-tile={props.id}
     >
-      <Picture stream={picture()} mirrored={mine()} />
+      <Picture stream={picture()} same={props.meeting.replaces} mirrored={mine()} />
       <Avatar id={props.id} name={name()} />
       <Show when={trouble()}>
         <p class="tile-trouble">{trouble()}</p>
@@ -95,31 +96,3 @@ export function PersonTile(props: Props) {
 }
 
 const blank = { hand_raised_at: undefined } as never;
-
-/** A video element that shows itself once it has a picture of this stream. */
-function Picture(props: { stream: MediaStream | undefined; mirrored: boolean }) {
-  const [showing, setShowing] = createSignal(false);
-  const [video, setVideo] = createSignal<HTMLVideoElement>();
-  createEffect(() => {
-    const element = video();
-    const stream = props.stream;
-    if (!element) return;
-    setShowing(false);
-    element.srcObject = stream ?? null;
-    if (!stream) return;
-    const wait = element.requestVideoFrameCallback(() => setShowing(true));
-    element.play().catch(() => {}); // replaced meanwhile
-    onCleanup(() => element.cancelVideoFrameCallback(wait));
-  });
-  return (
-    <video
-      ref={setVideo}
-      autoplay
-      muted
-      playsinline
-      tabindex="-1"
-      disablepictureinpicture
-      classList={{ showing: showing(), mirrored: props.mirrored }}
-    />
-  );
-}

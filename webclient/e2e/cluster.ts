@@ -1,0 +1,169 @@
+// A zone with two routers: web, a controller and the routers, each a process
+// of its own, so that a test can kill, freeze or drain one of them.
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import type { Meeting } from "../src/protocol/messages.ts";
+import { freePort } from "./server.ts";
+
+const run = promisify(execFile);
+
+/** The routers' names. */
+export const routers = ["m1", "m2"] as const;
+export type RouterName = (typeof routers)[number];
+
+/** Owns the processes. End it with close. */
+export class Cluster {
+  readonly #binary: string;
+  readonly #dir = mkdtempSync(join(tmpdir(), "causeway-cluster-"));
+  readonly #ports = new Map<string, number>();
+  readonly #processes = new Map<string, ChildProcess>();
+  readonly #log: string[] = [];
+
+  private constructor(binary: string) {
+    this.#binary = binary;
+  }
+
+  /** Starts everything and waits until a meeting can be joined on either router. */
+  static async start(binary: string): Promise<Cluster> {
+    const cluster = new Cluster(binary);
+    await cluster.#configure();
+    for (const name of ["web", "zc", ...routers]) await cluster.#start(name);
+    return cluster;
+  }
+
+  get url(): string {
+    return `https://127.0.0.1:${this.#ports.get("web")}`;
+  }
+
+  /** What the processes complained of. */
+  get log(): string {
+    return this.#log.join("\n");
+  }
+
+  /** Creates a meeting, as soon as the zone is offered. */
+  async createMeeting(topic: string): Promise<Meeting> {
+    const { stdout } = await run(
+      "curl",
+      ["-sS", "--fail-with-body", "--cacert", this.#file("tls.pem"), "-H", "Content-Type: application/json"].concat(
+        ["-d", JSON.stringify({ topic })],
+        [`${this.url}/api/v1/meetings`],
+      ),
+    );
+    return JSON.parse(stdout) as Meeting;
+  }
+
+  /** The router that has a control channel's address. */
+  routerAt(controlURL: string): RouterName {
+    const found = routers.find((name) => controlURL.includes(`:${this.#ports.get(name)}/`));
+    if (!found) throw new Error(`no router has the address ${controlURL || "(none)"}`);
+    return found;
+  }
+
+  /** Ends a router without a word. */
+  kill(name: RouterName): void {
+    this.#processes.get(name)?.kill("SIGKILL");
+  }
+
+  /** Stops a router's processor, and lets it go on. */
+  freeze(name: RouterName, frozen: boolean): void {
+    this.#processes.get(name)?.kill(frozen ? "SIGSTOP" : "SIGCONT");
+  }
+
+  /** Asks a router to go, as a service manager would; resolves with its status when it has ended. */
+  async drain(name: RouterName): Promise<number | null> {
+    const child = this.#processes.get(name);
+    if (!child) throw new Error(`${name} does not run`);
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    await ended;
+    return child.exitCode;
+  }
+
+  /** Starts a router anew. */
+  restart(name: RouterName): Promise<void> {
+    return this.#start(name);
+  }
+
+  async close(): Promise<void> {
+    const ended = [...this.#processes.values()]
+      .filter((child) => child.exitCode === null && child.signalCode === null)
+      .map((child) => {
+        const exit = once(child, "exit");
+        child.kill("SIGKILL");
+        return exit;
+      });
+    await Promise.all(ended);
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  #file(name: string): string {
+    return join(this.#dir, name);
+  }
+
+  async #configure(): Promise<void> {
+    for (const name of ["web", "hub", "zc", "bus", ...routers, ...routers.map((m) => `${m}-media`)]) {
+      let port = await freePort();
+      while ([...this.#ports.values()].includes(port)) port = await freePort();
+      this.#ports.set(name, port);
+    }
+    const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+    const [cert, key] = [this.#file("tls.pem"), this.#file("tls.key")];
+    const kind =
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext";
+    await run("openssl", [...kind.split(" "), names, "-keyout", key, "-out", cert]);
+    const at = (name: string) => `127.0.0.1:${this.#ports.get(name)}`;
+    const common = (server: string, name: string) => ({
+      server,
+      listen: at(name),
+      admin: "",
+      tls: { cert, key },
+      log: { level: "warn" },
+    });
+    const secret = { secret: "the secret of a test's servers", ca: cert };
+    const write = (name: string, config: object) =>
+      writeFileSync(this.#file(`${name}.yaml`), JSON.stringify(config), { mode: 0o600 });
+    write("web", {
+      ...common("web", "web"),
+      database: `sqlite:${this.#file("web.db")}`,
+      bus: { ...secret, zones_listen: at("hub") },
+      web: { public_url: this.url, creation: "anyone" },
+    });
+    write("zc", {
+      ...common("zone", "zc"),
+      bus: { ...secret, hubs: [at("hub")], routers_listen: at("bus") },
+      zone: { id: "zc", zone: "taipei", name: "Taipei", url: `https://${at("zc")}` },
+    });
+    for (const name of routers)
+      write(name, {
+        ...common("mmr", name),
+        bus: { ...secret, controllers: [at("bus")] },
+        mmr: {
+          id: name,
+          zone: "taipei",
+          control_url: `wss://${at(name)}/mmr/v1/control`,
+          media_listen: at(`${name}-media`),
+          public_addresses: ["127.0.0.1"],
+        },
+      });
+  }
+
+  async #start(name: string): Promise<void> {
+    const server = name === "zc" ? "zone" : name === "web" ? "web" : "mmr";
+    const args = [server, "--config", this.#file(`${name}.yaml`), "--ready-json"];
+    const child = spawn(this.#binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#processes.set(name, child);
+    createInterface({ input: child.stderr }).on("line", (line) => this.#log.push(`${name}: ${line}`));
+    await new Promise<void>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => reject(new Error(`${name} ended with ${code}:\n${this.log}`)));
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        if ((JSON.parse(line) as { ready?: boolean }).ready) resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,72 @@
+// A moving picture that never shows a gap: when its stream is replaced, the
+// old one stays until the new one has a frame.
+import { createEffect, createSignal, For, on, onCleanup, untrack } from "solid-js";
+
+interface Layer {
+  stream: MediaStream;
+  /** It takes the place of another, and does so at once. */
+  instead: boolean;
+  seen: () => boolean;
+  see: () => void;
+}
+
+interface Props {
+  stream: MediaStream | undefined;
+  /** Whether the old stream shows the same as the new one, so that it may stay until that has a frame. */
+  same: (old: MediaStream, next: MediaStream) => boolean;
+  mirrored?: boolean;
+  /** Told whether anything is to be seen. */
+  seen?: (seen: boolean) => void;
+}
+
+export function Picture(props: Props) {
+  const [layers, setLayers] = createSignal<Layer[]>([]);
+  createEffect(
+    on(
+      () => props.stream,
+      (stream) => {
+        const kept = stream ? untrack(layers).filter((l) => l.seen() && props.same(l.stream, stream)) : [];
+        if (kept.length === 0) props.seen?.(false);
+        setLayers(stream ? [...kept.slice(-1), layer(stream, kept.length > 0)] : []);
+      },
+    ),
+  );
+  const layer = (stream: MediaStream, instead: boolean): Layer => {
+    const [seen, setSeen] = createSignal(false);
+    const see = () => {
+      setSeen(true);
+      props.seen?.(true);
+      setLayers((all) => all.slice(all.findIndex((l) => l.stream === stream)));
+    };
+    return { stream, instead, seen, see };
+  };
+  return <For each={layers()}>{(l) => <Video layer={l} mirrored={props.mirrored ?? false} />}</For>;
+}
+
+/** A video element that shows itself once it has a picture. */
+function Video(props: { layer: Layer; mirrored: boolean }) {
+  const [video, setVideo] = createSignal<HTMLVideoElement>();
+  createEffect(() => {
+    const element = video();
+    if (!element) return;
+    const { stream, see } = props.layer;
+    element.srcObject = stream;
+    const wait = element.requestVideoFrameCallback(see);
+    element.play().catch(() => {}); // replaced meanwhile
+    onCleanup(() => {
+      element.cancelVideoFrameCallback(wait);
+      element.srcObject = null;
+    });
+  });
+  return (
+    <video
+      ref={setVideo}
+      autoplay
+      muted
+      playsinline
+      tabindex="-1"
+      disablepictureinpicture
+      classList={{ showing: props.layer.seen(), instead: props.layer.instead, mirrored: props.mirrored }}
+    />
+  );
+}
