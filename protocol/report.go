@@ -57,10 +57,14 @@ type Attempt struct {
 	RTTMS     float64 `json:"rtt_ms"` // median
 	RTTMinMS  float64 `json:"rtt_min_ms,omitempty"`
 	JitterMS  float64 `json:"jitter_ms"`
-	OK        bool    `json:"ok"`
-	Error     string  `json:"error,omitempty"` // in words
-	Zone      string  `json:"zone,omitempty"`
-	Media     string  `json:"media,omitempty"` // media kind, in phase 4
+	// ScoreMS is what the choice of the zone compares, less is better: round
+	// trip, jitter, and what load and the operator's weight add. 0 for what is
+	// no part of that choice.
+	ScoreMS float64 `json:"score_ms,omitempty"`
+	OK      bool    `json:"ok"`
+	Error   string  `json:"error,omitempty"` // in words
+	Zone    string  `json:"zone,omitempty"`
+	Media   string  `json:"media,omitempty"` // media kind, in phase 4
 }
 
 // MediaReport is one media connection.

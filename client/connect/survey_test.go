@@ -60,7 +60,7 @@ func TestOneZoneIsChosenAtItsFirstAnswer(t *testing.T) {
 		got := p.Attempts[0]
 		want := protocol.Attempt{
 			Target: "https://a1.test", Transport: "https", Via: "direct", Zone: "a", OK: true,
-			ConnectMS: 40, TLSMS: 40, RTTMS: 40, RTTMinMS: 40,
+			ConnectMS: 40, TLSMS: 40, RTTMS: 40, RTTMinMS: 40, ScoreMS: 40,
 		}
 		if !p.OK || p.DurationMS != 120 || got != want {
 			t.Errorf("phase %+v, want attempt %+v", p, want)

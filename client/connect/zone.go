@@ -64,6 +64,9 @@ func (s *Survey) record(rec *Recorder, err error) {
 	for _, a := range s.attempts() {
 		rec.Attempt(protocol.PhaseZone, a)
 	}
+	if err == nil {
+		rec.Event(verdict(s.winnerFirst(Choose(s.Records(), s.previous)), s.previous), time.Now())
+	}
 	rec.End(protocol.PhaseZone, err, time.Now())
 }
 
@@ -213,6 +216,9 @@ func (s *Survey) attempts() []protocol.Attempt {
 		a := r.timing.attempt(r.Controller.URL, s.network.Via(r.Controller.URL))
 		a.Zone, a.OK = r.Zone.ID, r.Answered()
 		a.RTTMS, a.RTTMinMS, a.JitterMS = millis(r.Median()), millis(r.Min()), millis(r.Jitter())
+		if a.OK {
+			a.ScoreMS = round(r.Score())
+		}
 		switch {
 		case r.Err != nil:
 			a.Error = explain(r.Err, r.Controller.URL)

@@ -1,7 +1,7 @@
 // Generated from package protocol by `go generate ./protocol`. Do not edit.
 
 export type Ailment = "silent" | "no_media" | "left";
-export type Code = "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "forbidden" | "gateway_failed" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "server_silent" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
+export type Code = "already_enrolled" | "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "enrolment_refused" | "forbidden" | "gateway_failed" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "server_silent" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
 export type EventKind = "appeared" | "silent" | "returned" | "stopped" | "draining" | "healthy" | "full" | "room";
 export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed" | "moved";
 export type Health = "healthy" | "draining" | "stopping" | "silent";
@@ -55,6 +55,7 @@ export interface Attempt {
   rtt_ms: number;
   rtt_min_ms?: number;
   jitter_ms: number;
+  score_ms?: number;
   ok: boolean;
   error?: string;
   zone?: string;
