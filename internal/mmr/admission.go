@@ -90,6 +90,9 @@ func (s *Server) admitTo(ctx context.Context, m *meeting.Meeting, a meeting.Admi
 // room refuses a newcomer when the router is at one of its limits. Whoever
 // is here already may come again.
 func (s *Server) room(meeting, participant string) error {
+	if s.drain.On() {
+		return protocol.NewProblem(protocol.ProblemMMRUnavailable, "router "+s.cfg.ID+" drains")
+	}
 	n, has := s.registry.participants(meeting, participant)
 	load := s.load.latest()
 	load.Participants = n

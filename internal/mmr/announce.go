@@ -37,19 +37,19 @@ func (a *announcer) run(ctx context.Context) {
 	every := time.NewTicker(time.Second)
 	defer every.Stop()
 	repeat := time.Now()
-	a.state(protocol.Healthy)
+	a.state(a.s.health())
 	for {
 		select {
 		case <-ctx.Done():
 			a.state(protocol.Stopping)
 			return
 		case <-a.asked:
-			a.state(protocol.Healthy)
+			a.state(a.s.health())
 			a.changedLegs(true)
 		case <-a.legs:
 			a.changedLegs(false)
 		case now := <-every.C:
-			a.state(protocol.Healthy)
+			a.state(a.s.health())
 			a.s.registry.weather(now)
 			if now.Sub(repeat) >= legsEvery {
 				repeat = now
@@ -70,6 +70,7 @@ func (a *announcer) state(health protocol.Health) {
 		Load:       s.load.measure(time.Now(), s.router.Traffic(), n),
 		ControlURL: s.cfg.ControlURL, LocalControlURL: s.cfg.LocalControlURL,
 		Media: s.mediaAddresses(), Version: s.version, MediaOK: ok, MediaFailed: failed,
+		Drain: s.drain.State(n, time.Now()),
 	})
 }
 
@@ -106,6 +107,11 @@ func (s *Server) subscribe(ctx context.Context) ([]*bus.Subscription, error) {
 		return subs, err
 	}
 	subs = append(subs, ask)
+	drain, err := bus.Answer(s.deps.Bus, protocol.SubjectDrainMMR(s.cfg.Zone, s.cfg.ID), "", s.askedToDrain)
+	if err != nil {
+		return subs, err
+	}
+	subs = append(subs, drain)
 	relays, err := bus.Answer(s.deps.Bus, protocol.SubjectRelay(s.cfg.Zone, s.cfg.ID), "", s.relays.Answer)
 	if err != nil {
 		return subs, err

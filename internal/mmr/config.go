@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"causeway/internal/base/config"
 	"causeway/internal/load"
@@ -33,8 +34,10 @@ type Config struct {
 	// OnPremises says that other routers cannot reach this one: it dials them.
 	OnPremises bool `yaml:"on_premises"`
 	// Shards is the number of sockets of the media port; 0 is one per core.
-	Shards int    `yaml:"shards"`
-	Limits Limits `yaml:"limits"`
+	Shards int `yaml:"shards"`
+	// Drain is how long a drain takes at most, unless it is asked otherwise.
+	Drain  time.Duration `yaml:"drain"`
+	Limits Limits        `yaml:"limits"`
 }
 
 // Limits say how much a router takes on. 0 is no limit.
@@ -53,6 +56,7 @@ func DefaultConfig() Config {
 		ControlURL:  "wss://localhost:8443" + protocol.PathControl,
 		MediaListen: ":" + strconv.Itoa(protocol.MediaPort),
 		MediaTCP:    true,
+		Drain:       5 * time.Minute,
 		Limits:      Limits{Participants: 1000},
 	}
 }
@@ -88,6 +92,9 @@ func (c Config) Check() []config.Issue {
 	}
 	if c.Shards < 0 || c.Shards > 256 {
 		add("shards", fmt.Sprintf("%d is out of range", c.Shards), "use 0 (one per core) to 256")
+	}
+	if c.Drain <= 0 || c.Drain > protocol.MaxDrainMS*time.Millisecond {
+		add("drain", fmt.Sprintf("%v is no time for that", c.Drain), "use 1s to 24h, such as 5m")
 	}
 	return append(issues, config.Prefix("limits", c.Limits.check())...)
 }

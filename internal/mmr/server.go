@@ -1,6 +1,7 @@
 package mmr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"causeway/internal/bus"
+	"causeway/internal/drain"
 	"causeway/internal/media/offer"
 	"causeway/internal/mmr/control"
 	"causeway/internal/mmr/forward"
@@ -36,6 +38,8 @@ type Deps struct {
 	// TURNSecret signs TURN credentials, for another TURN server that is to
 	// take them; nil makes one.
 	TURNSecret []byte
+	// Keys verify join tokens; nil begins with none and learns them.
+	Keys *token.Verifier
 }
 
 // A Server is a multimedia router.
@@ -57,6 +61,9 @@ type Server struct {
 	endings   *endings
 	metrics   *metrics
 	control   control.Server
+	drain     *drain.Drain
+	draining  chan struct{} // a token when asked to drain, or not to
+	attached  attached
 
 	mediaCandidates atomic.Pointer[[]offer.Candidate]
 
@@ -74,7 +81,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if d.Log == nil {
 		d.Log = slog.Default()
 	}
-	s := &Server{cfg: cfg, deps: d, version: d.Version, log: d.Log.With("mmr", cfg.ID), verifier: token.NewVerifier()}
+	s := &Server{cfg: cfg, deps: d, version: d.Version, log: d.Log.With("mmr", cfg.ID), verifier: cmp.Or(d.Keys, token.NewVerifier())}
 	var err error
 	if s.load, err = newMeter(cfg.Limits); err != nil {
 		return nil, err
@@ -82,6 +89,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	s.reach = newReach()
 	s.registry = newRegistry(s.newMeeting)
 	s.announcer = newAnnouncer(s)
+	s.drain, s.draining = drain.New(cfg.Drain, 0), make(chan struct{}, 1)
 	s.endings = newEndings(d.Bus, s.log)
 	if err := s.openPort(); err != nil {
 		return nil, err
@@ -218,11 +226,15 @@ func (s *Server) hello(ctx context.Context, ch *control.Channel, hello protocol.
 	if errors.Is(err, meeting.ErrOver) {
 		return nil, protocol.NewProblem(protocol.ProblemSessionUnknown, "the meeting is over")
 	}
-	return session, err
+	if err != nil {
+		return nil, err
+	}
+	return s.attached.add(hello.Session, ch, session), nil
 }
 
-// Run admits participants and hosts meetings until ctx ends; it returns when
-// all its goroutines have ended and the media port is closed.
+// Run admits participants and hosts meetings until ctx ends or the router has
+// drained; it returns when all its goroutines have ended and the media port is
+// closed.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -242,6 +254,10 @@ func (s *Server) Run(ctx context.Context) error {
 		cancel()
 	}
 	running.Go(func() { s.announcer.run(ctx) })
+	running.Go(func() {
+		defer cancel()
+		s.drained(ctx)
+	})
 	s.mu.Lock()
 	s.stopping = ctx
 	s.mu.Unlock()

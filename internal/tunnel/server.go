@@ -117,6 +117,12 @@ func (s *Server) Ready() error {
 	return nil
 }
 
+// Drain takes the tunnel out of service, as a request on the bus does: Run
+// returns when that is done.
+func (s *Server) Drain(by string) {
+	_, _ = s.askedToDrain(context.Background(), protocol.DrainRequest{By: by}) // never fails
+}
+
 // askedToDrain takes the tunnel out of service, or back into it: it takes no
 // new streams, those it has go on until the deadline.
 func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (protocol.DrainState, error) {

@@ -175,6 +175,12 @@ func (s *Server) subscribe() (stop func(), err error) {
 	return stop, nil
 }
 
+// Drain takes the controller out of service, as a request on the bus does: Run
+// returns when that is done.
+func (s *Server) Drain(by string) {
+	_, _ = s.askedToDrain(context.Background(), protocol.DrainRequest{By: by}) // never fails
+}
+
 // askedToDrain takes the controller out of service, or back into it.
 func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (protocol.DrainState, error) {
 	now := time.Now()
