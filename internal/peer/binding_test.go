@@ -36,6 +36,9 @@ func (controlled) AddTo(m *stun.Message) error {
 	return nil
 }
 
+// checkName is the USERNAME of the checks that a connection receives.
+func checkName(c *Conn) string { return c.LocalUfrag() + ":" + c.remote.Ufrag }
+
 func TestChecks(t *testing.T) {
 	p := listenLoopback(t, 1, nil)
 	remote := NewCredentials()
@@ -48,27 +51,27 @@ func TestChecks(t *testing.T) {
 		moved    bool // nominated
 	}{
 		{"right", func(c *Conn) []byte {
-			return request(t, stun.NewUsername(string(c.checkName)), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
+			return request(t, stun.NewUsername(checkName(c)), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, true, false, false},
 		{"nominating", func(c *Conn) []byte {
-			return request(t, stun.NewUsername(string(c.checkName)), flag(stun.AttrUseCandidate), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
+			return request(t, stun.NewUsername(checkName(c)), flag(stun.AttrUseCandidate), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, true, false, true},
 		{"nominating outside of the integrity", func(c *Conn) []byte {
-			return request(t, stun.NewUsername(string(c.checkName)), stun.NewShortTermIntegrity(c.LocalPwd()), flag(stun.AttrUseCandidate), stun.Fingerprint)
+			return request(t, stun.NewUsername(checkName(c)), stun.NewShortTermIntegrity(c.LocalPwd()), flag(stun.AttrUseCandidate), stun.Fingerprint)
 		}, false, false, false},
 		{"ours", checkFor, true, false, true},
 		{"claims our role", func(c *Conn) []byte {
-			return request(t, stun.NewUsername(string(c.checkName)), controlled{}, stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
+			return request(t, stun.NewUsername(checkName(c)), controlled{}, stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, true, true, false},
 		{"wrong password", func(c *Conn) []byte {
-			return request(t, stun.NewUsername(string(c.checkName)), stun.NewShortTermIntegrity(remote.Pwd), stun.Fingerprint)
+			return request(t, stun.NewUsername(checkName(c)), stun.NewShortTermIntegrity(remote.Pwd), stun.Fingerprint)
 		}, false, false, false},
 		{"unknown user", func(c *Conn) []byte {
 			return request(t, stun.NewUsername("abcd:"+remote.Ufrag), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, false, false, false},
-		{"wrong remote half", func(c *Conn) []byte {
+		{"another remote half, as after an ICE restart of theirs", func(c *Conn) []byte {
 			return request(t, stun.NewUsername(c.LocalUfrag()+":abcd"), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
-		}, false, false, false},
+		}, true, false, false},
 		{"no colon", func(c *Conn) []byte {
 			return request(t, stun.NewUsername(c.LocalUfrag()), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, false, false, false},
@@ -76,16 +79,16 @@ func TestChecks(t *testing.T) {
 			return request(t, stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, false, false, false},
 		{"no integrity", func(c *Conn) []byte {
-			return request(t, stun.NewUsername(string(c.checkName)), stun.Fingerprint)
+			return request(t, stun.NewUsername(checkName(c)), stun.Fingerprint)
 		}, false, false, false},
 		{"no fingerprint", func(c *Conn) []byte {
-			return request(t, stun.NewUsername(string(c.checkName)), stun.NewShortTermIntegrity(c.LocalPwd()))
+			return request(t, stun.NewUsername(checkName(c)), stun.NewShortTermIntegrity(c.LocalPwd()))
 		}, false, false, false},
 		{"another method", func(c *Conn) []byte {
-			return request(t, stun.NewType(stun.MethodAllocate, stun.ClassRequest), stun.NewUsername(string(c.checkName)), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
+			return request(t, stun.NewType(stun.MethodAllocate, stun.ClassRequest), stun.NewUsername(checkName(c)), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, false, false, false},
 		{"an indication", func(c *Conn) []byte {
-			return request(t, stun.NewType(stun.MethodBinding, stun.ClassIndication), stun.NewUsername(string(c.checkName)), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
+			return request(t, stun.NewType(stun.MethodBinding, stun.ClassIndication), stun.NewUsername(checkName(c)), stun.NewShortTermIntegrity(c.LocalPwd()), stun.Fingerprint)
 		}, false, false, false},
 		{"a response that nobody asked for", func(c *Conn) []byte {
 			return request(t, stun.BindingSuccess, stun.NewShortTermIntegrity(remote.Pwd), stun.Fingerprint)

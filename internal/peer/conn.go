@@ -39,7 +39,6 @@ type Conn struct {
 	remote      Credentials
 	localPwd    []byte // key of the checks that we receive
 	remotePwd   []byte // key of the checks that we send
-	checkName   []byte // USERNAME of the checks that we receive
 	fingerprint fingerprint
 	active      bool // we are the DTLS client
 	tos         uint8

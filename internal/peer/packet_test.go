@@ -70,6 +70,6 @@ func sealedPackets(tb testing.TB, profile srtp.ProtectionProfile, n int) [][]byt
 func checkFor(c *Conn) []byte {
 	var w bindingWriter
 	buf := make([]byte, slotSize)
-	n := w.check(buf, transaction{1, 2, 3}, c.checkName, c.localPwd, 1, true)
+	n := w.check(buf, transaction{1, 2, 3}, []byte(checkName(c)), c.localPwd, 1, true)
 	return buf[:n]
 }

@@ -286,7 +286,6 @@ func (p *Port) newConn(local Credentials, cfg AcceptConfig) (*Conn, error) {
 func (c *Conn) setLocal(local Credentials) {
 	c.local = local
 	c.localPwd = []byte(local.Pwd)
-	c.checkName = []byte(local.Ufrag + ":" + c.remote.Ufrag)
 }
 
 // PortStats counts what a port did with packets that no connection took.

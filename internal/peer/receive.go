@@ -169,7 +169,10 @@ func (c *Conn) takeBinding(s *Shard, d *datagram, now time.Time) bool {
 	if b.class != stun.ClassRequest {
 		return c.dialled != nil && b.authentic(c.remotePwd) && c.dialled.response(c, b, d, now)
 	}
-	if string(b.username) != string(c.checkName) || !b.authentic(c.localPwd) {
+	// It was found by our half of the USERNAME; the other may be new: a browser
+	// whose network changed restarts ICE on its side alone (RFC 8445 section 7.3
+	// asks for our half only).
+	if !b.authentic(c.localPwd) {
 		return false
 	}
 	if d.stream != nil {
