@@ -19,7 +19,7 @@ const maxCandidates = 16
 
 // dialBatch is the number of datagrams per system call of a dialled
 // connection, which carries one person's media.
-const dialBatch = 8
+const dialBatch = 16
 
 // DialConfig describes the router to reach.
 type DialConfig struct {

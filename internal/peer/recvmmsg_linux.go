@@ -34,13 +34,8 @@ type receiver struct {
 	errno    syscall.Errno
 }
 
-// init makes room for a batch of messages, each a datagram or, if the kernel
-// coalesces, a run of them from one remote.
-func (r *receiver) init(batch int, coalesced bool) {
-	size := maxDatagram
-	if coalesced {
-		size = maxCoalesced
-	}
+// init makes room for a batch of messages, each of up to so many bytes.
+func (r *receiver) init(batch, size int) {
 	*r = receiver{
 		messages: make([]mmsghdr, batch),
 		iovecs:   make([]unix.Iovec, batch),

@@ -62,7 +62,11 @@ func openSocket(listen netip.AddrPort, batch int, shared bool) (socket, int, err
 		_ = conn.Close()
 		return nil, 0, fmt.Errorf("peer: set up media socket: %w", err)
 	}
-	k.in.init(batch, k.gro)
+	if k.gro { // a message may be a whole run, and needs the room for it
+		k.in.init(batch/4, maxCoalesced)
+	} else {
+		k.in.init(batch, maxDatagram)
+	}
 	k.out.init(batch, k.v6)
 	return k, granted, nil
 }
