@@ -146,8 +146,8 @@ func (s *splicer) take(a *admission, f Frame, now time.Time) bool {
 
 // fromOld takes a frame of the admission that is being left, or may be soon.
 func (s *splicer) fromOld(st *spliced, f Frame, now time.Time) bool {
-	if st.switched {
-		return true
+	if st.switched || st.at >= 0 {
+		return true // the new one has been met on the way, and brings it too
 	}
 	hash := s.hash(f)
 	for i, h := range st.held {
@@ -172,18 +172,18 @@ func (s *splicer) fromOld(st *spliced, f Frame, now time.Time) bool {
 
 // fromNew takes a frame of the admission that takes over.
 func (s *splicer) fromNew(st *spliced, f Frame, now time.Time) bool {
+	idle := !s.live || st.n == 0 || now.Sub(st.last) >= spliceIdle
 	switch {
 	case st.switched:
 		return s.pass(st, f)
-	case len(st.held) == 0 && s.passed(st, f):
+	case len(st.held) == 0 && s.passed(st, f, idle):
 		return true
 	}
 	st.held = append(st.held, f)
 	if len(st.held) == 1 {
 		st.heldAt = now
 	}
-	idle := !s.live || st.n == 0 || now.Sub(st.last) >= spliceIdle
-	next := st.at >= 0 // and what follows on it
+	next := st.at >= 0 // and what follows on what the old one has brought
 	if idle || next || f.Codec != Opus || len(st.held) >= spliceHold || now.Sub(st.heldAt) >= spliceWait {
 		return s.change(st)
 	}
@@ -191,27 +191,26 @@ func (s *splicer) fromNew(st *spliced, f Frame, now time.Time) bool {
 }
 
 // passed reports whether the old one has brought a frame of the new one, and
-// keeps track of where in the past the new one is.
-func (s *splicer) passed(st *spliced, f Frame) bool {
+// keeps track of how far the new one has got in what the old one brought. Where
+// many frames are alike, as in silence, that is not known.
+func (s *splicer) passed(st *spliced, f Frame, idle bool) bool {
 	hash := s.hash(f)
 	if st.at < 0 {
 		at, times := st.find(hash)
 		if times == 1 {
 			st.at = at
 			s.align(st.past[at%spliceMemory].captured, f.Captured)
+			return true
 		}
-		return times > 0
-	}
-	if st.at+1 >= st.n {
-		return false
+		return times > 0 && !idle
 	}
 	for i := max(st.at+1, st.n-spliceMemory); i < st.n; i++ {
 		if st.past[i%spliceMemory].hash == hash {
 			st.at = i
-			break
+			return true
 		}
 	}
-	return true // the old one is ahead; what it has lost is too late
+	return !f.Captured.After(st.upTo) // the old one has lost it, and is ahead
 }
 
 // change lets a source go over: what is held goes first, but nothing twice.
