@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
@@ -24,11 +25,12 @@ func (m *Mesh) dial(l *leg, kinds []protocol.MediaKind) {
 	defer m.mu.Unlock()
 	l.asking = false
 	current := m.ctx.Err() == nil && m.legs[l.name] == l
+	chance := rand.Float64() // the same for all, so that they are asked for together again
 	for i, kind := range kinds {
 		s := &l.sides[kindIndex(kind)]
 		switch {
 		case i >= len(conns):
-			s.failed(time.Now())
+			s.failed(time.Now(), chance)
 		case !current || s.conn != nil:
 			m.hangUp(&side{conn: conns[i]})
 		default:

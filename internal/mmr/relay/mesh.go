@@ -14,7 +14,7 @@ import (
 
 // Times of dialling.
 const (
-	firstRetry = 250 * time.Millisecond // after a failure; doubles up to
+	firstRetry = 100 * time.Millisecond // after a failure; doubles up to
 	lastRetry  = 5 * time.Second
 	steady     = 10 * time.Second // a connection that lasted so long is dialled again at once
 	lookEvery  = time.Second
@@ -229,17 +229,17 @@ func (m *Mesh) lose(s *side, now time.Time) {
 	if s.conn.lasted(now) >= steady {
 		s.backoff, s.retry = 0, time.Time{}
 	} else {
-		s.failed(now)
+		s.failed(now, rand.Float64())
 	}
 	m.hangUp(s)
 	m.wake()
 }
 
-// failed puts the next attempt off, by a random share more or less, so that
-// routers that lost each other together do not dial together.
-func (s *side) failed(now time.Time) {
+// failed puts the next attempt off, by up to a quarter more or less by
+// chance, so that routers that lost each other together do not dial together.
+func (s *side) failed(now time.Time, chance float64) {
 	s.backoff = min(max(2*s.backoff, firstRetry), lastRetry)
-	s.retry = now.Add(s.backoff*3/4 + rand.N(s.backoff/2))
+	s.retry = now.Add(time.Duration(float64(s.backoff) * (0.75 + chance/2)))
 }
 
 // hangUp closes a connection. m.mu is held.
