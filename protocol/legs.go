@@ -92,7 +92,6 @@ type LegSource struct {
 	Kind   Source   `json:"kind"`
 	Stream uint32   `json:"stream"` // names it among the leg's; random
 	Codec  LegCodec `json:"codec"`
-	Layers int      `json:"layers,omitempty"` // simulcast layers it may have; 0 is one
 }
 
 // LegCodec is a source's codec, as in SDP.

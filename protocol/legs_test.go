@@ -23,7 +23,7 @@ var legSamples = []any{
 			},
 			Revision: 6, Admitted: 1789000000123, Established: true,
 			Sources: []LegSource{{
-				Kind: Camera, Stream: 4294967295, Layers: 3,
+				Kind: Camera, Stream: 4294967295,
 				Codec: LegCodec{Name: "VP9", ClockRate: 90000, Channels: 1, Fmtp: "profile-id=0", PayloadType: 98},
 			}},
 		}},

@@ -41,6 +41,9 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 	a := meeting.Admission{
 		Session: newSession(), ID: claims.Subject, Name: claims.Name, Role: claims.Role, ClientKind: req.Client.Kind,
 	}
+	if req.Resume != nil {
+		a.Resumed = req.Resume.Admitted
+	}
 	// A meeting may be over between being found and being asked: then a new
 	// one is made. It cannot happen often.
 	for range 3 {
@@ -48,9 +51,9 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 		if err != nil {
 			return protocol.AdmitAnswer{}, err
 		}
-		answers, err := s.admitTo(ctx, m, a, plans)
+		answer, err := s.admitTo(ctx, m, a, plans)
 		if err == nil {
-			return s.answer(a, answers), nil
+			return answer, nil
 		}
 		if !errors.Is(err, meeting.ErrOver) {
 			return protocol.AdmitAnswer{}, err
@@ -60,8 +63,10 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 }
 
 // answer tells the participant the ways to the media port.
-func (s *Server) answer(a meeting.Admission, answers protocol.Offers) protocol.AdmitAnswer {
-	r := protocol.AdmitAnswer{Session: a.Session, Answers: answers, MediaTCP: s.mediaTCP(), MediaTLS: s.mediaTLS()}
+func (s *Server) answer(a meeting.Admission, admitted int64, answers protocol.Offers) protocol.AdmitAnswer {
+	r := protocol.AdmitAnswer{
+		Session: a.Session, Admitted: admitted, Answers: answers, MediaTCP: s.mediaTCP(), MediaTLS: s.mediaTLS(),
+	}
 	if a.ClientKind == "web" {
 		r.TURN = s.turnServers(a.ID)
 	}
@@ -69,22 +74,23 @@ func (s *Server) answer(a meeting.Admission, answers protocol.Offers) protocol.A
 }
 
 // admitTo opens the media connections and lets the participant into m.
-func (s *Server) admitTo(ctx context.Context, m *meeting.Meeting, a meeting.Admission, plans []*plan) (protocol.Offers, error) {
+func (s *Server) admitTo(ctx context.Context, m *meeting.Meeting, a meeting.Admission, plans []*plan) (protocol.AdmitAnswer, error) {
 	media, answers, err := s.connect(m, a.ID, plans)
 	if err != nil {
-		return protocol.Offers{}, err
+		return protocol.AdmitAnswer{}, err
 	}
 	a.Media = media
 	s.registry.addSession(a.Session, entry{meeting: m, id: m.Info().ID, participant: a.ID})
-	if err := m.Admit(ctx, a); err != nil {
+	admitted, err := m.Admit(ctx, a)
+	if err != nil {
 		s.registry.dropSession(a.Session)
 		media.Close()
-		return protocol.Offers{}, err
+		return protocol.AdmitAnswer{}, err
 	}
 	if len(media.Links) > 0 {
 		s.reach.admitted(a.Session, everUp(media.Links), time.Now())
 	}
-	return answers, nil
+	return s.answer(a, admitted, answers), nil
 }
 
 // room refuses a newcomer when the router is at one of its limits. Whoever

@@ -117,6 +117,11 @@ func (s *Server) subscribe(ctx context.Context) ([]*bus.Subscription, error) {
 		return subs, err
 	}
 	subs = append(subs, relays)
+	do, err := bus.Answer(s.deps.Bus, protocol.SubjectMeetingDo("*", s.cfg.Zone, s.cfg.ID), "", s.answerDo)
+	if err != nil {
+		return subs, err
+	}
+	subs = append(subs, do)
 	// Commands of every meeting, not only of those carried here: one that has
 	// ended elsewhere must not be opened here by a token that is still good.
 	commands, err := bus.Subscribe(s.deps.Bus, protocol.SubjectMeetingCommand("*"), func(subject string, c protocol.MeetingCommand) {

@@ -19,7 +19,8 @@ const (
 // registry knows the meetings that the router carries, the sessions in them,
 // and the meetings that have ended.
 type registry struct {
-	make func(protocol.MeetingInfo) *meeting.Meeting // a meeting that Run is to host
+	make func(context.Context, protocol.MeetingInfo) *meeting.Meeting // a meeting that Run is to host
+	span func(context.Context, *meeting.Meeting)                      // lets it hear its other legs
 
 	mu       sync.Mutex
 	ctx      context.Context // of Run; nil while the router takes nobody
@@ -42,9 +43,12 @@ type entry struct {
 	participant string
 }
 
-func newRegistry(make func(protocol.MeetingInfo) *meeting.Meeting) *registry {
+func newRegistry(
+	make func(context.Context, protocol.MeetingInfo) *meeting.Meeting, span func(context.Context, *meeting.Meeting),
+) *registry {
 	return &registry{
 		make:     make,
+		span:     span,
 		meetings: map[string]*hosted{},
 		sessions: map[string]entry{},
 		ended:    map[string]time.Time{},
@@ -84,10 +88,12 @@ func (r *registry) open(info protocol.MeetingInfo) (*meeting.Meeting, error) {
 			return h.meeting, nil
 		}
 	}
-	h := &hosted{meeting: r.make(info)}
+	ctx, cancel := context.WithCancel(r.ctx)
+	h := &hosted{meeting: r.make(ctx, info)}
 	r.meetings[info.ID] = h
-	ctx := r.ctx
+	r.running.Go(func() { r.span(ctx, h.meeting) })
 	r.running.Go(func() {
+		defer cancel()
 		h.meeting.Run(ctx)
 		r.forget(info.ID, h)
 	})

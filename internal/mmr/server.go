@@ -17,6 +17,7 @@ import (
 	"causeway/internal/media/offer"
 	"causeway/internal/mmr/control"
 	"causeway/internal/mmr/forward"
+	"causeway/internal/mmr/legs"
 	"causeway/internal/mmr/meeting"
 	"causeway/internal/mmr/relay"
 	"causeway/internal/peer"
@@ -61,9 +62,12 @@ type Server struct {
 	endings   *endings
 	metrics   *metrics
 	control   control.Server
-	drain     *drain.Drain
-	draining  chan struct{} // a token when asked to drain, or not to
-	attached  attached
+
+	doing    chan struct{}  // a token for each request to another leg
+	requests sync.WaitGroup // those
+	drain    *drain.Drain
+	draining chan struct{} // a token when asked to drain, or not to
+	attached attached
 
 	mediaCandidates atomic.Pointer[[]offer.Candidate]
 
@@ -87,7 +91,8 @@ func New(cfg Config, d Deps) (*Server, error) {
 		return nil, err
 	}
 	s.reach = newReach()
-	s.registry = newRegistry(s.newMeeting)
+	s.registry = newRegistry(s.newMeeting, s.span)
+	s.doing = make(chan struct{}, maxDoing)
 	s.announcer = newAnnouncer(s)
 	s.drain, s.draining = drain.New(cfg.Drain, 0), make(chan struct{}, 1)
 	s.endings = newEndings(d.Bus, s.log)
@@ -159,12 +164,17 @@ func (s *Server) mediaAddresses() []string {
 
 // newMeeting makes a meeting that tells the router what the router tells
 // others.
-func (s *Server) newMeeting(info protocol.MeetingInfo) *meeting.Meeting {
+func (s *Server) newMeeting(ctx context.Context, info protocol.MeetingInfo) *meeting.Meeting {
 	return meeting.New(meeting.Config{
 		Info:   info,
 		Router: s.router,
-		Log:    s.log.With("meeting", info.ID),
-		Gone:   s.registry.dropSession,
+		Self:   s.self(), OnPremises: s.cfg.OnPremises, Relays: s.relays,
+		Publish: func(out legs.Out) { s.publish(info.ID, out) },
+		Do: func(leg legs.Address, d protocol.LegDo, failed func(*protocol.Problem)) {
+			s.do(ctx, leg, d, failed)
+		},
+		Log:  s.log.With("meeting", info.ID),
+		Gone: s.registry.dropSession,
 		Count: func(n int) {
 			s.registry.setCount(info.ID, n)
 			signal(s.announcer.legs)
@@ -269,6 +279,7 @@ func (s *Server) Run(ctx context.Context) error {
 		sub.Stop()
 	}
 	s.registry.stop()
+	s.requests.Wait()
 	s.channels.Wait()
 	running.Wait()
 	if err != nil {

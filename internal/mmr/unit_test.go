@@ -91,12 +91,12 @@ func newTestRegistry(t *testing.T) *registry {
 	router := forward.New(time.Now())
 	router.Start(nil)
 	var r *registry
-	r = newRegistry(func(info protocol.MeetingInfo) *meeting.Meeting {
+	r = newRegistry(func(_ context.Context, info protocol.MeetingInfo) *meeting.Meeting {
 		return meeting.New(meeting.Config{
 			Info: info, Router: router, Log: quiet(),
 			Gone: r.dropSession, Count: func(n int) { r.setCount(info.ID, n) }, Ended: func(string) { r.end(info.ID, time.Now()) },
 		})
-	})
+	}, func(context.Context, *meeting.Meeting) {})
 	return r
 }
 

@@ -140,6 +140,9 @@ func cloned(list []string) []string {
 // Slots returns the link's slots in their order.
 func (l *Link) Slots() []*Slot { return l.slots }
 
+// Kind says what travels on the link's connection.
+func (l *Link) Kind() protocol.MediaKind { return l.kind }
+
 // State tells how well the remote is heard of. Any goroutine may ask.
 func (l *Link) State() LinkState { return LinkState(l.state.Load()) }
 

@@ -103,15 +103,19 @@ type held struct {
 	until time.Time
 }
 
-// New makes a leg's state. It asks the others at once.
+// New makes a leg's state.
 func New(cfg Config, now time.Time) *State {
 	return &State{
 		cfg: cfg, own: map[string]*member{}, dirty: map[string]bool{}, left: map[string]gone{},
 		legs: map[Address]*leg{}, where: map[string][]*leg{}, held: map[string]held{},
 		shared: newShared(), changed: map[string]protocol.FarewellReason{},
-		polledAt: now, asks: []protocol.LegAsk{{People: true, Shared: true}},
+		polledAt: now,
 	}
 }
+
+// AskAll asks all other legs what they have. It should be called once what
+// they answer can be heard; without it they are known after a heartbeat.
+func (s *State) AskAll() { s.asks = append(s.asks, protocol.LegAsk{People: true, Shared: true}) }
 
 // Out is what is to be published, in this order, and when to poll next at the
 // latest.

@@ -46,8 +46,18 @@ func newShared() shared {
 	return shared{ids: map[string]bool{}, settings: map[string]protocol.LegSetting{}}
 }
 
-// Say adds something that was said on this leg.
+// maxSkew is how far ahead of this router's clock others' may be for what is
+// said here to be put behind what was said there.
+const maxSkew = time.Minute
+
+// Say adds something that was said on this leg now. What was known before
+// stays before it, unless another router's clock is far ahead.
 func (s *State) Say(c protocol.Chat) {
+	if n := len(s.shared.chat); n > 0 {
+		if last := s.shared.chat[n-1].At; !c.At.After(last) && last.Sub(c.At) < maxSkew {
+			c.At = last.Add(time.Millisecond)
+		}
+	}
 	if s.shared.add(c) {
 		s.shared.mine = append(s.shared.mine, c)
 	}

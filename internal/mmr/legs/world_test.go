@@ -70,10 +70,13 @@ func newWorld(t *testing.T, seed uint64, routers int) *world {
 	return w
 }
 
-func (r *router) address() Address { return Address{fmt.Sprintf("z%d", r.n%3), fmt.Sprintf("r%d", r.n)} }
+func (r *router) address() Address {
+	return Address{fmt.Sprintf("z%d", r.n%3), fmt.Sprintf("r%d", r.n)}
+}
 
 func (r *router) start() {
 	r.state = New(Config{Self: r.address(), Epoch: r.now.UnixMicro(), Fingerprint: "f"}, r.now)
+	r.state.AskAll()
 	r.sessions, r.roster, r.chat = map[string]*session{}, map[string]View{}, nil
 	r.busy, r.frozen, r.next = map[int]time.Time{}, false, r.now
 }

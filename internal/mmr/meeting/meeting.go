@@ -8,6 +8,8 @@ import (
 
 	"causeway/internal/mmr/control"
 	"causeway/internal/mmr/forward"
+	"causeway/internal/mmr/legs"
+	"causeway/internal/mmr/relay"
 	"causeway/protocol"
 )
 
@@ -16,6 +18,7 @@ const (
 	ControlDeadline = 30 * time.Second // from admission to the first hello
 	LostFor         = 30 * time.Second // from path lost to removal
 	EmptyFor        = 60 * time.Second // an empty meeting ends
+	Linger          = 2 * time.Second  // media of a session that was taken over
 	rosterEvery     = 50 * time.Millisecond
 	speakersEvery   = 200 * time.Millisecond
 	syncEvery       = 900 * time.Millisecond // a little less than the ticks
@@ -25,11 +28,22 @@ const (
 // ErrOver says that the meeting has ended; a new one may be made.
 var ErrOver = errors.New("the meeting is over")
 
-// Config describes a meeting.
+// Config describes a meeting. The functions must not block.
 type Config struct {
 	Info   protocol.MeetingInfo
 	Router *forward.Router
 	Log    *slog.Logger
+	// Self names this leg of the meeting.
+	Self       legs.Address
+	OnPremises bool // as legs.Config
+	// Relays exchange media with the other legs; nil: nothing is exchanged.
+	Relays *relay.Relays
+	// Publish sends the other legs what this one has to tell; nil: there are
+	// none.
+	Publish func(legs.Out)
+	// Do asks another leg for what a host wants there. Failed may be called
+	// later, from any goroutine, if that fails.
+	Do func(leg legs.Address, do protocol.LegDo, failed func(*protocol.Problem))
 	// Gone is called with the session of each participation that is over.
 	Gone func(session string)
 	// Count is called when the number of participants has changed.
@@ -48,17 +62,23 @@ type Meeting struct {
 	loudest *forward.Loudest
 
 	// Everything below belongs to Run's goroutine.
-	people   map[string]*person // by participant id
-	order    []*person          // by admission
-	sessions map[string]*person
-	removed  map[string]bool // whom a host removed
-	chat     []protocol.Chat
-	shares   int // number of shares so far
-	over     bool
-	emptyAt  time.Time
+	state     *legs.State        // what all legs make up together
+	mesh      *relay.Mesh        // nil if nothing is exchanged
+	people    map[string]*person // by participant id: the sessions that count
+	waiting   map[string]*person // those that may take over from them
+	order     []*person          // all sessions, by admission
+	unsettled []*person          // those that are not established, or ending
+	sessions  map[string]*person
+	roster    map[string]*entry // everybody on any leg
+	shares    int               // number of shares so far
+	over      bool
+	emptyAt   time.Time
 
 	slotsDirty  bool
-	roster      protocol.Roster
+	streamsAt   time.Time // when the mesh was last told
+	streamsDue  bool
+	changedIDs  map[string]bool                    // whose entry is to be told
+	leftIDs     map[string]protocol.FarewellReason // who is to be told to have left
 	rosterAt    time.Time
 	speakers    []protocol.Speaker
 	speakersAt  time.Time
@@ -76,10 +96,21 @@ func New(cfg Config) *Meeting {
 		wake:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		people:   map[string]*person{},
+		waiting:  map[string]*person{},
 		sessions: map[string]*person{},
-		removed:  map[string]bool{},
+		roster:   map[string]*entry{},
+
+		changedIDs: map[string]bool{},
+		leftIDs:    map[string]protocol.FarewellReason{},
 	}
 	m.loudest = cfg.Router.NewLoudest(m.Wake)
+	now := time.Now()
+	leg := legs.Config{Self: cfg.Self, Epoch: now.UnixMicro(), OnPremises: cfg.OnPremises}
+	if cfg.Relays != nil {
+		m.mesh = cfg.Relays.Meeting(cfg.Info.ID, m.loudest, m.Wake)
+		leg.Fingerprint = cfg.Relays.Fingerprint()
+	}
+	m.state = legs.New(leg, now)
 	return m
 }
 
@@ -100,7 +131,7 @@ func (m *Meeting) Run(ctx context.Context) {
 	m.emptyAt = time.Now()
 	every := time.NewTicker(time.Second)
 	defer every.Stop()
-	m.settleTimer = time.NewTimer(time.Hour)
+	m.settleTimer = time.NewTimer(0) // there is something to tell at once
 	defer m.settleTimer.Stop()
 	for !m.over {
 		select {
@@ -125,6 +156,12 @@ func (m *Meeting) Run(ctx context.Context) {
 // stop closes what is left when the meeting is over.
 func (m *Meeting) stop() {
 	close(m.done)
+	if m.cfg.Publish != nil {
+		m.cfg.Publish(legs.Out{Updates: []protocol.LegUpdate{m.state.Leave()}})
+	}
+	if m.mesh != nil {
+		m.mesh.Close()
+	}
 	// Channels that have had no farewell are ended by the router that stops.
 	for _, p := range m.order {
 		p.media.close()
@@ -223,7 +260,7 @@ type attach struct {
 
 func (a attach) handle(m *Meeting, now time.Time) {
 	p := m.sessions[a.session]
-	if m.over || p == nil {
+	if m.over || p == nil || p.ending() {
 		a.answer <- protocol.NewProblem(protocol.ProblemSessionUnknown, "")
 		return
 	}
@@ -231,7 +268,9 @@ func (a attach) handle(m *Meeting, now time.Time) {
 		p.channel.End(nil) // the same client came back on a new WebSocket
 	}
 	p.channel, p.welcomed, p.greeted = a.ch, false, true
-	m.show(p, now)
+	if m.people[p.ID] == p {
+		m.show(p, now)
+	}
 	a.answer <- nil
 }
 

@@ -1,7 +1,6 @@
 package meeting
 
 import (
-	"slices"
 	"time"
 
 	"causeway/internal/mmr/forward"
@@ -11,6 +10,9 @@ import (
 // look takes in what has changed on the packet path.
 func (m *Meeting) look(now time.Time) {
 	for _, p := range m.order {
+		if p.ending() {
+			continue
+		}
 		heard := false
 		for _, l := range p.media.Links {
 			heard = heard || l.State() == forward.LinkActive
@@ -18,7 +20,7 @@ func (m *Meeting) look(now time.Time) {
 				p.syncDue = true
 			}
 		}
-		if heard {
+		if heard && m.people[p.ID] == p {
 			m.show(p, now)
 		} else {
 			m.updatePath(p, now)
@@ -46,9 +48,7 @@ func (m *Meeting) firstPackets(p *person) {
 	}
 	p.AudioMuted = p.AudioMuted && !openAudio
 	p.VideoMuted = p.VideoMuted && !openVideo
-	p.gate()
 	m.changed(p)
-	m.slotsDirty = true
 }
 
 // updatePath works out how well a participant is heard of.
@@ -89,17 +89,4 @@ func (p *person) path() protocol.PathState {
 		return protocol.PathConnecting
 	}
 	return protocol.PathLost
-}
-
-// changed notes that others must be told of a participant.
-func (m *Meeting) changed(p *person) {
-	if !p.visible {
-		return
-	}
-	i := slices.IndexFunc(m.roster.Changed, func(c protocol.Participant) bool { return c.ID == p.ID })
-	if i >= 0 {
-		m.roster.Changed[i] = p.Participant
-		return
-	}
-	m.roster.Changed = append(m.roster.Changed, p.Participant)
 }

@@ -18,6 +18,9 @@ type Admission struct {
 	Role       protocol.Role
 	ClientKind string
 	Media      Media
+	// Resumed is when the session was admitted that this one resumes, as its
+	// client says; 0 for none.
+	Resumed int64
 }
 
 // Media is a participant's part of the packet path.
@@ -37,24 +40,34 @@ func (m *Media) close() {
 	}
 }
 
-// person is a participant as the meeting knows it.
+// person is a session of a participant on this router. A participant has one
+// that counts, in Meeting.people, perhaps one that is about to take over, in
+// Meeting.waiting, and for a moment those that were taken over.
 type person struct {
 	protocol.Participant
-	session string
-	media   Media
-	slots   []place
+	session  string
+	admitted int64 // Unix milliseconds, in the order of the participant's sessions
+	media    Media
+	slots    []place
+	sources  []protocol.LegSource
 
-	channel    *control.Channel // nil when there is none
-	welcomed   bool             // the channel has had its Welcome
-	greeted    bool             // there was a channel for this session
-	visible    bool             // on the roster
-	admittedAt time.Time
-	lostAt     time.Time // when the path was lost, zero if it is not
-	audioSaid  bool      // the client itself said whether it is muted
-	videoSaid  bool
-	shareOrder int  // order among shares
-	syncDue    bool // a slot has a new source
+	channel     *control.Channel // nil when there is none
+	welcomed    bool             // the channel has had its Welcome
+	greeted     bool             // there was a channel for this session
+	visible     bool             // on the roster
+	established bool             // it may take over from an earlier session
+	inherited   bool             // what an earlier session left has been taken on
+	admittedAt  time.Time
+	lostAt      time.Time // when the path was lost, zero if it is not
+	endAt       time.Time // it was taken over, and its media go on until then
+	audioSaid   bool      // the client itself said whether it is muted
+	videoSaid   bool
+	handSaid    bool
+	syncDue     bool // a slot has a new source
 }
+
+// ending reports whether the session was taken over by another one.
+func (p *person) ending() bool { return !p.endAt.IsZero() }
 
 // place is one slot of a person: what is wanted there and what it carries.
 type place struct {
@@ -69,89 +82,120 @@ type place struct {
 	ready       bool // the slot's connection is up and has been given the source
 }
 
-// Admit lets a participant in, replacing an earlier session of the same one.
-// Errors: ErrOver, or a *protocol.Problem.
-func (m *Meeting) Admit(ctx context.Context, a Admission) error {
-	answer := make(chan error, 1)
-	return m.ask(ctx, admit{a, answer}, answer)
+// Admit lets a participant in. If there is an earlier session of the same
+// one, on whatever leg, this one takes over as soon as it is established. It
+// returns when the session was admitted, in Unix milliseconds, later than the
+// earlier ones. Errors: ErrOver, or a *protocol.Problem.
+func (m *Meeting) Admit(ctx context.Context, a Admission) (admitted int64, err error) {
+	msg := admit{a, make(chan error, 1), make(chan int64, 1)}
+	if err := m.ask(ctx, msg, msg.answer); err != nil {
+		return 0, err
+	}
+	return <-msg.admitted, nil
 }
 
 type admit struct {
 	Admission
-	answer chan error
+	answer   chan error
+	admitted chan int64
 }
 
 func (a admit) handle(m *Meeting, now time.Time) {
 	switch {
 	case m.over:
 		a.answer <- ErrOver
-	case m.removed[a.ID]:
+	case m.state.Setting(removed+a.ID) != "":
 		a.answer <- protocol.NewProblem(protocol.ProblemForbidden, "a host removed you from this meeting")
 	default:
-		m.admit(a.Admission, now)
+		a.admitted <- m.admit(a.Admission, now).admitted
 		a.answer <- nil
 	}
 }
 
-func (m *Meeting) admit(a Admission, now time.Time) {
-	p := m.people[a.ID]
-	if p == nil {
-		p = &person{Participant: protocol.Participant{
-			ID: a.ID, AudioMuted: true, VideoMuted: true, Path: protocol.PathConnecting,
-		}}
-		m.people[a.ID] = p
-		m.order = append(m.order, p)
-	} else {
-		m.replace(p)
+func (m *Meeting) admit(a Admission, now time.Time) *person {
+	p := &person{
+		Participant: protocol.Participant{
+			ID: a.ID, Name: a.Name, Role: a.Role, ClientKind: a.ClientKind,
+			AudioMuted: true, VideoMuted: true, Path: protocol.PathConnecting,
+		},
+		session: a.Session, admitted: m.state.After(a.ID, a.Resumed, now), media: a.Media, admittedAt: now,
+		sources: legSources(&a.Media), slots: make([]place, len(a.Media.Slots)),
 	}
-	p.Name, p.Role, p.ClientKind = a.Name, a.Role, a.ClientKind
-	p.session, p.media, p.admittedAt = a.Session, a.Media, now
-	p.greeted, p.lostAt = false, time.Time{}
-	m.sessions[a.Session] = p
-	p.slots = make([]place, len(a.Media.Slots))
 	for i, s := range a.Media.Slots {
 		p.slots[i] = place{slot: s, told: protocol.SlotState{Slot: s.ID()}}
 	}
-	// What the new session has no connection for is over.
-	sources := a.Media.Sources
-	p.AudioMuted = p.AudioMuted || sources[protocol.Mic] == nil
-	p.VideoMuted = p.VideoMuted || sources[protocol.Camera] == nil
-	p.Sharing = p.Sharing && sources[protocol.Screen] != nil
-	p.gate()
-	m.changed(p)
-	m.slotsDirty = true
-}
-
-// replace ends the earlier session of a participant who was admitted anew.
-func (m *Meeting) replace(p *person) {
-	p.farewell(protocol.FarewellResumed, "")
-	p.media.close()
-	delete(m.sessions, p.session)
-	m.cfg.Gone(p.session)
+	m.sessions[a.Session] = p
+	m.order = append(m.order, p)
+	m.streamsDue, m.slotsDirty = true, true
+	old := m.people[a.ID]
+	if w := m.waiting[a.ID]; w != nil {
+		p.admitted = max(p.admitted, w.admitted+1)
+		m.discard(w)
+	}
+	switch {
+	case old == nil || old.ending():
+		m.people[a.ID] = p
+		m.inheritElsewhere(p)
+	case !old.visible: // nobody has seen it
+		m.discard(old)
+		m.people[a.ID] = p
+		m.inheritElsewhere(p)
+	default:
+		m.waiting[a.ID] = p
+	}
+	m.unsettled = append(m.unsettled, p)
+	return p
 }
 
 // show puts a participant on the roster.
 func (m *Meeting) show(p *person, now time.Time) {
 	if !p.visible {
-		p.visible, p.JoinedAt = true, now.UTC().Round(time.Millisecond)
+		p.visible = true
+		if p.JoinedAt.IsZero() {
+			p.JoinedAt = now.UTC().Round(time.Millisecond)
+		}
 		m.changed(p)
 	}
 	m.updatePath(p, now)
 }
 
-// remove ends a participation.
-func (m *Meeting) remove(p *person, reason protocol.FarewellReason, by string) {
+// remove ends a session, and with it the participation, unless another
+// session of the participant is about to take over.
+func (m *Meeting) remove(p *person, reason protocol.FarewellReason, by string, now time.Time) {
 	p.farewell(reason, by)
+	counts := m.people[p.ID] == p
+	m.discard(p)
+	if !counts {
+		return
+	}
+	next := m.waiting[p.ID]
+	switch {
+	case next == nil:
+		m.state.Drop(p.ID, reason, now)
+	case reason == protocol.FarewellRemoved:
+		m.state.Drop(p.ID, reason, now)
+		m.remove(next, reason, by, now)
+	default:
+		m.inherit(next, p)
+		m.succeed(next)
+	}
+}
+
+// discard takes a session out of the meeting and closes its media. The other
+// legs are not told.
+func (m *Meeting) discard(p *person) {
+	p.farewell(protocol.FarewellResumed, "")
 	p.media.close()
 	delete(m.sessions, p.session)
-	delete(m.people, p.ID)
+	if m.people[p.ID] == p {
+		delete(m.people, p.ID)
+	}
+	if m.waiting[p.ID] == p {
+		delete(m.waiting, p.ID)
+	}
 	m.order = slices.DeleteFunc(m.order, func(o *person) bool { return o == p })
 	m.cfg.Gone(p.session)
-	if p.visible {
-		m.roster.Changed = slices.DeleteFunc(m.roster.Changed, func(c protocol.Participant) bool { return c.ID == p.ID })
-		m.roster.Left = append(m.roster.Left, protocol.Left{ID: p.ID, Reason: reason})
-	}
-	m.slotsDirty = true
+	m.streamsDue, m.slotsDirty = true, true
 }
 
 // farewell says the last word on the participant's channel.
@@ -163,39 +207,39 @@ func (p *person) farewell(reason protocol.FarewellReason, by string) {
 }
 
 // gate lets through exactly those sources that the participant's state shows
-// to others.
-func (p *person) gate() {
+// to others, if this is the session that they are shown.
+func (p *person) gate(shown bool) {
 	for kind, s := range p.media.Sources {
-		switch kind {
-		case protocol.Mic:
-			s.SetMuted(p.AudioMuted)
-		case protocol.Camera:
-			s.SetMuted(p.VideoMuted)
-		case protocol.Screen, protocol.ScreenAudio:
-			s.SetMuted(!p.Sharing)
-		}
+		s.SetMuted(!shown || !shows(&p.Participant, kind))
 	}
 }
 
-// source returns what a participant publishes of a kind for others to see
-// now, nil if there is nothing.
-func (p *person) source(kind protocol.Source) *forward.Source {
-	s := p.media.Sources[kind]
-	if s == nil || s.Muted() {
-		return nil
+// shows reports whether a participant's state shows a kind of source to
+// others.
+func shows(p *protocol.Participant, kind protocol.Source) bool {
+	switch kind {
+	case protocol.Mic:
+		return !p.AudioMuted
+	case protocol.Camera:
+		return !p.VideoMuted
+	case protocol.Screen, protocol.ScreenAudio:
+		return p.Sharing
 	}
-	return s
+	return false
 }
 
 // expire removes who is gone and ends a meeting that has been empty long
 // enough.
 func (m *Meeting) expire(now time.Time) {
 	for _, p := range slices.Clone(m.order) {
+		if p.ending() {
+			continue
+		}
 		m.updatePath(p, now)
 		late := !p.greeted && now.Sub(p.admittedAt) >= ControlDeadline
 		lost := !p.lostAt.IsZero() && now.Sub(p.lostAt) >= LostFor
 		if late || lost {
-			m.remove(p, protocol.FarewellLost, "")
+			m.remove(p, protocol.FarewellLost, "", now)
 		}
 	}
 	if len(m.order) == 0 && !m.emptyAt.IsZero() && now.Sub(m.emptyAt) >= EmptyFor {

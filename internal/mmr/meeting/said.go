@@ -8,11 +8,12 @@ import (
 	"unicode/utf8"
 
 	"causeway/internal/mmr/control"
+	"causeway/internal/mmr/legs"
 	"causeway/protocol"
 )
 
 // MaxChatKept is how many chat messages a newcomer is told.
-const MaxChatKept = 100
+const MaxChatKept = legs.MaxChat
 
 // said is a message of a client.
 type said struct {
@@ -37,7 +38,7 @@ func (s said) handle(m *Meeting, now time.Time) {
 	case *protocol.HostAction:
 		refused = m.host(p, msg)
 	case *protocol.Leave:
-		m.remove(p, protocol.FarewellLeft, "")
+		m.remove(p, protocol.FarewellLeft, "", now)
 	}
 	if refused != nil && p.channel != nil {
 		p.channel.Send(protocol.Refusal{Problem: *refused})
@@ -56,6 +57,7 @@ func (m *Meeting) setState(p *person, s *protocol.SetState, now time.Time) *prot
 		p.VideoMuted = *s.VideoMuted || p.media.Sources[protocol.Camera] == nil
 	}
 	if s.HandRaised != nil {
+		p.handSaid = true
 		switch {
 		case !*s.HandRaised:
 			p.HandRaisedAt = time.Time{}
@@ -67,19 +69,13 @@ func (m *Meeting) setState(p *person, s *protocol.SetState, now time.Time) *prot
 	if s.Sharing != nil {
 		refused = m.setSharing(p, *s.Sharing)
 	}
-	p.gate()
 	m.changed(p)
-	m.slotsDirty = true
 	return refused
 }
 
 func (m *Meeting) setSharing(p *person, sharing bool) *protocol.Problem {
 	if sharing && p.media.Sources[protocol.Screen] == nil {
 		return protocol.NewProblem(protocol.ProblemBadRequest, "sharing needs a content connection with a sending video line")
-	}
-	if sharing && !p.Sharing {
-		m.shares++
-		p.shareOrder = m.shares
 	}
 	p.Sharing = sharing
 	return nil
@@ -94,13 +90,7 @@ func (m *Meeting) say(p *person, s *protocol.SendChat, now time.Time) *protocol.
 	case len(text) > protocol.MaxChat:
 		return protocol.NewProblem(protocol.ProblemTooLarge, "chat: the text is too long")
 	}
-	c := protocol.Chat{ID: rand.Text()[:13], From: p.ID, Name: p.Name, Text: text, At: now.UTC().Round(time.Millisecond)}
-	m.chat = append(m.chat, c)
-	if len(m.chat) > MaxChatKept {
-		m.chat = slices.Delete(m.chat, 0, len(m.chat)-MaxChatKept)
-	}
-	m.tellRoster(now, true)
-	m.broadcast(c)
+	m.state.Say(protocol.Chat{ID: rand.Text()[:13], From: p.ID, Name: p.Name, Text: text, At: now.UTC().Round(time.Millisecond)})
 	return nil
 }
 
@@ -131,7 +121,7 @@ func (m *Meeting) want(p *person, w *protocol.Want) *protocol.Problem {
 // clip bounds a text that is told back to whoever sent it.
 func clip(s string) string { return s[:min(len(s), 16)] }
 
-// host carries out what only a host may do.
+// host carries out what only a host may do, wherever it concerns somebody.
 func (m *Meeting) host(p *person, a *protocol.HostAction) *protocol.Problem {
 	if p.Role != protocol.Host {
 		return protocol.NewProblem(protocol.ProblemNotHost, "")
@@ -141,30 +131,55 @@ func (m *Meeting) host(p *person, a *protocol.HostAction) *protocol.Problem {
 		m.end(p.ID, p.ID)
 		return nil
 	case protocol.HostMuteAll:
-		for _, o := range m.order {
-			if o != p {
-				m.mute(o, p.ID)
-			}
+		m.muteAll(p.ID)
+		for _, l := range m.state.Legs() {
+			m.doElsewhere(l.Address, protocol.LegDo{By: p.ID, Action: a.Action})
 		}
 		return nil
 	}
-	o := m.people[a.Participant]
-	if o == nil || !o.visible {
+	e := m.roster[a.Participant]
+	if e == nil {
 		return protocol.NewProblem(protocol.ProblemNotFound, "there is no such participant")
 	}
 	switch a.Action {
-	case protocol.HostMute:
-		m.mute(o, p.ID)
-	case protocol.HostLowerHand:
-		o.HandRaisedAt = time.Time{}
-		m.changed(o)
+	case protocol.HostMute, protocol.HostLowerHand:
+		if e.local == nil {
+			m.doElsewhere(e.leg, protocol.LegDo{By: p.ID, Action: a.Action, Participant: a.Participant})
+		}
+		m.act(a.Action, a.Participant, p.ID)
 	case protocol.HostRemove:
-		m.removed[o.ID] = true
-		m.remove(o, protocol.FarewellRemoved, p.ID)
+		// As a setting it reaches every leg, also one that cannot be reached
+		// now, and keeps the participant from coming again anywhere.
+		if !m.state.Set(removed+a.Participant, p.ID) {
+			return protocol.NewProblem(protocol.ProblemTooLarge, "too many were removed from this meeting")
+		}
 	default:
 		return protocol.NewProblem(protocol.ProblemBadRequest, "unknown host action "+clip(string(a.Action)))
 	}
 	return nil
+}
+
+// act mutes or lowers the hand of a participant's sessions on this leg.
+func (m *Meeting) act(action protocol.HostVerb, id, by string) {
+	for _, o := range []*person{m.people[id], m.waiting[id]} {
+		switch {
+		case o == nil:
+		case action == protocol.HostMute:
+			m.mute(o, by)
+		default:
+			o.HandRaisedAt = time.Time{}
+			m.changed(o)
+		}
+	}
+}
+
+// muteAll mutes everybody on this leg but the host.
+func (m *Meeting) muteAll(by string) {
+	for id := range m.people {
+		if id != by {
+			m.act(protocol.HostMute, id, by)
+		}
+	}
 }
 
 // mute stops a participant's sound until it says that it is unmuted.
@@ -174,9 +189,7 @@ func (m *Meeting) mute(o *person, by string) {
 		return
 	}
 	o.AudioMuted = true
-	o.gate()
 	m.changed(o)
-	m.slotsDirty = true
 	if o.channel != nil && o.welcomed {
 		o.channel.Send(protocol.Muted{By: by})
 	}

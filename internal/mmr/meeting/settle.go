@@ -10,17 +10,24 @@ import (
 // settle works out what follows from what has been handled, tells it, and
 // sets the timer for what may not be told yet.
 func (m *Meeting) settle(now time.Time) {
+	next := m.takeOvers(now)
+	m.obey(now)
+	m.takeIn(now)
+	next = min(next, m.exchange(now))
+	next = min(next, m.publish(now))
+	m.takeIn(now) // time may have made legs lost
 	if m.slotsDirty {
 		m.slotsDirty = false
 		m.assign(now)
+		m.tellSlots(now)
 	}
+	m.tellChat(now)
 	m.welcome(now)
-	m.tellSlots(now)
-	next := m.tellRoster(now, false)
+	next = min(next, m.tellRoster(now, false))
 	next = min(next, m.tellSpeakers(now))
 	m.sync(now)
 	m.countPeople(now)
-	m.settleTimer.Reset(next)
+	m.settleTimer.Reset(max(next, 0))
 }
 
 // levelStep is by how many dB a speaker's level must differ from what was
@@ -29,40 +36,6 @@ const levelStep = 6
 
 // never is a wait that the meeting's ticks end sooner.
 const never = time.Hour
-
-// welcome greets new channels with the whole picture.
-func (m *Meeting) welcome(now time.Time) {
-	for _, p := range m.order {
-		if p.channel == nil || p.welcomed {
-			continue
-		}
-		w := protocol.Welcome{
-			Meeting: m.cfg.Info, Participant: p.ID, Participants: m.visible(),
-			Chat: slices.Clone(m.chat), NowMS: m.cfg.Router.Milliseconds(now),
-		}
-		for i := range p.slots {
-			s := &p.slots[i]
-			s.told = s.state()
-			w.Slots = append(w.Slots, s.told)
-		}
-		p.channel.Send(w)
-		p.welcomed, p.syncDue = true, true
-		if len(m.speakers) > 0 {
-			p.channel.Send(protocol.Speakers{Speakers: m.speakers})
-		}
-	}
-}
-
-// visible lists the roster.
-func (m *Meeting) visible() []protocol.Participant {
-	all := []protocol.Participant{}
-	for _, p := range m.order {
-		if p.visible {
-			all = append(all, p.Participant)
-		}
-	}
-	return all
-}
 
 // broadcast sends a message to everyone who has been welcomed.
 func (m *Meeting) broadcast(msg protocol.ControlMessage) {
@@ -78,18 +51,13 @@ func (m *Meeting) broadcast(msg protocol.ControlMessage) {
 	}
 }
 
-// tellRoster tells what changed on the roster, at most every rosterEvery
-// unless it must be now. It returns how long what waits must wait.
-func (m *Meeting) tellRoster(now time.Time, must bool) time.Duration {
-	if len(m.roster.Changed) == 0 && len(m.roster.Left) == 0 {
-		return never
+// tellChat tells what was said, here or on another leg. The roster goes
+// first, so that nobody hears of a participant they do not know.
+func (m *Meeting) tellChat(now time.Time) {
+	for _, c := range m.state.TakeChat() {
+		m.tellRoster(now, true)
+		m.broadcast(c)
 	}
-	if wait := rosterEvery - now.Sub(m.rosterAt); wait > 0 && !must {
-		return wait
-	}
-	m.broadcast(m.roster)
-	m.roster, m.rosterAt = protocol.Roster{}, now
-	return never
 }
 
 // tellSlots tells clients which of their slots carry something else now. The
@@ -143,12 +111,12 @@ func (m *Meeting) tellSpeakers(now time.Time) time.Duration {
 
 // countPeople tells the router how many participants there are.
 func (m *Meeting) countPeople(now time.Time) {
-	if len(m.order) == m.count {
+	if len(m.people) == m.count {
 		return
 	}
-	if len(m.order) == 0 {
+	if len(m.people) == 0 {
 		m.emptyAt = now
 	}
-	m.count = len(m.order)
+	m.count = len(m.people)
 	m.cfg.Count(m.count)
 }

@@ -16,8 +16,8 @@ func (m *Meeting) assign(now time.Time) {
 	m.changes = m.changes[:0]
 	for _, p := range m.order {
 		p.listen(selected)
-		p.watch(m.people)
-		p.follow(sharers)
+		p.watch(m)
+		p.follow(m, sharers)
 		for i := range p.slots {
 			if a, ok := p.slots[i].settle(); ok {
 				m.changes = append(m.changes, a)
@@ -66,9 +66,7 @@ func (p *person) listen(selected []*forward.Source) {
 		}
 	}
 	for _, s := range places {
-		if !slices.Contains(others, s.source) {
-			s.source = nil
-		}
+		s.source = successor(s.source, others)
 	}
 	for _, o := range others {
 		if slices.ContainsFunc(places, func(s *place) bool { return s.source == o }) {
@@ -79,42 +77,55 @@ func (p *person) listen(selected []*forward.Source) {
 	}
 }
 
+// successor returns what follows a source in its place: itself, if it is
+// still selected, or that of a newer session of the same participant.
+func successor(s *forward.Source, selected []*forward.Source) *forward.Source {
+	if s == nil || slices.Contains(selected, s) {
+		return s
+	}
+	i := slices.IndexFunc(selected, func(o *forward.Source) bool { return o.Owner() == s.Owner() })
+	if i < 0 {
+		return nil
+	}
+	return selected[i]
+}
+
 // watch puts the cameras that the client wants to see into its video slots.
-func (p *person) watch(people map[string]*person) {
+func (p *person) watch(m *Meeting) {
 	for i := range p.slots {
 		s := &p.slots[i]
 		if s.slot.Kind() != protocol.Camera {
 			continue
 		}
 		s.source, s.height = nil, s.want.MaxHeight
-		if who := people[s.want.Participant]; who != nil && who != p {
-			s.take(who.source(protocol.Camera))
+		if who := m.roster[s.want.Participant]; who != nil && who.ID != p.ID {
+			s.take(m.sourceOf(who, protocol.Camera))
 		}
 	}
 }
 
 // follow puts the current shares, latest first, into the content slots, each
 // picture and its sound in slots of the same number.
-func (p *person) follow(sharers []*person) {
-	sharers = slices.DeleteFunc(slices.Clone(sharers), func(o *person) bool { return o == p })
+func (p *person) follow(m *Meeting, sharers []*entry) {
+	sharers = slices.DeleteFunc(slices.Clone(sharers), func(o *entry) bool { return o.ID == p.ID })
 	pictures, sounds := 0, 0
 	for i := range p.slots {
 		s := &p.slots[i]
 		switch s.slot.Kind() {
 		case protocol.Screen:
-			s.share(sharers, pictures, protocol.Screen)
+			s.share(m, sharers, pictures, protocol.Screen)
 			pictures++
 		case protocol.ScreenAudio:
-			s.share(sharers, sounds, protocol.ScreenAudio)
+			s.share(m, sharers, sounds, protocol.ScreenAudio)
 			sounds++
 		}
 	}
 }
 
-func (s *place) share(sharers []*person, n int, kind protocol.Source) {
+func (s *place) share(m *Meeting, sharers []*entry, n int, kind protocol.Source) {
 	s.source, s.height = nil, wholeScreen
 	if n < len(sharers) {
-		s.take(sharers[n].source(kind))
+		s.take(m.sourceOf(sharers[n], kind))
 	}
 }
 
@@ -126,18 +137,6 @@ func (s *place) take(source *forward.Source) {
 	if source != nil && s.slot.Takes(source) {
 		s.source = source
 	}
-}
-
-// sharers returns who shares, the latest first.
-func (m *Meeting) sharers() []*person {
-	var sharers []*person
-	for _, p := range m.order {
-		if p.Sharing {
-			sharers = append(sharers, p)
-		}
-	}
-	slices.SortFunc(sharers, func(a, b *person) int { return b.shareOrder - a.shareOrder })
-	return sharers
 }
 
 // sync tells clients how the RTP time of their slots maps to the router's
