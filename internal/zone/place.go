@@ -3,7 +3,6 @@ package zone
 import (
 	"cmp"
 	"hash/fnv"
-	"math"
 	"slices"
 	"strings"
 
@@ -16,13 +15,13 @@ const (
 	// little, by joins that only one of them has brokered; this keeps them of
 	// one mind.
 	clearlyLess = 0.1
-	// A router is a favourite only up to this load: so much more than the
-	// mean, and a little, so that an idle zone is not balanced by the head.
-	favouriteFactor, favouriteSlack = 1.1, 0.05
+	// A router is a favourite only up to this load: so much more than the mean
+	// and a little, but while there is much room everywhere it does not matter.
+	favouriteFactor, favouriteSlack, favouriteLeast = 1.1, 0.05, 0.25
 	// A leg on a router more loaded than this does not draw further people:
 	// so much more than the mean, but not below half full, where keeping people
 	// together is worth more, and at most nearly full.
-	crowdedFactor, crowdedLeast, crowdedMost = 1.25, 0.5, 0.9
+	crowdedFactor, crowdedLeast, crowdedMost = 1.2, 0.5, 0.9
 )
 
 // turn is when a router's turn comes: routers of a later turn are only asked
@@ -58,7 +57,7 @@ type candidate struct {
 func pick(candidates []candidate, mean float64) (_ candidate, ok bool) {
 	var leg, one, two *candidate // the largest leg; favourites
 	now := avoided + 1
-	bound := mean*favouriteFactor + favouriteSlack
+	bound := max(favouriteLeast, mean*favouriteFactor+favouriteSlack)
 	for i := range candidates {
 		c := &candidates[i]
 		if c.turn > now {
@@ -109,7 +108,7 @@ func turnOf(ails protocol.Ailment, load, mean float64) turn {
 		return suspect
 	case ails != "":
 		return ailing
-	case load > math.Min(crowdedMost, math.Max(crowdedLeast, mean*crowdedFactor)):
+	case load > min(crowdedMost, max(crowdedLeast, mean*crowdedFactor)):
 		return crowded
 	}
 	return first

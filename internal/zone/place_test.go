@@ -111,7 +111,7 @@ func TestTurn(t *testing.T) {
 		{"idle zone", "", 0.5, 0, first},
 		{"half full, others idle", "", 0.51, 0.1, crowded},
 		{"as the others", "", 0.7, 0.6, first},
-		{"more than the others", "", 0.76, 0.6, crowded},
+		{"more than the others", "", 0.73, 0.6, crowded},
 		{"all nearly full", "", 0.9, 0.9, first},
 		{"nearly full", "", 0.91, 0.9, crowded},
 		{"not a number", "", math.NaN(), 0, first}, // it has no room, so nobody asks

@@ -44,12 +44,35 @@ type router struct {
 	suspectUntil time.Time
 	refused      bool                 // it had no room, after it was heard
 	joins        []time.Time          // brokered lately, oldest first
+	inLegs       int                  // participants of its legs, see state.setLeg
 	left         map[string]time.Time // who took it for dead, and when
+
+	// What follows from the above, as of weighed; the zero time when some of it
+	// has changed.
+	weighed time.Time
+	weight  float64
+	room    bool
 }
+
+// weighFor is how long a router's load is taken for unchanged when only time
+// passes.
+const weighFor = 200 * time.Millisecond
+
+// weigh works out the router's load, and whether it has room, if that is not
+// known still.
+func (r *router) weigh(now time.Time) {
+	if age := now.Sub(r.weighed); age < 0 || age > weighFor {
+		r.weighed, r.weight, r.room = now, r.load(now), r.hasRoom()
+	}
+}
+
+// changed lets the router be weighed anew.
+func (r *router) changed() { r.weighed = time.Time{} }
 
 // hear takes in what the router says of itself.
 func (r *router) hear(m protocol.MMRState, now time.Time) {
 	r.said, r.heard, r.refused = m, now, false
+	r.changed()
 }
 
 // sweep forgets what is long past.
@@ -67,11 +90,15 @@ func (r *router) alive(now time.Time) bool { return now.Sub(r.heard) <= routerSi
 
 // takes reports whether the router takes another participant.
 func (r *router) takes(now time.Time) bool {
-	return r.alive(now) && r.said.Health == protocol.Healthy && r.hasRoom()
+	if !r.alive(now) || r.said.Health != protocol.Healthy {
+		return false
+	}
+	r.weigh(now)
+	return r.room
 }
 
 // known is what the router said of its load, with the participants who were
-// sent to it since.
+// sent to it since: by this controller, or, as its legs tell, by any.
 func (r *router) known() protocol.Load {
 	l := r.said.Load
 	for _, at := range slices.Backward(r.joins) {
@@ -80,6 +107,7 @@ func (r *router) known() protocol.Load {
 		}
 		l.Participants++
 	}
+	l.Participants = max(l.Participants, r.inLegs)
 	return l
 }
 

@@ -27,8 +27,9 @@ type state struct {
 	seenAt time.Time
 }
 
-// leg is a router's part of a meeting. A tentative one was placed by us and
-// not yet confirmed by the router.
+// leg is a router's part of a meeting, with those that we have sent there
+// since the router last spoke of it. A tentative one was placed by us and not
+// yet confirmed by the router.
 type leg struct {
 	participants int
 	heard        time.Time
@@ -52,6 +53,9 @@ func (s *state) hear(m protocol.MMRState, now time.Time) (turned bool) {
 	if r == nil {
 		r = &router{hash: hashOf(m.ID)}
 		s.routers[m.ID] = r
+		for _, legs := range s.legs { // heard before the router itself
+			r.inLegs += legs[m.ID].participants
+		}
 	}
 	r.hear(m, now)
 	if turned = r.takes(now) != took; turned {
@@ -73,10 +77,18 @@ func (s *state) setLeg(meeting, mmr string, l leg) {
 	if s.legs[meeting] == nil {
 		s.legs[meeting] = map[string]leg{}
 	}
+	if r := s.routers[mmr]; r != nil {
+		r.inLegs += l.participants - s.legs[meeting][mmr].participants
+		r.changed()
+	}
 	s.legs[meeting][mmr] = l
 }
 
 func (s *state) dropLeg(meeting, mmr string) {
+	if r := s.routers[mmr]; r != nil {
+		r.inLegs -= s.legs[meeting][mmr].participants
+		r.changed()
+	}
 	delete(s.legs[meeting], mmr)
 	if len(s.legs[meeting]) == 0 {
 		delete(s.legs, meeting)
@@ -129,11 +141,13 @@ func (s *state) place(meeting, avoid string, tried []string, now time.Time) (mmr
 func (s *state) placed(meeting, mmr string, now time.Time) {
 	if r := s.routers[mmr]; r != nil {
 		r.joins = append(r.joins, now)
+		r.changed()
 	}
 	l, ok := s.legs[meeting][mmr]
 	if !ok || now.Sub(l.heard) > legForget {
-		l = leg{participants: 1, tentative: true}
+		l = leg{tentative: true}
 	}
+	l.participants++
 	l.heard = now
 	s.setLeg(meeting, mmr, l)
 }
@@ -144,12 +158,17 @@ func (s *state) withdrawn(meeting, mmr string, at time.Time) {
 		for i, t := range r.joins {
 			if t.Equal(at) {
 				r.joins = append(r.joins[:i], r.joins[i+1:]...)
+				r.changed()
 				break
 			}
 		}
 	}
-	if s.legs[meeting][mmr].tentative {
+	switch l, ok := s.legs[meeting][mmr]; {
+	case ok && l.tentative && l.participants <= 1:
 		s.dropLeg(meeting, mmr)
+	case ok && l.participants > 1:
+		l.participants--
+		s.setLeg(meeting, mmr, l)
 	}
 }
 
@@ -171,6 +190,7 @@ func (s *state) cleared(mmr string) {
 func (s *state) full(mmr string) {
 	if r := s.routers[mmr]; r != nil {
 		r.refused = true
+		r.changed()
 		s.seenAt = time.Time{}
 	}
 }
@@ -223,9 +243,10 @@ func (s *state) candidates(meeting, avoid string, mean float64, now time.Time) [
 	return list
 }
 
-// candidate is a router as placement sees it, without its leg.
+// candidate is a router that takes participants as placement sees it, without
+// its leg.
 func (s *state) candidate(r *router, meeting uint64, avoid string, mean float64, now time.Time) candidate {
-	c := candidate{id: r.said.ID, rank: rendezvous(meeting, r.hash), load: r.load(now)}
+	c := candidate{id: r.said.ID, rank: rendezvous(meeting, r.hash), load: r.weight} // weighed by takes
 	c.turn = turnOf(r.ails(now), c.load, mean)
 	if c.id == avoid {
 		c.turn = avoided
@@ -268,8 +289,9 @@ func (s *state) summary(now time.Time) summary {
 		}
 		sum.healths[s.health(&sum, id, r, now)]++
 		healthy++
-		room = room || r.hasRoom()
-		sum.load += min(max(r.load(now), 0), 1)
+		r.weigh(now)
+		room = room || r.room
+		sum.load += min(max(r.weight, 0), 1)
 	}
 	switch {
 	case room:

@@ -456,6 +456,42 @@ func TestTakenForDead(t *testing.T) {
 	s.report("nobody", "p1", now)
 }
 
+// TestJoinsOfOtherControllers: what legs tell counts before the router's next
+// word does.
+func TestJoinsOfOtherControllers(t *testing.T) {
+	s := newState()
+	s.hearLeg(protocol.LegState{MMR: "r", Meeting: "early", Participants: 2}, noon) // before the router is known
+	s.hear(protocol.MMRState{ID: "r", Zone: "z", Health: protocol.Healthy, Load: protocol.Load{Participants: 4, MaxParticipants: 10}}, noon)
+	is := func(what string, want float64) {
+		t.Helper()
+		if got := s.routers["r"].load(noon); math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s: load %v, want %v", what, got, want)
+		}
+	}
+	leg := func(meeting string, n int) {
+		s.hearLeg(protocol.LegState{MMR: "r", Meeting: meeting, Participants: n}, noon)
+	}
+	is("as it said", 0.4)
+	leg("m", 5)
+	is("a leg more", 0.7)
+	leg("m", 7)
+	is("it grows", 0.9)
+	s.placed("m", "r", noon.Add(-settle-1))
+	is("sent there", 1)
+	leg("m", 8)
+	is("which the router confirms", 1)
+	s.withdrawn("m", "r", noon)
+	is("withdrawn", 0.9)
+	leg("m", 0)
+	leg("early", 0)
+	is("gone", 0.4)
+	s.placed("x", "r", noon.Add(-settle-1))
+	s.withdrawn("x", "r", noon)
+	if n := s.routers["r"].inLegs; n != 0 || len(s.legs) != 0 {
+		t.Errorf("%d left in legs %v", n, s.legs)
+	}
+}
+
 // TestNobodyIsRefusedWhileThereIsRoom fills a zone by one meeting.
 func TestNobodyIsRefusedWhileThereIsRoom(t *testing.T) {
 	const routers, each = 7, 30
