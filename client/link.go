@@ -333,7 +333,11 @@ func (l *link) reports(now time.Time) []rtcp.Packet {
 		}
 		list = append(list, &r)
 	}
-	if list == nil {
+	switch {
+	case list != nil:
+	case len(blocks) == 0:
+		return nil // an idle connection has nothing to tell
+	default:
 		list = []rtcp.Packet{&rtcp.ReceiverReport{SSRC: source, Reports: blocks}}
 	}
 	return append(list, rtcp.NewCNAMESourceDescription(source, l.cname))

@@ -43,7 +43,7 @@
 // address that such a check came from, and a packet changes nothing before it
 // is decrypted.
 //
-// Limits: 2048-byte datagrams, 16 runs of them per read, 16 remote addresses per
+// Limits: 2048-byte datagrams, 8 runs of them per read, 16 remote addresses per
 // connection, 256 synchronisation sources per connection and direction, 256
 // handshakes at a time per port, 30 s for a connection to become ready; 10 s
 // for a stream to authenticate itself, 256 streams per remote address that

@@ -30,7 +30,8 @@ type PortConfig struct {
 	ListenPacket func(shard int) (net.PacketConn, error)
 	// Certificate identifies the port in DTLS; nil means a fresh one.
 	Certificate *Certificate
-	// Tick, if not nil, is called every 25 ms with the shard held.
+	// Tick, if not nil, is called every 25 ms with the shard held; every 100 ms
+	// on a shard that has carried no media for a second.
 	Tick func(s *Shard, now time.Time)
 	// AfterBatch, if not nil, is called by the shard's own goroutine after
 	// each batch of packets and each tick, with no shard held; so it may Run

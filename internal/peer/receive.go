@@ -69,6 +69,7 @@ func (c *Conn) media(p []byte, now time.Time) {
 	c.counters.bytesReceived.Add(uint64(size))
 	c.heard(now)
 	if rtp {
+		c.Shard().working = true
 		c.handler.RTP(c, plain, now)
 	} else {
 		c.handler.RTCP(c, plain, now)

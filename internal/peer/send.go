@@ -24,6 +24,7 @@ func (c *Conn) SendRTP(packet []byte) error {
 		return fmt.Errorf("peer: encrypt RTP: %w", err)
 	}
 	c.overhead = len(sealed) - len(packet)
+	s.working = true
 	c.sendMedia(s, len(sealed))
 	return nil
 }

@@ -10,7 +10,10 @@ import (
 )
 
 const (
-	tickInterval  = 25 * time.Millisecond
+	tickInterval = 25 * time.Millisecond
+	// A shard that has carried no media for idleAfter ticks less often.
+	idleInterval  = 100 * time.Millisecond
+	idleAfter     = time.Second
 	sweepInterval = 250 * time.Millisecond
 	// maxReadErrors is how many reads in a row may fail before the shard
 	// waits for its next tick. Some systems report on reads what happened
@@ -42,6 +45,8 @@ type Shard struct {
 	onFailed func(g *group, packets int, err error)
 	swept    time.Time
 	known    known
+	worked   time.Time // when media was last seen; not before the tick after
+	working  bool      // media was seen since the last tick
 
 	// Scratch space, so that packets cost no allocation.
 	header     rtp.Header
@@ -181,7 +186,8 @@ func (s *Shard) socket() socket {
 // socket is taken away. Reading ends at each tick, so that one goroutine does
 // all and AfterBatch is never called twice at a time.
 func (s *Shard) loop() {
-	next := time.Now().Add(tickInterval)
+	interval := tickInterval
+	next := time.Now().Add(interval)
 	errorsInRow := 0
 	for sock := s.socket(); sock != nil; sock = s.socket() {
 		_ = sock.setReadDeadline(next)
@@ -190,7 +196,9 @@ func (s *Shard) loop() {
 			var in []datagram
 			if in, err = sock.read(); err == nil {
 				errorsInRow = 0
-				s.batch(sock, in)
+				if s.batch(sock, in) && interval > tickInterval {
+					break // idle no longer
+				}
 			}
 		}
 		if err != nil && !isTimeout(err) {
@@ -200,11 +208,15 @@ func (s *Shard) loop() {
 		}
 		now := time.Now()
 		due := !now.Before(next)
-		s.turn(now, due)
-		if due {
-			if next = next.Add(tickInterval); next.Before(now) {
-				next = now.Add(tickInterval) // we were late; do not catch up
+		before := interval
+		interval = s.turn(now, due)
+		switch {
+		case due:
+			if next = next.Add(interval); next.Before(now) {
+				next = now.Add(interval) // we were late; do not catch up
 			}
+		case interval < before:
+			next = now.Add(interval)
 		}
 	}
 }
@@ -220,15 +232,29 @@ func (s *Shard) pause(d time.Duration) {
 }
 
 // turn is what the shard's goroutine does when it was woken or a tick is due.
-func (s *Shard) turn(now time.Time, tick bool) {
+// It returns the interval of ticks from now on.
+func (s *Shard) turn(now time.Time, tick bool) time.Duration {
 	s.mu.Lock()
+	if s.working {
+		s.worked = now
+	}
 	if tick {
+		s.working = false
 		s.tick(now)
+	}
+	interval := tickInterval
+	if now.Sub(s.worked) >= idleAfter && !s.dials() {
+		interval = idleInterval
 	}
 	s.reap()
 	s.release()
 	s.afterBatch()
+	return interval
 }
+
+// dials tells whether the shard is a dialled connection's, which has much to
+// time.
+func (s *Shard) dials() bool { return len(s.conns) > 0 && s.conns[0].dialled != nil }
 
 // wake makes the shard's goroutine take a turn soon; at the latest it does so
 // at the next tick.
@@ -238,11 +264,11 @@ func (s *Shard) wake() {
 	}
 }
 
-// batch delivers what was read together. If that has led to much, it looks
+// batch delivers what was read together, and tells whether media flows. If that has led to much, it looks
 // whether more has come meanwhile before it sends: the packets of one picture
 // come one after the other, and what goes to a receiver together costs little
 // more than one packet.
-func (s *Shard) batch(sock socket, in []datagram) {
+func (s *Shard) batch(sock socket, in []datagram) bool {
 	s.mu.Lock()
 	now := time.Now()
 	s.deliverAll(in, now)
@@ -257,11 +283,13 @@ func (s *Shard) batch(sock socket, in []datagram) {
 		s.deliverAll(in, now)
 	}
 	s.reap()
+	working := s.working
 	s.release()
 	if len(s.foreign) > 0 {
 		s.handOver(now)
 	}
 	s.afterBatch()
+	return working
 }
 
 func (s *Shard) deliverAll(in []datagram, now time.Time) {
@@ -312,10 +340,9 @@ func (s *Shard) tick(now time.Time) {
 	for _, st := range s.streams {
 		st.tick(now)
 	}
-	for _, c := range s.conns {
-		if c.dialled == nil {
-			break // all connections of a shard are of one role
+	if s.dials() { // all connections of a shard are of one role
+		for _, c := range s.conns {
+			c.dialled.tick(c, now)
 		}
-		c.dialled.tick(c, now)
 	}
 }

@@ -63,7 +63,7 @@ func openSocket(listen netip.AddrPort, batch int, shared bool) (socket, int, err
 		return nil, 0, fmt.Errorf("peer: set up media socket: %w", err)
 	}
 	if k.gro { // a message may be a whole run, and needs the room for it
-		k.in.init(batch/4, maxCoalesced)
+		k.in.init(batch/8, maxCoalesced)
 	} else {
 		k.in.init(batch, maxDatagram)
 	}

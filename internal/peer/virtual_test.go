@@ -37,6 +37,8 @@ type virtualNetwork struct {
 	hole       atomic.Int64 // larger datagrams do not pass; 0 for none
 	policed    atomic.Int64 // one in so many datagrams of media passes; 0 for all
 	passed     atomic.Int64
+
+	ticks atomic.Int64 // of the port
 }
 
 // A shaky socket delays each datagram by a random time, so that they overtake
@@ -134,7 +136,7 @@ func must(t *testing.T, err error) {
 func (v *virtualNetwork) listen(t *testing.T) *Port {
 	t.Helper()
 	p, err := Listen(PortConfig{
-		Shards: 1, Certificate: certificate(),
+		Shards: 1, Certificate: certificate(), Tick: func(*Shard, time.Time) { v.ticks.Add(1) },
 		ListenPacket: func(int) (net.PacketConn, error) { return v.listenPacket(v.server, serverIP+":8801") },
 	})
 	must(t, err)
@@ -229,6 +231,35 @@ func talk(t *testing.T, c pair, packets int) {
 		time.Sleep(20 * time.Millisecond) // virtual
 	}
 	time.Sleep(time.Second)
+}
+
+// A shard without media ticks less often, and at once as ever when it has some.
+func TestIdleTicks(t *testing.T) {
+	virtually(t, time.Millisecond, 0, 0, 1, func(t *testing.T, v *virtualNetwork, p *Port) {
+		c, atServer, _ := connectReady(t, p, v.dialFrom(clientIP))
+		during := func(f func()) (ticks, ms int64) {
+			ticks, start := v.ticks.Load(), time.Now()
+			f()
+			return v.ticks.Load() - ticks, time.Since(start).Milliseconds()
+		}
+		time.Sleep(5 * time.Second)
+		if n, ms := during(func() { time.Sleep(10 * time.Second) }); n > ms/100+1 {
+			t.Errorf("%d ticks in %d ms of nothing", n, ms)
+		}
+		for _, sender := range []*Conn{c.client, c.server} {
+			send(t, sender, rtpPacket(1, 7, 10))
+			if n, ms := during(func() { time.Sleep(500 * time.Millisecond) }); n < (ms-100)/25 {
+				t.Errorf("%d ticks in the %d ms after a packet", n, ms)
+			}
+			if n, ms := during(func() { talk(t, c, 100) }); n < ms/25-3 {
+				t.Errorf("%d ticks in %d ms of talk", n, ms)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		if rtp, _, _, _ := atServer.snapshot(); rtp == 0 {
+			t.Error("nothing was heard")
+		}
+	})
 }
 
 func TestWrongPassword(t *testing.T) {
