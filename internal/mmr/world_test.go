@@ -43,6 +43,7 @@ const patience = 20 * time.Second
 // world is one router with a bus, keys and a web server around it.
 type world struct {
 	t      testing.TB
+	hub    *bus.Server
 	bus    *bus.Conn
 	signer *token.Signer
 	server *Server
@@ -68,15 +69,8 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(hub.Stop)
-	connect := func(name string) *bus.Conn {
-		c, err := hub.Connect(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
-	w := &world{t: t, bus: connect("test")}
+	w := &world{t: t, hub: hub}
+	w.bus = w.connect("test")
 	if w.signer, err = token.NewSigner(token.NewSeed()); err != nil {
 		t.Fatal(err)
 	}
@@ -87,17 +81,43 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(keys.Stop)
+	w.open(change)
+	return w
+}
+
+// beside starts another router on the same bus.
+func (w *world) beside(change func(*Config)) *world {
+	w.t.Helper()
+	other := &world{t: w.t, hub: w.hub, bus: w.bus, signer: w.signer}
+	other.open(change)
+	return other
+}
+
+// connect connects to the bus.
+func (w *world) connect(name string) *bus.Conn {
+	w.t.Helper()
+	c, err := w.hub.Connect(name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(c.Close)
+	return c
+}
+
+// open makes the router and runs it.
+func (w *world) open(change func(*Config)) {
+	w.t.Helper()
 	cfg := DefaultConfig()
 	cfg.MediaListen, cfg.PublicAddresses = "127.0.0.1:0", []string{"127.0.0.1"}
 	if change != nil {
 		change(&cfg)
 	}
 	w.cfg = cfg
-	if w.server, err = New(cfg, Deps{Bus: connect("mmr"), Log: quiet()}); err != nil {
-		t.Fatal(err)
+	var err error
+	if w.server, err = New(cfg, Deps{Bus: w.connect("mmr"), Log: quiet()}); err != nil {
+		w.t.Fatal(err)
 	}
 	w.run()
-	return w
 }
 
 // run runs the router until the test ends, and waits until it is ready.
