@@ -59,8 +59,8 @@ func newSystem(t testing.TB) *system {
 	}
 	s.ca = authority.CAFile()
 	s.http = trusting(t, s.ca)
-	s.write("secret", "the secret of a test's servers")
 	s.configure()
+	s.enrol()
 	for _, name := range servers {
 		s.start(name)
 	}
@@ -129,32 +129,56 @@ func (s *system) configure() {
 		return fmt.Sprintf("server: %s\nlisten: %s\nadmin: %s\nlog: {level: warn}\ntls: %s\n", kind, s.address(name), s.address(name+"-admin"), tls)
 	}
 	files := fmt.Sprintf("{cert: %s, key: %s}", s.file("servers.pem"), s.file("servers.key"))
-	bus := fmt.Sprintf("bus:\n  secret_file: %s\n  ca: %s\n", s.file("secret"), s.ca)
-	s.write("web.yaml", common("web", "web", "{own_ca: "+s.dir+"}")+bus+fmt.Sprintf(`  zones_listen: %s
-database: %q
+	bus := fmt.Sprintf("bus:\n  ca: %s\n", s.ca)
+	s.write("web.yaml", common("web", "web", "{own_ca: "+s.dir+"}")+bus+fmt.Sprintf(`database: %q
 web:
   public_url: %s
   creation: api_key
-`, s.address("hub"), s.database, s.url("web")))
+`, s.database, s.url("web")))
 	for name, other := range map[string]string{"zc1": "zc2", "zc2": "zc1"} {
 		s.write(name+".yaml", common("zone", name, files)+bus+fmt.Sprintf(`  hubs: [%s]
-  routers_listen: %s
-  cluster_listen: %s
   cluster: [%s]
+data: %s
 zone: {id: %s, zone: taipei, name: Taipei, url: %q, joins_per_minute: 6000, join_burst: 300}
-`, s.address("hub"), s.address(name+"-bus"), s.address(name+"-cluster"), s.address(other+"-cluster"), name, s.url(name)))
+`, s.address("web"), s.address(other), s.file("data-"+name), name, s.url(name)))
 	}
 	s.write("mmr.yaml", common("mmr", "mmr", files)+bus+fmt.Sprintf(`  controllers: [%s, %s]
+data: %s
 mmr: {id: m1, zone: taipei, control_url: "wss://%s%s", media_listen: %s}
-`, s.address("zc1-bus"), s.address("zc2-bus"), s.address("mmr"), protocol.PathControl, s.address("media")))
+`, s.address("zc1"), s.address("zc2"), s.file("data-mmr"), s.address("mmr"), protocol.PathControl, s.address("media")))
+}
+
+// enrol gives the servers' files enrolment tokens, made in web's database.
+func (s *system) enrol() {
+	s.t.Helper()
+	run := func(args ...string) string {
+		s.t.Helper()
+		status, out, stderr := command(s.t, append(args, "--config", s.file("web.yaml"), "--json")...)
+		if status != 0 {
+			s.t.Fatalf("causeway %s: %s", strings.Join(args, " "), stderr)
+		}
+		return out
+	}
+	run("zone", "add", "taipei")
+	for name, role := range map[string]string{"zc1": "controller", "zc2": "controller", "mmr": "mmr"} {
+		made := decode[protocol.Enrolment](s.t, run("token", "create", "--zone", "taipei", "--role", role))
+		text, err := os.ReadFile(s.file(name + ".yaml"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.write(name+".yaml", string(text)+"enroll: "+made.Token+"\n")
+	}
 }
 
 // start starts a server of the system, again if it has ended.
 func (s *system) start(name string) {
 	s.t.Helper()
 	kind := name
-	if strings.HasPrefix(name, "zc") {
+	switch {
+	case strings.HasPrefix(name, "zc"):
 		kind = "zone"
+	case strings.HasPrefix(name, "m"):
+		kind = "mmr"
 	}
 	s.processes[name] = start(s.t, name, kind, "--config", s.file(name+".yaml"), "--ready-json")
 }

@@ -55,7 +55,6 @@ func NewDeployment(w *World) *Deployment {
 	b, err := binary()
 	w.must(err)
 	d := &Deployment{World: w, binary: b, ca: filepath.Join(w.dir, "ca", "ca.pem"), servers: map[string]*Process{}}
-	w.must(os.WriteFile(filepath.Join(w.dir, "secret"), []byte("the lab's secret for its bus\n"), 0o600))
 	for _, kind := range []string{"web", "zone", "mmr", "tunnel"} {
 		d.StartServer(kind)
 	}
@@ -68,16 +67,15 @@ func NewDeployment(w *World) *Deployment {
 // configs are the servers' configurations below the common head.
 var configs = map[string]string{
 	"web": `database: sqlite:%[1]s/web.db
-bus: {secret_file: %[1]s/secret, zones_listen: ":7422", tunnels_listen: ":4222"}
 web: {public_url: "https://web.causeway.test", creation: anyone}
 `,
-	"zone": `bus: {secret_file: %[1]s/secret, hubs: ["web.causeway.test:7422"], routers_listen: ":4222"}
+	"zone": `bus: {hubs: ["web.causeway.test:443"]}
 zone: {id: zc1, zone: lab, name: Lab, url: "https://zone.causeway.test"}
 `,
-	"mmr": `bus: {secret_file: %[1]s/secret, controllers: ["zone.causeway.test:4222"]}
+	"mmr": `bus: {controllers: ["zone.causeway.test:443"]}
 mmr: {id: mmr1, zone: lab, control_url: "wss://mmr.causeway.test/mmr/v1/control", public_addresses: ["203.0.113.30"]}
 `,
-	"tunnel": `bus: {secret_file: %[1]s/secret, hubs: ["web.causeway.test:4222"]}
+	"tunnel": `bus: {hubs: ["web.causeway.test:443"]}
 tunnel: {id: t1, url: "https://tunnel.causeway.test"}
 `,
 }
@@ -87,12 +85,32 @@ func (d *Deployment) StartServer(kind string) {
 	d.t.Helper()
 	file := filepath.Join(d.dir, kind+".yaml")
 	head := fmt.Sprintf("server: %s\nlisten: \":443\"\nadmin: 127.0.0.1:9100\ntls: {own_ca: %s/ca, names: [%s]}\nlog: {level: warn}\n", kind, d.dir, names[kind])
-	d.must(os.WriteFile(file, []byte(head+fmt.Sprintf(configs[kind], d.dir)), 0o600))
+	text := head + fmt.Sprintf(configs[kind], d.dir)
+	if kind != "web" {
+		text += d.identity(kind)
+	}
+	d.must(os.WriteFile(file, []byte(text), 0o600))
 	p := d.Start(kind, d.binary, kind, "--config", file, "--ready-json")
 	d.servers[kind] = p
 	if kind == "web" && !p.Until(`"ready":true`, startWithin) {
 		d.t.Fatalf("%s did not get ready", kind)
 	}
+}
+
+// identity are the lines of a server's file with which it comes to its
+// identity; a token is for its first start, and in the way of no other.
+func (d *Deployment) identity(kind string) string {
+	args := map[string][]string{
+		"zone":   {"--zone", "lab", "--role", "controller", "--name", "zc1"},
+		"mmr":    {"--zone", "lab", "--role", "mmr", "--name", "mmr1"},
+		"tunnel": {"--role", "tunnel", "--name", "t1"},
+	}[kind]
+	web := filepath.Join(d.dir, "web.yaml")
+	d.in("web", d.binary, "zone", "add", "lab", "--config", web)
+	var made protocol.Enrolment
+	out := d.in("web", append([]string{d.binary, "token", "create", "--config", web, "--json"}, args...)...)
+	d.must(json.Unmarshal([]byte(out), &made))
+	return fmt.Sprintf("data: %s/data-%s\nenroll: %s\n", d.dir, kind, made.Token)
 }
 
 // untilRouted waits until every server says that it is ready, and all have

@@ -74,6 +74,8 @@ type Empty struct{}
 // by key id.
 type KeySet struct {
 	Keys map[string][]byte `json:"keys"`
+	// Revoked are the ids of keys whose tokens count no longer.
+	Revoked []string `json:"revoked,omitempty"`
 }
 
 // Health says whether a server takes new work.

@@ -130,6 +130,8 @@ const (
 	ProblemMeetingEnded     Code = "meeting_ended"
 	ProblemWrongPasscode    Code = "wrong_passcode"
 	ProblemBadInvitation    Code = "bad_invitation"
+	ProblemEnrolment        Code = "enrolment_refused"
+	ProblemEnrolled         Code = "already_enrolled"
 	ProblemTokenInvalid     Code = "token_invalid"
 	ProblemTokenExpired     Code = "token_expired"
 	ProblemNoZone           Code = "no_zone"

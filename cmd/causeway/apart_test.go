@@ -43,6 +43,12 @@ func (a *apart) port(name string) string {
 // begin starts a server with a file and waits until it is ready.
 func (a *apart) begin(kind, name, text string) *running {
 	a.t.Helper()
+	return begin(a.t, kind, "--config", a.write(kind, name, text), "--ready-json")
+}
+
+// write writes a server's file.
+func (a *apart) write(kind, name, text string) string {
+	a.t.Helper()
 	file := filepath.Join(a.dir, name+".yaml")
 	text = fmt.Sprintf("server: %s\nlisten: 127.0.0.1:%s\nadmin: 127.0.0.1:%s\ntls: {own_ca: %s}\nlog: {level: error}\n%s",
 		kind, a.port(name), a.port(name+"-admin"), filepath.Join(a.dir, "ca"), text)
@@ -52,44 +58,57 @@ func (a *apart) begin(kind, name, text string) *running {
 	if status, _, stderr := command(a.t, "config", "check", file); status != 0 {
 		a.t.Fatalf("the %s file: %s", name, stderr)
 	}
-	return begin(a.t, kind, "--config", file, "--ready-json")
+	return file
+}
+
+// identity are the lines of a server's file with which it comes to its
+// identity, by a token made in web's database.
+func (a *apart) identity(name string, token ...string) string {
+	a.t.Helper()
+	args := append(append([]string{"token", "create"}, token...), "--config", a.webFile(), "--json")
+	if token[0] == "--zone" {
+		if status, _, stderr := command(a.t, "zone", "add", token[1], "--config", a.webFile()); status != 0 {
+			a.t.Fatal(stderr)
+		}
+	}
+	status, out, stderr := command(a.t, args...)
+	if status != 0 {
+		a.t.Fatal(stderr)
+	}
+	return fmt.Sprintf("data: %s\nenroll: %s\n", filepath.Join(a.dir, name), decode[protocol.Enrolment](a.t, out).Token)
+}
+
+func (a *apart) webFile() string {
+	return a.write(kindWeb, "web", fmt.Sprintf(`
+database: sqlite:%s
+web: {public_url: "https://localhost:%s", creation: anyone}
+`, filepath.Join(a.dir, "web.db"), a.port("web")))
 }
 
 func (a *apart) web() *running {
-	return a.begin(kindWeb, "web", fmt.Sprintf(`
-database: sqlite:%s
-bus: {secret_file: %s, zones_listen: "127.0.0.1:%s", tunnels_listen: "127.0.0.1:%s"}
-web: {public_url: "https://localhost:%s", creation: anyone}
-`, filepath.Join(a.dir, "web.db"), filepath.Join(a.dir, "secret"), a.port("hub"), a.port("tunnels"), a.port("web")))
+	return begin(a.t, kindWeb, "--config", a.webFile(), "--ready-json")
 }
 
 func (a *apart) zone(name, other string) *running {
-	return a.begin(kindZone, name, fmt.Sprintf(`
+	return a.begin(kindZone, name, a.identity(name, "--zone", "taipei", "--role", "controller")+fmt.Sprintf(`
 bus:
-  secret_file: %s
   hubs: ["127.0.0.1:%s"]
-  routers_listen: 127.0.0.1:%s
-  cluster_listen: 127.0.0.1:%s
   cluster: ["127.0.0.1:%s"]
 zone: {id: %s, zone: taipei, name: Taipei, url: "https://localhost:%s"}
-`, filepath.Join(a.dir, "secret"), a.port("hub"), a.port(name+"-bus"), a.port(name+"-cluster"), a.port(other+"-cluster"), name, a.port(name)))
+`, a.port("web"), a.port(other), name, a.port(name)))
 }
 
 func (a *apart) mmr(host string) *running {
-	return a.begin(kindMMR, "mmr", fmt.Sprintf(`
+	return a.begin(kindMMR, "mmr", a.identity("m1", "--zone", "taipei", "--role", "mmr")+fmt.Sprintf(`
 bus:
-  secret_file: %s
   controllers: ["127.0.0.1:%s", "127.0.0.1:%s"]
 mmr: {id: m1, zone: taipei, control_url: "wss://localhost:%s/mmr/v1/control", media_listen: "%s:0"}
-`, filepath.Join(a.dir, "secret"), a.port("zc1-bus"), a.port("zc2-bus"), a.port("mmr"), host))
+`, a.port("zc1"), a.port("zc2"), a.port("mmr"), host))
 }
 
 // TestServersApart runs each server on its own, over TLS, from files.
 func TestServersApart(t *testing.T) {
 	a := &apart{t: t, dir: t.TempDir(), ports: map[string]string{}}
-	if err := os.WriteFile(filepath.Join(a.dir, "secret"), []byte("a secret for this test\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	// The router and the controllers come first: they wait for the others.
 	all := map[string]*running{"mmr": a.mmr("127.0.0.1"), "zc1": a.zone("zc1", "zc2"), "zc2": a.zone("zc2", "zc1"), "web": a.web()}
 	for name, r := range all {
@@ -157,10 +176,10 @@ func TestServerRefuses(t *testing.T) {
 	a := &apart{t: t, dir: t.TempDir(), ports: map[string]string{}}
 	secret := filepath.Join(a.dir, "secret")
 	tcp, udp := occupied(t)
-	good := "bus: {secret: 0123456789abcdef, controllers: [\"127.0.0.1:1\"]}\nmmr: {media_listen: \"127.0.0.1:0\"}\n"
+	good := "data: " + filepath.Join(a.dir, "m1") + "\nbus: {controllers: [\"127.0.0.1:1\"]}\nmmr: {media_listen: \"127.0.0.1:0\"}\n"
 	for _, c := range []struct{ name, text, want string }{
-		{"no secret file", "bus: {secret_file: " + secret + ", controllers: [\"127.0.0.1:1\"]}\nmmr: {media_listen: \"127.0.0.1:0\"}\n", "read the bus's secret"},
-		{"no authority file", strings.Replace(good, "{secret", "{ca: "+secret+", secret", 1), "read certificate authority"},
+		{"no identity", good, "has no identity in " + filepath.Join(a.dir, "m1") + " yet; make a token with 'causeway token create --zone zone-1 --role mmr', and start with --enroll TOKEN"},
+		{"no authority file", strings.Replace(good, "{controllers", "{ca: "+secret+"-ca, controllers", 1), "read certificate authority"},
 		{"media port taken", strings.Replace(good, "127.0.0.1:0", "127.0.0.1:"+udp, 1), "UDP port " + udp + " is taken by another program; stop that, or use another port with mmr.media_listen"},
 		{"no such certificate", good, "read certificate"},
 		{"port taken", good, "TCP port " + tcp + " is taken by another program; stop that, or use another port with listen"},

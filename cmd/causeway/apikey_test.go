@@ -12,9 +12,6 @@ import (
 // TestAPIKeyCreate makes keys before the server runs and while it runs.
 func TestAPIKeyCreate(t *testing.T) {
 	a := &apart{t: t, dir: t.TempDir(), ports: map[string]string{}}
-	if err := os.WriteFile(filepath.Join(a.dir, "secret"), []byte("a secret for this test\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	server := a.web()
 	var line serverReady
 	server.ready(&line)
@@ -37,7 +34,7 @@ func TestAPIKeyCreate(t *testing.T) {
 func TestAPIKeyRefuses(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "web.yaml")
-	text := "server: web\nbus: {secret: 0123456789abcdef, zones_listen: \":0\"}\ntls: {own_ca: " + dir + "}\ndatabase: sqlite:"
+	text := "server: web\ntls: {own_ca: " + dir + "}\ndatabase: sqlite:"
 	if err := os.WriteFile(file, []byte(text+filepath.Join(dir, "web.db")), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"strings"
 
 	"causeway/internal/base/config"
 	"causeway/internal/base/logging"
@@ -48,10 +47,8 @@ type LogFields struct {
 
 // BusFields are the fields of the bus that every server has.
 type BusFields struct {
-	Secret     string   `yaml:"secret"`
-	SecretFile string   `yaml:"secret_file"`
-	CA         string   `yaml:"ca"`   // also trusted when dialling the bus
-	NATS       []string `yaml:"nats"` // an outside NATS instead of the embedded one
+	NATS []string `yaml:"nats"` // an outside NATS instead of the embedded one
+	CA   string   `yaml:"ca"`   // also trusted, for it and for other servers' addresses
 }
 
 // defaultCommon are the defaults of a kind of server.
@@ -115,21 +112,10 @@ func (c Common) check(kind string) issues {
 	return found
 }
 
-// minSecret is the least length of the bus's secret, in bytes.
-const minSecret = 16
-
 // check finds out what is wrong with the bus's common fields. embedded tells
 // whether any field of the embedded bus is set.
 func (b BusFields) check(embedded bool) issues {
 	var found issues
-	switch {
-	case b.Secret == "" && b.SecretFile == "":
-		found.add("bus", "there is no secret", "write the same secret_file in the files of all servers")
-	case b.Secret != "" && b.SecretFile != "":
-		found.add("bus.secret", "there is a secret_file as well", "keep one of them")
-	case b.Secret != "" && len(b.Secret) < minSecret:
-		found.add("bus.secret", "is too short to be safe", fmt.Sprintf("use %d characters or more", minSecret))
-	}
 	for n, s := range b.NATS {
 		if u, err := url.Parse(s); err != nil || u.Host == "" || u.Scheme != "tls" && u.Scheme != "nats" {
 			found.add(fmt.Sprintf("bus.nats[%d]", n), fmt.Sprintf("%q is not the address of a NATS server", s), "write tls://HOST:PORT")
@@ -141,22 +127,6 @@ func (b BusFields) check(embedded bool) issues {
 	return found
 }
 
-// secret is the bus's secret.
-func (b BusFields) secret() (string, error) {
-	if b.SecretFile == "" {
-		return b.Secret, nil
-	}
-	data, err := os.ReadFile(b.SecretFile)
-	if err != nil {
-		return "", fmt.Errorf("read the bus's secret: %w", err)
-	}
-	s := strings.TrimSpace(string(data))
-	if len(s) < minSecret {
-		return "", fmt.Errorf("the secret in %s is too short; use %d characters or more", b.SecretFile, minSecret)
-	}
-	return s, nil
-}
-
 // logger is the logger that the file asks for.
 func (c Common) logger(to console) *slog.Logger {
 	var level slog.Level
@@ -164,8 +134,8 @@ func (c Common) logger(to console) *slog.Logger {
 	return logging.New(to.err, c.Log.Format, level)
 }
 
-// tls is the server's certificate, and whom it trusts when it dials the bus.
-// public is the address under which clients know it.
+// tls is the server's certificate, and whom it trusts when it dials other
+// servers as clients do. public is the address under which clients know it.
 func (c Common) tls(kind, public, ca string) (*tls.Config, error) {
 	pool, err := pki.Pool(ca)
 	if err != nil {

@@ -21,30 +21,28 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // default, a sample says what holds without it.
 func TestSamples(t *testing.T) {
 	tlsFiles := TLSFields{Cert: "/etc/causeway/tls/fullchain.pem", Key: "/etc/causeway/tls/privkey.pem"}
-	busFields := BusFields{SecretFile: "/etc/causeway/bus-secret"}
 
 	web := defaultWebFile()
-	web.TLS, web.Bus.BusFields = tlsFiles, busFields
+	web.TLS = tlsFiles
 	web.Database = "postgres://causeway:PASSWORD@localhost/causeway"
-	web.Bus.ZonesListen = ":7422"
 	web.Web.PublicURL = "https://meet.example.org"
 	checkSample(t, kindWeb, web)
 
 	zone := defaultZoneFile()
-	zone.TLS, zone.Bus.BusFields = tlsFiles, busFields
-	zone.Bus.Hubs, zone.Bus.RoutersListen = []string{"web.example.org:7422"}, ":4222"
+	zone.TLS, zone.Data = tlsFiles, "/var/lib/causeway/zone"
+	zone.Bus.Hubs = []string{"meet.example.org:443"}
 	zone.Zone.URL = "https://zc1.example.org"
 	checkSample(t, kindZone, zone)
 
 	mmr := defaultMMRFile()
-	mmr.TLS, mmr.Bus.BusFields = tlsFiles, busFields
-	mmr.Bus.Controllers = []string{"zc1.example.org:4222"}
+	mmr.TLS, mmr.Data = tlsFiles, "/var/lib/causeway/mmr"
+	mmr.Bus.Controllers = []string{"zc1.example.org:443"}
 	mmr.MMR.ControlURL = "wss://mmr1.example.org/mmr/v1/control"
 	checkSample(t, kindMMR, mmr)
 
 	tunnel := defaultTunnelFile()
-	tunnel.TLS, tunnel.Bus.BusFields = tlsFiles, busFields
-	tunnel.Bus.Hubs = []string{"web.example.org:4222"}
+	tunnel.TLS, tunnel.Data = tlsFiles, "/var/lib/causeway/tunnel"
+	tunnel.Bus.Hubs = []string{"meet.example.org:443"}
 	tunnel.Tunnel.URL = "https://tunnel1.example.org"
 	checkSample(t, kindTunnel, tunnel)
 }
@@ -153,32 +151,5 @@ func TestWrongServersFile(t *testing.T) {
 	}
 	if status, _, stderr := command(t, "mmr", "--config", file); status != 1 || !strings.Contains(stderr, "no such field") {
 		t.Errorf("status %d, said %q", status, stderr)
-	}
-}
-
-func TestSecret(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for _, c := range []struct {
-		name   string
-		fields BusFields
-		want   string
-		fails  bool
-	}{
-		{"direct", BusFields{Secret: "0123456789abcdef"}, "0123456789abcdef", false},
-		{"file", BusFields{SecretFile: write("good", " 0123456789abcdef\n")}, "0123456789abcdef", false},
-		{"short file", BusFields{SecretFile: write("short", "0123456789abcde\n")}, "", true},
-		{"no file", BusFields{SecretFile: filepath.Join(dir, "none")}, "", true},
-	} {
-		got, err := c.fields.secret()
-		if got != c.want || (err != nil) != c.fails {
-			t.Errorf("%s: %q, %v", c.name, got, err)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -35,7 +36,7 @@ import (
 
 const (
 	// These name the one zone of `up`, and what there is one of in it.
-	houseZone, houseController, houseMMR, houseTunnel = "home", "controller-1", "mmr-1", "tunnel-1"
+	houseZone, houseController, houseMMR, houseTunnel, houseWeb = "home", "controller-1", "mmr-1", "tunnel-1", "web"
 
 	readyTimeout = 15 * time.Second
 	readyPoll    = 2 * time.Millisecond
@@ -52,6 +53,7 @@ type house struct {
 	loopback  []net.Listener
 	store     *store.Store
 	hub       *bus.Server
+	trust     *bus.Trust
 	conns     []*bus.Conn
 	web       *web.Server
 	zone      *zone.Server
@@ -92,14 +94,32 @@ func (h *house) open(ctx context.Context, c *upCmd) error {
 		return err
 	}
 	h.atClose(func() { _ = h.store.Close() })
-	if h.hub, err = bus.StartHub(bus.HubConfig{Name: "house", Log: h.log}); err != nil {
+	if err = h.openHub(ctx); err != nil {
 		return err
 	}
-	h.atClose(h.hub.Stop)
 	if err := h.openServers(ctx, c, m); err != nil {
 		return err
 	}
 	return h.findKey(ctx)
+}
+
+// openHub starts the hub. Zones and tunnels elsewhere, once enrolled, connect
+// to it at the house's TLS port.
+func (h *house) openHub(ctx context.Context) error {
+	issuer, err := web.Authority(ctx, h.store)
+	if err != nil {
+		return err
+	}
+	creds, err := issuer.Own(houseWeb, web.CertificateLife)
+	if err != nil {
+		return err
+	}
+	h.trust = bus.NewTrust(creds)
+	if h.hub, err = bus.StartHub(bus.HubConfig{Name: houseWeb, Trust: h.trust, Log: h.log}); err != nil {
+		return err
+	}
+	h.atClose(h.hub.Stop)
+	return nil
 }
 
 // listen opens the ports.
@@ -170,12 +190,13 @@ func (h *house) openWeb(c *upCmd, m machine) error {
 		return err
 	}
 	cfg := web.DefaultConfig()
+	cfg.ID = houseWeb
 	cfg.Creation = web.CreationAnyone // whoever can load the site is at home here
 	if len(c.PublicAddress) > 0 {
 		cfg.PublicURL = h.https
 	}
 	h.web, err = web.New(cfg, web.Deps{
-		Store: h.store, Bus: conn, Log: h.log, Metrics: h.registry, Version: version(),
+		Store: h.store, Bus: conn, Trust: h.trust, Log: h.log, Metrics: h.registry, Version: version(),
 		Roots: h.authority.Pool(), Dial: h.dial, TURNSecret: h.turnSecret, RelayAddress: m.primary, OwnMedia: h.mmr.OwnMedia,
 	})
 	return err
@@ -319,10 +340,11 @@ func (h *house) addTo(g *run.Group) {
 	g.Add("router", h.mmr.Run)
 	g.Add("tunnel", h.tunnel.Run)
 	handler := h.handler()
+	secure, streams := h.authority.TLSConfig(), mediaStreams(h.mmr)
+	secure.GetConfigForClient = h.trust.ServerTLS
+	maps.Copy(streams, h.hub.Streams())
 	g.Add("https", func(ctx context.Context) error {
-		return port443.Serve(ctx, h.tls, port443.Config{
-			TLS: h.authority.TLSConfig(), HTTP: handler, Streams: mediaStreams(h.mmr), Raw: h.web.ServeTURN, Log: h.log,
-		})
+		return port443.Serve(ctx, h.tls, port443.Config{TLS: secure, HTTP: handler, Streams: streams, Raw: h.web.ServeTURN, Log: h.log})
 	})
 	plain := http.NewServeMux()
 	plain.Handle("/", handler)

@@ -12,11 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"os/user"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -46,7 +44,7 @@ func version() string {
 type commandLine struct {
 	Up      upCmd      `cmd:"" help:"Run everything on this machine."`
 	Web     webCmd     `cmd:"" help:"Run a web server: site, API and lookup."`
-	Zone    zoneCmd    `cmd:"" help:"Run a zone controller."`
+	Zone    zoneCmd    `cmd:"" help:"Run a zone controller; add, list and remove zones."`
 	MMR     mmrCmd     `cmd:"" name:"mmr" help:"Run a multimedia router."`
 	Tunnel  tunnelCmd  `cmd:"" help:"Run an HTTP tunnel."`
 	Join    joinCmd    `cmd:"" help:"Join a meeting from the command line."`
@@ -55,6 +53,9 @@ type commandLine struct {
 	Drain   drainCmd   `cmd:"" help:"Take a server out of service without anyone noticing."`
 	Meeting meetingCmd `cmd:"" help:"Create, list and end meetings."`
 	APIKey  apiKeyCmd  `cmd:"" name:"apikey" help:"Make the first API key of a web server."`
+	Token   tokenCmd   `cmd:"" help:"Make enrolment tokens for servers."`
+	Revoke  revokeCmd  `cmd:"" help:"Cut a server off from the system."`
+	Keys    keysCmd    `cmd:"" help:"Change the keys of join tokens."`
 	Config  configCmd  `cmd:"" help:"Check configuration files, print samples."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -69,9 +70,10 @@ begin with.`
 type console struct{ out, err io.Writer }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	os.Exit(execute(ctx, os.Args[1:], console{os.Stdout, os.Stderr}))
+	ctx, stop := untilSignal()
+	status := execute(ctx, os.Args[1:], console{os.Stdout, os.Stderr})
+	stop()
+	os.Exit(status)
 }
 
 // execute runs the command that args name and returns the exit status.

@@ -6,21 +6,22 @@ import (
 
 	"causeway/internal/base/config"
 	"causeway/internal/base/metrics"
-	"causeway/internal/bus"
+	"causeway/internal/base/pki"
 	"causeway/internal/mmr"
 	"causeway/protocol"
 )
 
 // mmrFile is the file of a multimedia router.
 type mmrFile struct {
-	Common `yaml:",inline"`
-	Bus    mmrBus     `yaml:"bus"`
-	MMR    mmr.Config `yaml:"mmr"`
+	Common   `yaml:",inline"`
+	Enrolled `yaml:",inline"`
+	Bus      mmrBus     `yaml:"bus"`
+	MMR      mmr.Config `yaml:"mmr"`
 }
 
 type mmrBus struct {
 	BusFields   `yaml:",inline"`
-	Controllers []string `yaml:"controllers"` // the zone's controllers, HOST:PORT of their bus.routers_listen
+	Controllers []string `yaml:"controllers"` // the zone's controllers
 }
 
 func defaultMMRFile() mmrFile {
@@ -31,16 +32,20 @@ func defaultMMRFile() mmrFile {
 func (f mmrFile) Check() []config.Issue {
 	found := f.check(kindMMR)
 	b := f.Bus
+	found = append(found, f.checkEnrolled(len(b.NATS) > 0)...)
 	found = append(found, b.check(len(b.Controllers) > 0)...)
 	if len(b.NATS) == 0 && len(b.Controllers) == 0 {
-		found.add("bus.controllers", "is missing", "write where the zone's controllers are: HOST:PORT of their bus.routers_listen")
+		found.add("bus.controllers", "is missing", "write where the zone's controllers are: HOST:PORT")
 	}
 	found.peers("bus.controllers", b.Controllers)
 	return append(found, config.Prefix("mmr", f.MMR.Check())...)
 }
 
 // mmrCmd is `causeway mmr`.
-type mmrCmd struct{ serverFlags }
+type mmrCmd struct {
+	serverFlags
+	enrolFlags
+}
 
 // Help is the longer help of `causeway mmr --help`.
 func (*mmrCmd) Help() string {
@@ -51,6 +56,8 @@ Examples:
 
   causeway config sample mmr > mmr.yaml
   causeway config check mmr.yaml
+  causeway token create --zone zone-1 --role mmr --config web.yaml   # where web's database is
+  causeway mmr --config mmr.yaml --enroll TOKEN                      # the first time
   causeway mmr --config mmr.yaml`
 }
 
@@ -72,17 +79,17 @@ func (c *mmrCmd) Run(ctx context.Context, to console) error {
 	if s.tls, err = f.tls(kindMMR, f.MMR.ControlURL, f.Bus.CA); err != nil {
 		return err
 	}
-	conn, stop, err := f.Bus.open(s)
+	b, err := f.connect(ctx, &s, c.enrolFlags)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	server, err := mmr.New(f.MMR, mmr.Deps{Bus: conn, Log: s.log, Metrics: s.registry, Version: version()})
+	defer b.close()
+	server, err := mmr.New(f.MMR, mmr.Deps{Bus: b.conn, Log: s.log, Metrics: s.registry, Version: version(), Keys: b.keys()})
 	if err != nil {
 		return explainListen(err, "UDP", f.MMR.MediaListen, "mmr.media_listen")
 	}
 	defer func() { _ = server.Close() }()
-	s.handler, s.run, s.ready = server.Handler(), server.Run, server.Ready
+	s.handler, s.run, s.ready, s.drain = server.Handler(), server.Run, server.Ready, server.Drain
 	s.streams, s.raw = mediaStreams(server), server.ServeTURN
 	return p.serve(ctx, s, to, c.ReadyJSON)
 }
@@ -92,18 +99,8 @@ func mediaStreams(server *mmr.Server) map[string]func(context.Context, net.Conn)
 	return map[string]func(context.Context, net.Conn){protocol.ALPNMedia: server.ServeMedia}
 }
 
-// open connects to the zone's controllers, or to an outside NATS.
-func (b mmrBus) open(s served) (*bus.Conn, func(), error) {
-	secret, err := b.secret()
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(b.NATS) > 0 {
-		return b.dial(b.NATS, secret, s)
-	}
-	var urls []string
-	for _, c := range b.Controllers {
-		urls = append(urls, "tls://"+c)
-	}
-	return b.dial(urls, secret, s)
+// connect connects to the zone's controllers, or to an outside NATS.
+func (f mmrFile) connect(ctx context.Context, s *served, flags enrolFlags) (*busLink, error) {
+	who := pki.Identity{Role: pki.RoleMMR, Zone: f.MMR.Zone, Name: f.MMR.ID}
+	return connectClient(ctx, s, f.Bus.BusFields, f.Enrolled, flags, who, f.Bus.Controllers)
 }

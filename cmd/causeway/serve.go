@@ -17,15 +17,18 @@ import (
 
 // A served server is what `causeway web`, `zone` and `mmr` run.
 type served struct {
-	name     string
-	handler  http.Handler
-	streams  map[string]func(context.Context, net.Conn) // by ALPN protocol; may be nil
-	raw      func(context.Context, net.Conn)            // TURN without ALPN; may be nil
-	run      func(context.Context) error
-	ready    func() error
-	registry *prometheus.Registry
-	tls      *tls.Config
-	log      *slog.Logger
+	name    string
+	handler http.Handler
+	streams map[string]func(context.Context, net.Conn) // by ALPN protocol; may be nil
+	raw     func(context.Context, net.Conn)            // TURN without ALPN; may be nil
+	run     func(context.Context) error
+	// background goes on beside run; may be nil.
+	background func(context.Context) error
+	ready      func() error
+	drain      func(by string) // takes the server out of service; run ends then. May be nil
+	registry   *prometheus.Registry
+	tls        *tls.Config
+	log        *slog.Logger
 }
 
 // ports are a server's open ports.
@@ -65,16 +68,19 @@ type serverReady struct {
 	Admin  string `json:"admin,omitempty"`
 }
 
-// serve runs a server on its ports until ctx ends. When it is ready it says
+// serve runs a server on its ports until ctx ends or the server has drained,
+// which SIGTERM asks for. When it is ready it says
 // so: as JSON to whoever asked for it, else in the log.
 func (p ports) serve(ctx context.Context, s served, to console, asJSON bool) error {
+	ctx, end := s.untilDrained(ctx)
+	defer end()
 	states := health.Handler(s.ready)
 	mux := http.NewServeMux()
 	mux.Handle("/", s.handler)
 	mux.Handle("/healthz", states)
 	mux.Handle("/readyz", states)
 	var g run.Group
-	g.Add(s.name, s.run)
+	g.Add(s.name, s.withBackground())
 	g.Add("https", func(ctx context.Context) error {
 		return port443.Serve(ctx, p.https, port443.Config{TLS: s.tls, HTTP: mux, Streams: s.streams, Raw: s.raw, Log: s.log})
 	})

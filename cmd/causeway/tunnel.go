@@ -5,20 +5,21 @@ import (
 
 	"causeway/internal/base/config"
 	"causeway/internal/base/metrics"
-	"causeway/internal/bus"
+	"causeway/internal/base/pki"
 	"causeway/internal/tunnel"
 )
 
 // tunnelFile is the file of an HTTP tunnel.
 type tunnelFile struct {
-	Common `yaml:",inline"`
-	Bus    tunnelBus     `yaml:"bus"`
-	Tunnel tunnel.Config `yaml:"tunnel"`
+	Common   `yaml:",inline"`
+	Enrolled `yaml:",inline"`
+	Bus      tunnelBus     `yaml:"bus"`
+	Tunnel   tunnel.Config `yaml:"tunnel"`
 }
 
 type tunnelBus struct {
 	BusFields `yaml:",inline"`
-	Hubs      []string `yaml:"hubs"` // web servers, HOST:PORT of their bus.tunnels_listen
+	Hubs      []string `yaml:"hubs"` // web servers
 }
 
 func defaultTunnelFile() tunnelFile {
@@ -29,16 +30,20 @@ func defaultTunnelFile() tunnelFile {
 func (f tunnelFile) Check() []config.Issue {
 	found := f.check(kindTunnel)
 	b := f.Bus
+	found = append(found, f.checkEnrolled(len(b.NATS) > 0)...)
 	found = append(found, b.check(len(b.Hubs) > 0)...)
 	if len(b.NATS) == 0 && len(b.Hubs) == 0 {
-		found.add("bus.hubs", "is missing", "write where web servers are: HOST:PORT of their bus.tunnels_listen")
+		found.add("bus.hubs", "is missing", "write where web servers are: HOST:PORT")
 	}
 	found.peers("bus.hubs", b.Hubs)
 	return append(found, config.Prefix("tunnel", f.Tunnel.Check())...)
 }
 
 // tunnelCmd is `causeway tunnel`.
-type tunnelCmd struct{ serverFlags }
+type tunnelCmd struct {
+	serverFlags
+	enrolFlags
+}
 
 // Help is the longer help of `causeway tunnel --help`.
 func (*tunnelCmd) Help() string {
@@ -51,6 +56,8 @@ Examples:
 
   causeway config sample tunnel > tunnel.yaml
   causeway config check tunnel.yaml
+  causeway token create --role tunnel --config web.yaml   # where web's database is
+  causeway tunnel --config tunnel.yaml --enroll TOKEN     # the first time
   causeway tunnel --config tunnel.yaml`
 }
 
@@ -69,31 +76,24 @@ func (c *tunnelCmd) Run(ctx context.Context, to console) error {
 	if s.tls, err = f.tls(kindTunnel, f.Tunnel.URL, f.Bus.CA); err != nil {
 		return err
 	}
-	conn, stop, err := f.Bus.open(s)
+	if f.Tunnel.ID == "" {
+		f.Tunnel.ID = hostID()
+	}
+	b, err := f.connect(ctx, &s, c.enrolFlags)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	server, err := tunnel.New(f.Tunnel, tunnel.Deps{Bus: conn, Log: s.log, Metrics: s.registry, Version: version()})
+	defer b.close()
+	server, err := tunnel.New(f.Tunnel, tunnel.Deps{Bus: b.conn, Log: s.log, Metrics: s.registry, Version: version(), Keys: b.keys()})
 	if err != nil {
 		return err
 	}
-	s.handler, s.run, s.ready = server.Handler(), server.Run, server.Ready
+	s.handler, s.run, s.ready, s.drain = server.Handler(), server.Run, server.Ready, server.Drain
 	return p.serve(ctx, s, to, c.ReadyJSON)
 }
 
-// open connects to the hub, or to an outside NATS.
-func (b tunnelBus) open(s served) (*bus.Conn, func(), error) {
-	secret, err := b.secret()
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(b.NATS) > 0 {
-		return b.dial(b.NATS, secret, s)
-	}
-	var urls []string
-	for _, hub := range b.Hubs {
-		urls = append(urls, "tls://"+hub)
-	}
-	return b.dial(urls, secret, s)
+// connect connects to the hub, or to an outside NATS.
+func (f tunnelFile) connect(ctx context.Context, s *served, flags enrolFlags) (*busLink, error) {
+	who := pki.Identity{Role: pki.RoleTunnel, Name: f.Tunnel.ID}
+	return connectClient(ctx, s, f.Bus.BusFields, f.Enrolled, flags, who, f.Bus.Hubs)
 }

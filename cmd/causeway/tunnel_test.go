@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -280,9 +279,6 @@ func checkTunnel(t *testing.T, tunnel, ca string, pack protocol.Package, control
 // web, with a tunnel on its own and that of web beside it.
 func TestTunnelAndGatewayApart(t *testing.T) {
 	a := &apart{t: t, dir: t.TempDir(), ports: map[string]string{}}
-	if err := os.WriteFile(filepath.Join(a.dir, "secret"), []byte("a secret for this test\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	all := []*running{a.web(), a.zone("zc1", "zc2"), a.mmr(""), a.tunnel()}
 	for _, r := range all {
 		r.ready(new(serverReady))
@@ -331,10 +327,10 @@ func TestTunnelAndGatewayApart(t *testing.T) {
 }
 
 func (a *apart) tunnel() *running {
-	return a.begin(kindTunnel, "tunnel", fmt.Sprintf(`
-bus: {secret_file: %s, hubs: ["127.0.0.1:%s"]}
+	return a.begin(kindTunnel, "tunnel", a.identity("t1", "--role", "tunnel")+fmt.Sprintf(`
+bus: {hubs: ["127.0.0.1:%s"]}
 tunnel: {id: t1, url: "https://localhost:%s"}
-`, filepath.Join(a.dir, "secret"), a.port("tunnels"), a.port("tunnel")))
+`, a.port("web"), a.port("tunnel")))
 }
 
 func until(t *testing.T, what string, holds func() bool) {

@@ -25,11 +25,8 @@ type webFile struct {
 }
 
 type webBus struct {
-	BusFields     `yaml:",inline"`
-	ZonesListen   string   `yaml:"zones_listen"`   // for zone controllers
-	TunnelsListen string   `yaml:"tunnels_listen"` // for HTTP tunnels
-	ClusterListen string   `yaml:"cluster_listen"` // for other web servers
-	Cluster       []string `yaml:"cluster"`        // the other web servers
+	BusFields `yaml:",inline"`
+	Cluster   []string `yaml:"cluster"` // the other web servers
 }
 
 func defaultWebFile() webFile {
@@ -43,17 +40,8 @@ func (f webFile) Check() []config.Issue {
 		found.add("database", "is missing", "write postgres://USER:PASSWORD@HOST/NAME, or sqlite:FILE for a single web server")
 	}
 	b := f.Bus
-	found = append(found, b.check(b.ZonesListen != "" || b.TunnelsListen != "" || b.ClusterListen != "" || len(b.Cluster) > 0)...)
-	if b.ZonesListen == "" && len(b.NATS) == 0 {
-		found.add("bus.zones_listen", "is missing", "write where zone controllers connect to, such as :7422")
-	}
-	found.address("bus.zones_listen", b.ZonesListen, true)
-	found.address("bus.tunnels_listen", b.TunnelsListen, true)
-	found.address("bus.cluster_listen", b.ClusterListen, true)
+	found = append(found, b.check(len(b.Cluster) > 0)...)
 	found.peers("bus.cluster", b.Cluster)
-	if len(b.Cluster) > 0 && b.ClusterListen == "" {
-		found.add("bus.cluster", "is only for servers that listen for others", "set bus.cluster_listen as well")
-	}
 	found = append(found, config.Prefix("web", f.Web.Check())...)
 	if f.Tunnel.URL == "" {
 		f.Tunnel.URL = "https://localhost" // it need not be said; see tunnel
@@ -114,21 +102,21 @@ func (c *webCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	conn, stop, err := f.Bus.open(s)
+	b, err := f.connect(ctx, &s, db)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	if err := f.serveWeb(&s, db, conn); err != nil {
+	defer b.close()
+	if err := f.serveWeb(&s, db, b); err != nil {
 		return err
 	}
 	return p.serve(ctx, s, to, c.ReadyJSON)
 }
 
 // serveWeb makes the web server and the tunnel beside it.
-func (f webFile) serveWeb(s *served, db *store.Store, conn *bus.Conn) error {
+func (f webFile) serveWeb(s *served, db *store.Store, b *busLink) error {
 	server, err := web.New(f.Web, web.Deps{
-		Store: db, Bus: conn, Log: s.log, Metrics: s.registry, Version: version(),
+		Store: db, Bus: b.conn, Trust: b.trust, Log: s.log, Metrics: s.registry, Version: version(),
 		Roots: s.tls.RootCAs, RelayAddress: thisMachine().primary,
 	})
 	if err != nil {
@@ -139,7 +127,7 @@ func (f webFile) serveWeb(s *served, db *store.Store, conn *bus.Conn) error {
 	if cfg.URL == "" {
 		return nil
 	}
-	beside, err := tunnel.New(cfg, tunnel.Deps{Bus: conn, Log: s.log, Metrics: s.registry, Version: version()})
+	beside, err := tunnel.New(cfg, tunnel.Deps{Bus: b.conn, Log: s.log, Metrics: s.registry, Version: version()})
 	if err != nil {
 		return err
 	}
@@ -151,43 +139,28 @@ func (f webFile) serveWeb(s *served, db *store.Store, conn *bus.Conn) error {
 	return nil
 }
 
-// open starts the hub, or connects to an outside NATS.
-func (b webBus) open(s served) (*bus.Conn, func(), error) {
-	secret, err := b.secret()
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(b.NATS) > 0 {
-		return b.dial(b.NATS, secret, s)
-	}
-	hub, err := bus.StartHub(bus.HubConfig{
-		Listen: b.TunnelsListen, LeafListen: b.ZonesListen, ClusterListen: b.ClusterListen, Routes: b.Cluster,
-		TLS: s.tls, Secret: secret, Log: s.log,
+// connect starts the hub, or connects to an outside NATS.
+func (f webFile) connect(ctx context.Context, s *served, db *store.Store) (*busLink, error) {
+	b := &busLink{}
+	err := b.open(func() error {
+		if len(f.Bus.NATS) > 0 {
+			return b.outside(f.Bus.BusFields, s)
+		}
+		issuer, err := web.Authority(ctx, db)
+		if err != nil {
+			return err
+		}
+		creds, err := issuer.Own(f.Web.ID, web.CertificateLife)
+		if err != nil {
+			return err
+		}
+		b.trust = bus.NewTrust(creds)
+		hub, err := bus.StartHub(bus.HubConfig{Name: f.Web.ID, Trust: b.trust, Routes: f.Bus.Cluster, Log: s.log})
+		if err != nil {
+			return err
+		}
+		b.serve(hub, s)
+		return b.inProcess(hub, s)
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return inProcess(hub, s.name)
-}
-
-// inProcess connects to an embedded server; stop ends both.
-func inProcess(server *bus.Server, name string) (*bus.Conn, func(), error) {
-	conn, err := server.Connect(name)
-	if err != nil {
-		server.Stop()
-		return nil, nil, err
-	}
-	return conn, func() {
-		conn.Close()
-		server.Stop()
-	}, nil
-}
-
-// dial connects to a bus over the network.
-func (b BusFields) dial(urls []string, secret string, s served) (*bus.Conn, func(), error) {
-	conn, err := bus.Dial(bus.DialConfig{Name: s.name, URLs: urls, TLS: s.tls, Secret: secret, Log: s.log})
-	if err != nil {
-		return nil, nil, err
-	}
-	return conn, conn.Close, nil
+	return b, err
 }

@@ -5,23 +5,23 @@ import (
 
 	"causeway/internal/base/config"
 	"causeway/internal/base/metrics"
+	"causeway/internal/base/pki"
 	"causeway/internal/bus"
 	"causeway/internal/zone"
 )
 
 // zoneFile is the file of a zone controller.
 type zoneFile struct {
-	Common `yaml:",inline"`
-	Bus    zoneBus     `yaml:"bus"`
-	Zone   zone.Config `yaml:"zone"`
+	Common   `yaml:",inline"`
+	Enrolled `yaml:",inline"`
+	Bus      zoneBus     `yaml:"bus"`
+	Zone     zone.Config `yaml:"zone"`
 }
 
 type zoneBus struct {
-	BusFields     `yaml:",inline"`
-	Hubs          []string `yaml:"hubs"`           // web servers, HOST:PORT of their bus.zones_listen
-	RoutersListen string   `yaml:"routers_listen"` // for the zone's routers
-	ClusterListen string   `yaml:"cluster_listen"` // for the zone's other controllers
-	Cluster       []string `yaml:"cluster"`        // the zone's other controllers
+	BusFields `yaml:",inline"`
+	Hubs      []string `yaml:"hubs"`    // web servers
+	Cluster   []string `yaml:"cluster"` // the zone's other controllers
 }
 
 func defaultZoneFile() zoneFile {
@@ -32,26 +32,30 @@ func defaultZoneFile() zoneFile {
 func (f zoneFile) Check() []config.Issue {
 	found := f.check(kindZone)
 	b := f.Bus
-	embedded := len(b.Hubs) > 0 || b.RoutersListen != "" || b.ClusterListen != "" || len(b.Cluster) > 0
-	found = append(found, b.check(embedded)...)
+	found = append(found, f.checkEnrolled(len(b.NATS) > 0)...)
+	found = append(found, b.check(len(b.Hubs) > 0 || len(b.Cluster) > 0)...)
 	if len(b.NATS) == 0 && len(b.Hubs) == 0 {
-		found.add("bus.hubs", "is missing", "write where web servers are: HOST:PORT of their bus.zones_listen")
-	}
-	if len(b.NATS) == 0 && b.RoutersListen == "" {
-		found.add("bus.routers_listen", "is missing", "write where the zone's routers connect to, such as :4222")
+		found.add("bus.hubs", "is missing", "write where web servers are: HOST:PORT")
 	}
 	found.peers("bus.hubs", b.Hubs)
-	found.address("bus.routers_listen", b.RoutersListen, true)
-	found.address("bus.cluster_listen", b.ClusterListen, true)
 	found.peers("bus.cluster", b.Cluster)
-	if len(b.Cluster) > 0 && b.ClusterListen == "" {
-		found.add("bus.cluster", "is only for controllers that listen for others", "set bus.cluster_listen as well")
-	}
 	return append(found, config.Prefix("zone", f.Zone.Check())...)
 }
 
-// zoneCmd is `causeway zone`.
-type zoneCmd struct{ serverFlags }
+// zoneCmd is `causeway zone`: a zone controller, and what an operator does
+// with zones.
+type zoneCmd struct {
+	Serve  zoneServeCmd  `cmd:"" default:"withargs" hidden:"" help:"Run a zone controller."`
+	Add    zoneAddCmd    `cmd:"" help:"Add a zone, and print an enrolment token for its first controller."`
+	List   zoneListCmd   `cmd:"" help:"List the zones, and the servers that are enrolled."`
+	Remove zoneRemoveCmd `cmd:"" help:"Remove a zone, and revoke the identities of its servers."`
+}
+
+// zoneServeCmd is `causeway zone` without a further word.
+type zoneServeCmd struct {
+	serverFlags
+	enrolFlags
+}
 
 // Help is the longer help of `causeway zone --help`.
 func (*zoneCmd) Help() string {
@@ -63,11 +67,13 @@ Examples:
 
   causeway config sample zone > zone.yaml
   causeway config check zone.yaml
+  causeway zone add zone-1 --config web.yaml         # where web's database is
+  causeway zone --config zone.yaml --enroll TOKEN    # the first time
   causeway zone --config zone.yaml`
 }
 
 // Run runs a zone controller until ctx ends.
-func (c *zoneCmd) Run(ctx context.Context, to console) error {
+func (c *zoneServeCmd) Run(ctx context.Context, to console) error {
 	f, err := config.Load(c.Config, defaultZoneFile())
 	if err != nil {
 		return err
@@ -81,34 +87,40 @@ func (c *zoneCmd) Run(ctx context.Context, to console) error {
 	if s.tls, err = f.tls(kindZone, f.Zone.URL, f.Bus.CA); err != nil {
 		return err
 	}
-	conn, stop, err := f.Bus.open(s, f.Zone.Zone)
+	if f.Zone.ID == "" {
+		f.Zone.ID = hostID()
+	}
+	b, err := f.connect(ctx, &s, c.enrolFlags)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	server, err := zone.New(f.Zone, zone.Deps{Bus: conn, Log: s.log, Metrics: s.registry, Version: version()})
+	defer b.close()
+	server, err := zone.New(f.Zone, zone.Deps{Bus: b.conn, Log: s.log, Metrics: s.registry, Version: version(), Keys: b.keys()})
 	if err != nil {
 		return err
 	}
-	s.handler, s.run, s.ready = server.Handler(), server.Run, server.Ready
+	s.handler, s.run, s.ready, s.drain = server.Handler(), server.Run, server.Ready, server.Drain
 	return p.serve(ctx, s, to, c.ReadyJSON)
 }
 
-// open starts the leaf, or connects to an outside NATS.
-func (b zoneBus) open(s served, zone string) (*bus.Conn, func(), error) {
-	secret, err := b.secret()
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(b.NATS) > 0 {
-		return b.dial(b.NATS, secret, s)
-	}
-	leaf, err := bus.StartLeaf(bus.LeafConfig{
-		Zone: zone, Hubs: b.Hubs, Listen: b.RoutersListen, ClusterListen: b.ClusterListen, Routes: b.Cluster,
-		TLS: s.tls, Secret: secret, Log: s.log,
+// connect starts the leaf, or connects to an outside NATS.
+func (f zoneFile) connect(ctx context.Context, s *served, flags enrolFlags) (*busLink, error) {
+	b := &busLink{}
+	err := b.open(func() error {
+		if len(f.Bus.NATS) > 0 {
+			return b.outside(f.Bus.BusFields, s)
+		}
+		if err := b.join(ctx, f.Enrolled, flags, pki.Identity{Role: pki.RoleController, Zone: f.Zone.Zone, Name: f.Zone.ID}, s); err != nil {
+			return err
+		}
+		leaf, err := bus.StartLeaf(bus.LeafConfig{
+			Trust: b.member.trust, Hubs: f.Bus.Hubs, Routes: f.Bus.Cluster, Dial: b.member.dial, Log: s.log,
+		})
+		if err != nil {
+			return err
+		}
+		b.serve(leaf, s)
+		return b.inProcess(leaf, s)
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return inProcess(leaf, s.name)
+	return b, err
 }

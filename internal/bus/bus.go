@@ -2,10 +2,17 @@
 //
 // Web nodes run the hub (StartHub); a zone's controllers each run a leaf
 // (StartLeaf) that dials out to a hub and forms a cluster with the zone's
-// other leaves; routers are clients of any of their zone's controllers
-// (Dial). Servers in one process share one hub and connect to it without a
-// network (Server.Connect). Every subject travels everywhere there is
-// interest in it, in both directions; protocol/bus.go lists the subjects.
+// other leaves; routers are clients of any of their zone's controllers, and
+// tunnels of any hub (Dial). Servers in one process share one hub and connect
+// to it without a network (Server.Connect). Every subject travels everywhere
+// there is interest in it and the right to it, in both directions;
+// protocol/bus.go lists the subjects.
+//
+// Between machines everything runs on the servers' TLS ports, by ALPN names of
+// its own, so that port 443 is enough, also through a proxy. Both sides show
+// certificates (package pki), and what somebody may say and hear follows from
+// the identity in them (permissions.go). nats-server listens on this machine
+// alone, behind a gate that knows who comes (gate.go).
 //
 // The bus keeps nothing: no JetStream, no consensus. A message to nobody is
 // gone, a message sent while disconnected is refused rather than delivered
@@ -47,9 +54,10 @@ const requestTimeout = 10 * time.Second
 
 // A Conn is a connection to the bus. It is safe for concurrent use.
 type Conn struct {
-	nc     *nats.Conn
-	log    *slog.Logger
-	closed chan struct{} // closed when nats.go has ended
+	nc      *nats.Conn
+	log     *slog.Logger
+	closed  chan struct{} // closed when nats.go has ended
+	atClose func()
 
 	mu    sync.Mutex
 	alive context.Context // ends when the connection that stands now breaks
@@ -59,6 +67,7 @@ type Conn struct {
 // Close ends the connection and waits for its goroutines. Subscriptions end
 // with it, but only their Stop waits for their handlers.
 func (c *Conn) Close() {
+	c.atClose() // ends an attempt to connect
 	c.nc.Close()
 	<-c.closed
 }

@@ -26,7 +26,7 @@ type word struct {
 // inProcess starts a hub without a network and connects to it.
 func inProcess(t *testing.T) (*Server, *Conn) {
 	t.Helper()
-	s, err := StartHub(HubConfig{Secret: "s3cret"})
+	s, err := StartHub(HubConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,42 +292,18 @@ func TestQueues(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
-	for _, listen := range []string{"nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:-1", ":x"} {
-		if s, err := StartHub(HubConfig{Listen: listen}); err == nil {
-			s.Stop()
-			t.Errorf("hub listens on %q", listen)
-		}
-		if s, err := StartLeaf(LeafConfig{ClusterListen: listen}); err == nil {
-			s.Stop()
-			t.Errorf("leaf listens on %q", listen)
-		}
-	}
 	if _, err := Dial(DialConfig{}); err == nil {
 		t.Error("dialled nowhere")
 	}
-	if _, err := Dial(DialConfig{URLs: []string{"tls://a b:1"}}); err == nil {
+	if _, err := DialOutside(OutsideConfig{}); err == nil {
+		t.Error("dialled nowhere outside")
+	}
+	if _, err := DialOutside(OutsideConfig{URLs: []string{"tls://a b:1"}}); err == nil {
 		t.Error("dialled a bad address")
 	}
-}
-
-func TestPortTaken(t *testing.T) {
-	first, err := StartHub(HubConfig{Listen: "127.0.0.1:0", LeafListen: "127.0.0.1:0", ClusterListen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Stop()
-	a := first.Addresses()
-	for name, cfg := range map[string]HubConfig{
-		"clients": {Listen: a.Clients},
-		"leaves":  {LeafListen: a.Leaves},
-		"cluster": {ClusterListen: a.Cluster},
-	} {
-		second, err := StartHub(cfg)
-		if err == nil {
-			second.Stop()
-			t.Errorf("%s: two listen on %+v", name, a)
-		} else if !strings.Contains(err.Error(), "address already in use") {
-			t.Errorf("%s: %v", name, err)
-		}
+	router := newSystem(t).trust("zone/z/mmr/m")
+	if s, err := StartLeaf(LeafConfig{Trust: router}); err == nil {
+		s.Stop()
+		t.Error("a router is a controller")
 	}
 }

@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"causeway/internal/base/pki"
+	"causeway/protocol"
 )
 
 const (
-	user = "causeway" // the one user of the bus; the secret is its password
+	user = "causeway" // of connections that come with a ticket
 
-	dialTimeout     = 2 * time.Second
 	reconnectWait   = 150 * time.Millisecond
 	reconnectJitter = 150 * time.Millisecond
 	// A peer that has died without a word is found out within about two
@@ -25,44 +28,106 @@ const (
 
 // DialConfig says where the bus is.
 type DialConfig struct {
-	Name   string      // tells connections apart in logs
-	URLs   []string    // tls://host:port or nats://host:port, any of which will do
-	TLS    *tls.Config // nil: no TLS
-	Secret string
-	Log    *slog.Logger
+	Name    string   // tells connections apart in logs
+	Trust   *Trust   // who this server is: a router, or a tunnel
+	Servers []string // host:port of a router's controllers or a tunnel's hubs, any of which will do
+	Dial    DialFunc // how they are reached; nil is the network
+	Log     *slog.Logger
 }
 
 // Dial connects to the bus. It returns at once, connected or not, and goes on
 // trying for as long as the connection is not closed; an error is one of
 // configuration. Subscriptions may be made before it stands.
 func Dial(cfg DialConfig) (*Conn, error) {
+	if len(cfg.Servers) == 0 {
+		return nil, errors.New("connect to the bus: no address given")
+	}
+	id := cfg.Trust.Identity()
+	whom := admit{roles: []pki.Role{pki.RoleWeb}}
+	if id.Role == pki.RoleMMR {
+		whom = admit{roles: []pki.Role{pki.RoleController}, zone: id.Zone}
+	}
+	cfg.Log, cfg.Dial = logger(cfg.Log), dialler(cfg.Dial)
+	d := &busDialer{cfg: cfg, whom: whom, ticket: newTicket()}
+	d.ctx, d.end = context.WithCancel(context.Background())
+	c, err := connect(cfg.Name, cfg.Log,
+		nats.RetryOnFailedConnect(true),
+		nats.SetCustomDialer(d),
+		nats.UserInfo(user, d.ticket),
+		nats.CustomInboxPrefix(inbox(id)),
+		nats.SkipHostLookup(),
+		func(o *nats.Options) error { o.Servers = []string{"nats://bus:1"}; return nil },
+	)
+	if err != nil {
+		d.end()
+		return nil, err
+	}
+	c.atClose = d.end
+	return c, nil
+}
+
+// busDialer is how nats.go comes to its connections.
+type busDialer struct {
+	cfg      DialConfig
+	whom     admit
+	ticket   string
+	ctx      context.Context // ends with the connection
+	end      context.CancelFunc
+	reported string
+}
+
+// Dial implements nats.CustomDialer; nats.go calls it once at a time.
+func (d *busDialer) Dial(string, string) (net.Conn, error) {
+	c, err := d.cfg.Trust.dial(d.ctx, d.cfg.Dial, d.cfg.Servers, protocol.ALPNBus, d.ticket, d.whom)
+	switch {
+	case err == nil:
+		d.reported = ""
+	case d.ctx.Err() == nil && err.Error() != d.reported:
+		d.reported = err.Error()
+		d.cfg.Log.Warn("bus: not connected, trying again and again", "err", err)
+	}
+	return c, err
+}
+
+// SkipTLSHandshake tells nats.go that the stream is secure already.
+func (*busDialer) SkipTLSHandshake() bool { return true }
+
+// OutsideConfig says where an outside NATS is, used instead of our own. Who
+// may what there is up to whoever runs it.
+type OutsideConfig struct {
+	Name string
+	URLs []string    // tls://[USER:PASSWORD@]HOST:PORT, any of which will do
+	TLS  *tls.Config // nil: the system's roots
+	Log  *slog.Logger
+}
+
+// DialOutside connects to an outside NATS, as Dial does.
+func DialOutside(cfg OutsideConfig) (*Conn, error) {
 	if len(cfg.URLs) == 0 {
 		return nil, errors.New("connect to the bus: no address given")
 	}
 	options := []nats.Option{
 		nats.RetryOnFailedConnect(true),
-		nats.Timeout(dialTimeout),
 		func(o *nats.Options) error { o.Servers = cfg.URLs; return nil },
 	}
 	if cfg.TLS != nil {
 		options = append(options, nats.Secure(cfg.TLS.Clone()))
 	}
-	return connect(cfg.Name, cfg.Secret, logger(cfg.Log), options...)
+	return connect(cfg.Name, logger(cfg.Log), options...)
 }
 
 // connect adds what all connections have in common.
-func connect(name, secret string, log *slog.Logger, options ...nats.Option) (*Conn, error) {
-	c := &Conn{log: log.With("bus", name), closed: make(chan struct{})}
+func connect(name string, log *slog.Logger, options ...nats.Option) (*Conn, error) {
+	c := &Conn{log: log.With("bus", name), closed: make(chan struct{}), atClose: func() {}}
 	c.alive, c.end = context.WithCancel(context.Background())
 	options = append(options,
 		nats.Name(name),
-		nats.UserInfo(user, secret),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		// Stale words are worse than none: refuse while disconnected.
 		nats.ReconnectBufSize(-1),
-		// A secret that is wrong today may be right after a restart there.
+		// A server that is not believed today may be after a restart there.
 		nats.IgnoreAuthErrorAbort(),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsOut),

@@ -2,229 +2,225 @@ package bus
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
+
+	"causeway/internal/base/pki"
+	"causeway/protocol"
 )
 
 const (
+	loopback      = "127.0.0.1"
 	leafReconnect = 250 * time.Millisecond
 	startTimeout  = 5 * time.Second
+	// infoTimeout is how long another server may take to say its first word:
+	// through a proxy and half-way round the world.
+	infoTimeout = 10 * time.Second
 	// reportEvery is how many failed attempts to reach another server make
 	// one line in the log.
 	reportEvery = 40
+	// nowhere is the address that servers of a cluster tell each other, so
+	// that they keep to those that they were told of.
+	nowhere = "cluster.invalid:1"
 )
 
-// HubConfig describes the hub that a web node runs. Listen addresses are
-// host:port; empty ones are not listened on, so that the empty HubConfig is a
+// HubConfig describes the hub that a web node runs. The empty HubConfig is a
 // hub for one process.
 type HubConfig struct {
-	Name          string      // of this node, unique among hubs; "": random
-	Listen        string      // for clients over the network
-	LeafListen    string      // for zone controllers
-	ClusterListen string      // for other hubs
-	Routes        []string    // the other hubs, host:port of their ClusterListen
-	TLS           *tls.Config // of all listeners and, with its RootCAs, of Routes
-	Secret        string      // shared by all parts of the system
-	Log           *slog.Logger
+	Name   string   // of this node, unique among hubs; "": random
+	Trust  *Trust   // nil: nobody comes from outside of the process
+	Routes []string // the other hubs, host:port of their TLS port
+	Dial   DialFunc // how they are reached; nil is the network
+	Log    *slog.Logger
 }
 
 // LeafConfig describes the leaf that a zone controller runs.
 type LeafConfig struct {
-	Name          string      // of this controller, unique in its zone; "": random
-	Zone          string      // names the cluster of the zone's controllers
-	Hubs          []string    // host:port of LeafListen of the hubs, any of which will do
-	Listen        string      // for the zone's routers
-	ClusterListen string      // for the zone's other controllers
-	Routes        []string    // the zone's other controllers, host:port of their ClusterListen
-	TLS           *tls.Config // of all listeners and, with its RootCAs, of Hubs and Routes
-	Secret        string
-	Log           *slog.Logger
+	Trust  *Trust   // it says which controller this is, and of which zone
+	Hubs   []string // the hubs, host:port of their TLS port, any of which will do
+	Routes []string // the zone's other controllers, host:port of their TLS port
+	Dial   DialFunc // how they are reached; nil is the network
+	Log    *slog.Logger
 }
 
 // A Server is an embedded NATS server.
 type Server struct {
 	ns      *server.Server
 	options *server.Options // as nats-server has completed them when it was ready
-	secret  string
+	gate    *gate
+	inbox   string // prefix of inboxes of connections within the process
+	ways    []*forwarder
 	log     *slog.Logger
 }
 
 // StartHub starts a hub.
 func StartHub(cfg HubConfig) (*Server, error) {
-	o := baseOptions(cfg.Name, cfg.Secret)
-	err := errors.Join(
-		listenClients(o, cfg.Listen, cfg.TLS),
-		listenLeaves(o, cfg.LeafListen, cfg.TLS, cfg.Secret),
-		joinCluster(o, "hub", cfg.ClusterListen, cfg.Routes, cfg.TLS, cfg.Secret),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("start bus hub: %w", err)
+	s := &Server{log: logger(cfg.Log)}
+	s.gate = newGate(cfg.Trust, map[string]admit{
+		protocol.ALPNBus:   {roles: []pki.Role{pki.RoleTunnel}},
+		protocol.ALPNLeaf:  {roles: []pki.Role{pki.RoleController}, zone: anyZone},
+		protocol.ALPNRoute: {roles: []pki.Role{pki.RoleWeb}},
+	})
+	if cfg.Name == "" {
+		cfg.Name = nuid.Next()
 	}
-	return start(o, cfg.Secret, cfg.Log)
+	o := s.baseOptions(cfg.Name)
+	if cfg.Trust != nil {
+		s.inbox = inbox(cfg.Trust.Identity())
+		listenLeaves(o)
+		if err := s.cluster(o, "hub", cfg.Trust, dialler(cfg.Dial), cfg.Routes); err != nil {
+			return nil, s.abort(err)
+		}
+	}
+	return s.start(o)
 }
 
 // StartLeaf starts a leaf, which goes on trying to reach a hub for as long as
 // it runs; its zone works without.
 func StartLeaf(cfg LeafConfig) (*Server, error) {
-	o := baseOptions(cfg.Name, cfg.Secret)
-	err := errors.Join(
-		listenClients(o, cfg.Listen, cfg.TLS),
-		joinCluster(o, "zone-"+cfg.Zone, cfg.ClusterListen, cfg.Routes, cfg.TLS, cfg.Secret),
-	)
+	id := cfg.Trust.Identity()
+	if id.Role != pki.RoleController {
+		return nil, fmt.Errorf("start bus: %s is not a zone controller", id)
+	}
+	s := &Server{log: logger(cfg.Log), inbox: inbox(id)}
+	s.gate = newGate(cfg.Trust, map[string]admit{
+		protocol.ALPNBus:   {roles: []pki.Role{pki.RoleMMR}, zone: id.Zone},
+		protocol.ALPNRoute: {roles: []pki.Role{pki.RoleController}, zone: id.Zone},
+	})
+	o := s.baseOptions("zone-" + id.Zone + "-" + id.Name)
+	if err := s.cluster(o, "zone-"+id.Zone, cfg.Trust, dialler(cfg.Dial), cfg.Routes); err != nil {
+		return nil, s.abort(err)
+	}
 	if len(cfg.Hubs) > 0 {
-		remote := &server.RemoteLeafOpts{TLS: cfg.TLS != nil, TLSConfig: cfg.TLS}
-		for _, hub := range cfg.Hubs {
-			remote.URLs = append(remote.URLs, address(hub, cfg.Secret))
+		way, err := cfg.Trust.forward(dialler(cfg.Dial), cfg.Hubs, protocol.ALPNLeaf, admit{roles: []pki.Role{pki.RoleWeb}}, s.log)
+		if err != nil {
+			return nil, s.abort(err)
 		}
+		s.ways = append(s.ways, way)
+		remote := &server.RemoteLeafOpts{FirstInfoTimeout: infoTimeout}
+		remote.URLs = append(remote.URLs, way.url())
 		remote.Compression.Mode = server.CompressionOff
 		o.LeafNode.Remotes = []*server.RemoteLeafOpts{remote}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("start bus leaf: %w", err)
+	return s.start(o)
+}
+
+// abort ends what has begun of a server that cannot start.
+func (s *Server) abort(err error) error {
+	s.closeWays()
+	return fmt.Errorf("start bus: %w", err)
+}
+
+func (s *Server) closeWays() {
+	for _, w := range s.ways {
+		w.close()
 	}
-	return start(o, cfg.Secret, cfg.Log)
+}
+
+func dialler(d DialFunc) DialFunc {
+	if d == nil {
+		return (&net.Dialer{}).DialContext
+	}
+	return d
 }
 
 // Connect connects to the server within the process.
 func (s *Server) Connect(name string) (*Conn, error) {
-	return connect(name, s.secret, s.log, nats.InProcessServer(s.ns))
+	options := []nats.Option{nats.InProcessServer(s.ns), nats.UserInfo(user, s.gate.inside)}
+	if s.inbox != "" {
+		options = append(options, nats.CustomInboxPrefix(s.inbox))
+	}
+	return connect(name, s.log, options...)
 }
 
-// Stop ends the server and waits for its goroutines.
+// Stop ends the server and waits for its goroutines. Streams that were passed
+// to it end as well.
 func (s *Server) Stop() {
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
+	s.closeWays()
 }
 
-// Addresses are where a server listens, host:port; "" where it does not.
-type Addresses struct{ Clients, Leaves, Cluster string }
-
-// Addresses tells where the server listens, with the ports it was given for
-// port 0.
-func (s *Server) Addresses() Addresses {
-	var a Addresses
+// addresses are where nats-server listens on this machine, by ALPN name of
+// the streams that belong there.
+func (s *Server) addresses() map[string]string {
+	a := map[string]string{}
 	if addr := s.ns.Addr(); addr != nil {
-		a.Clients = addr.String()
+		a[protocol.ALPNBus] = addr.String()
 	}
 	if addr := s.ns.ClusterAddr(); addr != nil {
-		a.Cluster = addr.String()
+		a[protocol.ALPNRoute] = addr.String()
 	}
 	if l := s.options.LeafNode; l.Port != 0 {
-		a.Leaves = net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
+		a[protocol.ALPNLeaf] = net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
 	}
 	return a
 }
 
-func baseOptions(name, secret string) *server.Options {
-	if name == "" {
-		name = nuid.Next()
-	}
+func (s *Server) baseOptions(name string) *server.Options {
 	return &server.Options{
-		ServerName:            name,
-		DontListen:            true,
-		NoSigs:                true,
-		NoSystemAccount:       true,
-		Username:              user,
-		Password:              secret,
-		PingInterval:          pingInterval,
-		MaxPingsOut:           pingsOut,
-		MaxClosedClients:      16,
-		ConnectErrorReports:   reportEvery,
-		ReconnectErrorReports: reportEvery,
-		LeafNode:              server.LeafNodeOpts{ReconnectInterval: leafReconnect},
+		ServerName:                 name,
+		DontListen:                 true,
+		NoSigs:                     true,
+		NoSystemAccount:            true,
+		CustomClientAuthentication: s.gate,
+		CustomRouterAuthentication: s.gate,
+		PingInterval:               pingInterval,
+		MaxPingsOut:                pingsOut,
+		MaxClosedClients:           16,
+		ConnectErrorReports:        reportEvery,
+		ReconnectErrorReports:      reportEvery,
+		LeafNode:                   server.LeafNodeOpts{ReconnectInterval: leafReconnect},
 	}
 }
 
-func listenClients(o *server.Options, listen string, tls *tls.Config) error {
-	if listen == "" {
-		return nil
-	}
-	var err error
-	o.DontListen = false
-	o.Host, o.Port, err = split(listen)
-	o.TLSConfig = tls
-	o.Cluster.NoAdvertise = true // clients keep to the addresses they are given
-	return err
-}
-
-func listenLeaves(o *server.Options, listen string, tls *tls.Config, secret string) error {
-	if listen == "" {
-		return nil
-	}
-	var err error
+func listenLeaves(o *server.Options) {
 	l := &o.LeafNode
-	l.Host, l.Port, err = split(listen)
-	l.TLSConfig = tls
-	l.Username, l.Password = user, secret
+	l.Host, l.Port = loopback, server.RANDOM_PORT
 	l.NoAdvertise = true
 	l.Compression.Mode = server.CompressionOff
-	return err
 }
 
-func joinCluster(o *server.Options, name, listen string, routes []string, tls *tls.Config, secret string) error {
-	if listen == "" {
-		return nil
-	}
-	var err error
+// cluster makes the server one of several, that connect to each other.
+func (s *Server) cluster(o *server.Options, name string, trust *Trust, dial DialFunc, routes []string) error {
+	// nats-server begins its cluster only once it listens for clients.
+	o.DontListen, o.Host, o.Port = false, loopback, server.RANDOM_PORT
 	c := &o.Cluster
 	c.Name = name
-	c.Host, c.Port, err = split(listen)
-	c.TLSConfig = tls
-	c.Username, c.Password = user, secret
+	c.Host, c.Port = loopback, server.RANDOM_PORT
+	c.Advertise = nowhere
 	c.NoAdvertise = true
 	c.PoolSize = -1 // one connection keeps all subjects in order
 	c.PingInterval, c.MaxPingsOut = pingInterval, pingsOut
 	c.Compression.Mode = server.CompressionOff
-	if o.DontListen {
-		// nats-server begins its cluster only once it listens for clients.
-		o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
-	}
 	for _, r := range routes {
-		o.Routes = append(o.Routes, address(r, secret))
+		way, err := trust.forward(dial, []string{r}, protocol.ALPNRoute, s.gate.whom[protocol.ALPNRoute], s.log)
+		if err != nil {
+			return err
+		}
+		s.ways = append(s.ways, way)
+		o.Routes = append(o.Routes, way.url())
 	}
-	return err
+	return nil
 }
 
-// address makes the URL of another server.
-func address(hostport, secret string) *url.URL {
-	return &url.URL{Scheme: "nats", Host: hostport, User: url.UserPassword(user, secret)}
-}
-
-// split takes host:port apart; port 0 is any free port.
-func split(listen string) (string, int, error) {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return "", 0, fmt.Errorf("listen on %q: %w", listen, err)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return "", 0, fmt.Errorf("listen on %q: port is not a number from 0 to 65535", listen)
-	}
-	if host == "" {
-		host = "0.0.0.0"
-	}
-	if n == 0 {
-		return host, server.RANDOM_PORT, nil
-	}
-	return host, int(n), nil
-}
-
-func start(o *server.Options, secret string, log *slog.Logger) (*Server, error) {
+func (s *Server) start(o *server.Options) (*Server, error) {
 	ns, err := server.NewServer(o)
 	if err != nil {
-		return nil, fmt.Errorf("start bus: %w", err)
+		return nil, s.abort(err)
 	}
-	s := &Server{ns: ns, options: o, secret: secret, log: logger(log)}
+	s.ns, s.options = ns, o
+	s.gate.mu.Lock()
+	s.gate.ns = ns
+	s.gate.mu.Unlock()
 	out := &serverLog{log: s.log.With("bus", o.ServerName), fatal: make(chan string, 1)}
 	ns.SetLoggerV2(out, s.log.Enabled(context.Background(), slog.LevelDebug), false, false)
 	ns.Start()

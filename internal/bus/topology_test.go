@@ -2,50 +2,41 @@ package bus
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
-	"causeway/internal/base/pki"
+	"causeway/protocol"
 )
 
 // world is a hub, a zone of two controllers and a router at each of them,
-// all over TLS.
+// each known by its certificate.
 type world struct {
-	t    *testing.T
-	tls  *tls.Config
+	*system
 	hub  *Server
 	leaf [2]*Server
-	addr struct {
-		hub  Addresses
-		leaf [2]Addresses
+	port struct {
+		hub  *port
+		leaf [2]*port
 	}
 	web *Conn
 	zc  [2]*Conn
 	mmr [2]*Conn
 }
 
-const secret = "correct horse"
-
 func newWorld(t *testing.T) *world {
-	authority, err := pki.Open(t.TempDir(), []string{"127.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, tls: authority.TLSConfig()}
-	w.tls.RootCAs = authority.Pool()
-	any := "127.0.0.1:0"
-	w.startHub(HubConfig{Listen: any, LeafListen: any, ClusterListen: any})
-	w.startLeaf(0, LeafConfig{Listen: any, ClusterListen: any})
-	w.startLeaf(1, LeafConfig{Listen: any, ClusterListen: any, Routes: []string{w.addr.leaf[0].Cluster}})
+	w := &world{system: newSystem(t)}
+	w.startHub(w.listen("127.0.0.1:0"))
+	first, second := w.listen("127.0.0.1:0"), w.listen("127.0.0.1:0")
+	w.startLeaf(0, first, second.address)
+	w.startLeaf(1, second, first.address)
 	for i := range w.mmr {
-		// Each knows both controllers and begins with its own.
-		urls := []string{"tls://" + w.addr.leaf[i].Clients, "tls://" + w.addr.leaf[1-i].Clients}
-		w.mmr[i], err = Dial(DialConfig{Name: fmt.Sprintf("mmr%d", i), URLs: urls, TLS: w.tls, Secret: secret})
+		var err error
+		w.mmr[i], err = Dial(DialConfig{
+			Name: fmt.Sprintf("mmr%d", i), Trust: w.trust(fmt.Sprintf("zone/z/mmr/m%d", i)),
+			Servers: []string{w.port.leaf[i].address, w.port.leaf[1-i].address},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,29 +45,37 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) startHub(cfg HubConfig) {
-	cfg.TLS, cfg.Secret = w.tls, secret
-	hub, err := StartHub(cfg)
+func (w *world) startHub(at *port) {
+	trust := w.trust("web/w")
+	hub, err := StartHub(HubConfig{Name: "w", Trust: trust})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(hub.Stop)
-	w.hub, w.addr.hub, w.web = hub, hub.Addresses(), connectTo(w.t, hub)
+	at.serve(hub, trust)
+	w.hub, w.port.hub, w.web = hub, at, connectTo(w.t, hub)
 }
 
-func (w *world) startLeaf(i int, cfg LeafConfig) {
-	cfg.Name, cfg.Zone, cfg.TLS, cfg.Secret = fmt.Sprintf("zc%d", i), "z", w.tls, secret
-	cfg.Hubs = []string{w.addr.hub.Leaves}
-	leaf, err := StartLeaf(cfg)
+func (w *world) startLeaf(i int, at *port, other string) {
+	trust := w.trust(fmt.Sprintf("zone/z/controller/zc%d", i))
+	leaf, err := StartLeaf(LeafConfig{Trust: trust, Hubs: []string{w.port.hub.address}, Routes: []string{other}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(leaf.Stop)
-	w.leaf[i], w.addr.leaf[i], w.zc[i] = leaf, leaf.Addresses(), connectTo(w.t, leaf)
+	at.serve(leaf, trust)
+	w.leaf[i], w.port.leaf[i], w.zc[i] = leaf, at, connectTo(w.t, leaf)
 }
 
+// said is a subject that everybody may use in the world's zone.
+func said(to, from string) string { return protocol.SubjectMeetingLeg(to, "z", from) }
+
 func (w *world) conns() map[string]*Conn {
-	return map[string]*Conn{"web": w.web, "zc0": w.zc[0], "zc1": w.zc[1], "mmr0": w.mmr[0], "mmr1": w.mmr[1]}
+	all := map[string]*Conn{"web": w.web, "zc0": w.zc[0], "zc1": w.zc[1], "m1": w.mmr[1]}
+	if w.mmr[0] != nil {
+		all["m0"] = w.mmr[0]
+	}
+	return all
 }
 
 // everyoneHears waits until what each says is heard by every other.
@@ -84,7 +83,7 @@ func (w *world) everyoneHears(when string) {
 	w.t.Helper()
 	for to, c := range w.conns() {
 		heard := make(chan string, 1024)
-		sub, err := Subscribe(c, "said."+to+".*", func(_ string, m word) { heard <- m.Text })
+		sub, err := Subscribe(c, said(to, "*"), func(_ string, m word) { heard <- m.Text })
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -103,7 +102,7 @@ func (w *world) repeatUntil(when, to string, heard <-chan string) {
 	enough := time.After(patience)
 	for len(missing) > 0 {
 		for from, c := range missing {
-			_ = Publish(c, "said."+to+"."+from, word{from}) // refused while disconnected
+			_ = Publish(c, said(to, from), word{from}) // refused while disconnected
 		}
 		select {
 		case from := <-heard:
@@ -121,25 +120,24 @@ func TestTopology(t *testing.T) {
 	w.checkRequests()
 	w.checkOnce()
 
+	w.port.leaf[0].close()
 	w.leaf[0].Stop()
 	w.zc[0].Close()
 	w.zc[0] = w.zc[1] // the other controller stands in
 	w.everyoneHears("controller 0 gone")
-	w.startLeaf(0, LeafConfig{
-		Listen: w.addr.leaf[0].Clients, ClusterListen: w.addr.leaf[0].Cluster,
-		Routes: []string{w.addr.leaf[1].Cluster},
-	})
+	w.startLeaf(0, w.listen(w.port.leaf[0].address), w.port.leaf[1].address)
 	w.everyoneHears("controller 0 back")
 
+	w.port.hub.close()
 	w.hub.Stop()
 	w.web.Close()
 	w.web = w.zc[0]
 	w.everyoneHears("hub gone") // the zone goes on
-	w.startHub(HubConfig{Listen: w.addr.hub.Clients, LeafListen: w.addr.hub.Leaves})
+	w.startHub(w.listen(w.port.hub.address))
 	w.everyoneHears("hub back")
 
 	w.mmr[0].Close()
-	w.mmr[0] = w.mmr[1]
+	w.mmr[0] = nil
 	w.everyoneHears("router 0 gone")
 	w.checkRequests()
 	w.checkOnce()
@@ -149,7 +147,7 @@ func TestTopology(t *testing.T) {
 func (w *world) checkRequests() {
 	w.t.Helper()
 	for to, c := range w.conns() {
-		sub, err := Answer(c, "ask."+to, "", func(_ context.Context, m word) (word, error) {
+		sub, err := Answer(c, protocol.SubjectMeetingDo("ask", "z", to), "", func(_ context.Context, m word) (word, error) {
 			return word{m.Text + " by " + to}, nil
 		})
 		if err != nil {
@@ -162,7 +160,7 @@ func (w *world) checkRequests() {
 	}
 	for from, c := range w.conns() {
 		ctx, cancel := context.WithTimeout(w.t.Context(), patience)
-		if _, err := Request[word](ctx, c, "ask.nobody", word{}); !errors.Is(err, ErrNoResponder) {
+		if _, err := Request[word](ctx, c, protocol.SubjectMeetingDo("ask", "z", "nobody"), word{}); !errors.Is(err, ErrNoResponder) {
 			w.t.Errorf("%s asks nobody: %v", from, err)
 		}
 		cancel()
@@ -176,7 +174,7 @@ func (w *world) ask(c *Conn, from, to string) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for {
-		a, err := Request[word](ctx, c, "ask."+to, word{from})
+		a, err := Request[word](ctx, c, protocol.SubjectMeetingDo("ask", "z", to), word{from})
 		if errors.Is(err, ErrNoResponder) {
 			continue
 		}
@@ -193,14 +191,14 @@ func (w *world) checkOnce() {
 	w.t.Helper()
 	for to, c := range w.conns() {
 		heard := make(chan string, 1024)
-		sub, err := Subscribe(c, "once.*", func(_ string, m word) { heard <- m.Text })
+		sub, err := Subscribe(c, said("once", "*"), func(_ string, m word) { heard <- m.Text })
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		w.everyoneHears("before counting") // the subscription is known by now
 		for from, c := range w.conns() {
 			for i := range 10 {
-				if err := Publish(c, "once."+from, word{fmt.Sprint(from, i)}); err != nil {
+				if err := Publish(c, said("once", from), word{fmt.Sprint(from, i)}); err != nil {
 					w.t.Fatal(err)
 				}
 			}
@@ -218,53 +216,16 @@ func (w *world) checkOnce() {
 	}
 }
 
-func TestWrongSecret(t *testing.T) {
-	said := make(lines, 100)
-	hub, err := StartHub(HubConfig{Listen: "127.0.0.1:0", Secret: secret, Log: slog.New(slog.NewTextHandler(said, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer hub.Stop()
-	c, err := Dial(DialConfig{Name: "thief", URLs: []string{"nats://" + hub.Addresses().Clients}, Secret: "guess"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if line := receive(t, said); !strings.Contains(line, "authentication error") {
-		t.Errorf("the hub logs %q", line)
-	}
-	if c.Connected() {
-		t.Error("connected with a wrong secret")
-	}
-	if err := Publish(c, "s", word{}); err == nil {
-		t.Error("published with a wrong secret")
-	}
-}
-
-// lines is a log whose lines can be waited for.
-type lines chan string
-
-func (l lines) Write(p []byte) (int, error) {
-	select {
-	case l <- string(p):
-	default:
-	}
-	return len(p), nil
-}
-
 func TestDialBeforeServer(t *testing.T) {
-	first, err := StartHub(HubConfig{Listen: "127.0.0.1:0", Secret: secret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := first.Addresses().Clients
-	first.Stop()
-	c, err := Dial(DialConfig{Name: "early", URLs: []string{"nats://" + addr}, Secret: secret})
+	sys := newSystem(t)
+	first := sys.listen("127.0.0.1:0")
+	first.close()
+	c, err := Dial(DialConfig{Name: "early", Servers: []string{first.address}, Trust: sys.trust("tunnel/t")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	sub, err := Answer(c, "early", "", func(_ context.Context, m word) (word, error) { return m, nil })
+	sub, err := Answer(c, protocol.SubjectDrainTunnel("t"), "", func(_ context.Context, m word) (word, error) { return m, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,11 +233,13 @@ func TestDialBeforeServer(t *testing.T) {
 	if c.Connected() {
 		t.Error("connected to nothing")
 	}
-	hub, err := StartHub(HubConfig{Listen: addr, Secret: secret})
+	trust := sys.trust("web/w")
+	hub, err := StartHub(HubConfig{Trust: trust})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hub.Stop()
+	sys.listen(first.address).serve(hub, trust)
 	askUntilAnswered(t, connectTo(t, hub))
 	if !c.Connected() {
 		t.Error("answers without a connection")
@@ -291,7 +254,7 @@ func askUntilAnswered(t *testing.T, c *Conn) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for range again.C {
-		_, err := Request[word](ctx, c, "early", word{"x"})
+		_, err := Request[word](ctx, c, protocol.SubjectDrainTunnel("t"), word{"x"})
 		if err == nil {
 			return
 		}

@@ -63,13 +63,14 @@ type SigningKey struct {
 	Seed      []byte // Ed25519 seed, 32 bytes
 	CreatedAt time.Time
 	RetiredAt *time.Time // no longer signs, still verifies
+	RevokedAt *time.Time // verifies no longer
 }
 
 func scanSigningKey(r row) (SigningKey, error) {
 	var k SigningKey
 	var seed string
-	var retired sql.NullTime
-	if err := r.Scan(&k.KID, &seed, &k.CreatedAt, &retired); err != nil {
+	var retired, revoked sql.NullTime
+	if err := r.Scan(&k.KID, &seed, &k.CreatedAt, &retired, &revoked); err != nil {
 		return k, err
 	}
 	b, err := hex.DecodeString(seed)
@@ -77,13 +78,14 @@ func scanSigningKey(r row) (SigningKey, error) {
 		return k, fmt.Errorf("signing key %s is damaged", k.KID)
 	}
 	k.Seed, k.CreatedAt, k.RetiredAt = b, k.CreatedAt.UTC(), timeOrNil(retired)
+	k.RevokedAt = timeOrNil(revoked)
 	return k, nil
 }
 
 // SigningKeys lists the keys that sign and verify join tokens, newest first.
 func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 	return collect(ctx, s, "list signing keys", scanSigningKey,
-		`SELECT kid, seed, created_at, retired_at FROM signing_keys ORDER BY generation DESC`)
+		`SELECT kid, seed, created_at, retired_at, revoked_at FROM signing_keys ORDER BY generation DESC`)
 }
 
 // AddFirstSigningKey keeps k if there is no key yet, and does nothing
@@ -92,5 +94,22 @@ func (s *Store) AddFirstSigningKey(ctx context.Context, k SigningKey) error {
 	_, err := s.exec(ctx, "create signing key",
 		`INSERT INTO signing_keys (kid, generation, seed, created_at) VALUES ($1, 1, $2, $3) ON CONFLICT (generation) DO NOTHING`,
 		k.KID, hex.EncodeToString(k.Seed), stamp(k.CreatedAt))
+	return err
+}
+
+// AddSigningKey adds a key beside those that there are.
+func (s *Store) AddSigningKey(ctx context.Context, k SigningKey) error {
+	_, err := s.exec(ctx, "add signing key", `
+		INSERT INTO signing_keys (kid, generation, seed, created_at)
+		SELECT $1, COALESCE(max(generation), 0) + 1, $2, $3 FROM signing_keys`,
+		k.KID, hex.EncodeToString(k.Seed), stamp(k.CreatedAt))
+	return err
+}
+
+// RevokeSigningKeys revokes all keys but one: tokens that they have signed are
+// not valid any more.
+func (s *Store) RevokeSigningKeys(ctx context.Context, but string, now time.Time) error {
+	_, err := s.exec(ctx, "revoke signing keys",
+		`UPDATE signing_keys SET revoked_at = $2 WHERE kid <> $1 AND revoked_at IS NULL`, but, stamp(now))
 	return err
 }

@@ -23,7 +23,8 @@ func Follow(ctx context.Context, conn *bus.Conn, v *Verifier) error {
 	defer sub.Stop()
 	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
-	for !v.Knows() {
+	// Once in any case: the keys may be those of before a restart.
+	for asked := false; !asked || !v.Knows(); asked = true {
 		// It fails while the bus is away; the next round asks again.
 		_ = bus.Publish(conn, protocol.SubjectKeysAsk, protocol.Empty{})
 		select {

@@ -31,7 +31,8 @@ func NewVerifier() *Verifier {
 	return &Verifier{keys: map[string]ed25519.PublicKey{}}
 }
 
-// Learn adds keys. Those that are not Ed25519 public keys are passed over.
+// Learn adds keys, and forgets those that were revoked. Those that are not
+// Ed25519 public keys are passed over.
 func (v *Verifier) Learn(set protocol.KeySet) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -48,6 +49,10 @@ func (v *Verifier) Learn(set protocol.KeySet) {
 			delete(v.keys, v.order[0])
 			v.order = v.order[1:]
 		}
+	}
+	for _, id := range set.Revoked {
+		delete(v.keys, id)
+		v.order = slices.DeleteFunc(v.order, func(o string) bool { return o == id })
 	}
 }
 

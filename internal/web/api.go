@@ -35,6 +35,7 @@ func (s *Server) routes() (http.Handler, error) {
 	s.registerLookup(api)
 	s.registerReports(api)
 	s.registerKeys(api)
+	s.registerServers(api)
 	s.registerOperator(api)
 	s.registerSite(api)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own, not used

@@ -183,8 +183,8 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	slices.Sort(operations)
-	const want = "[create-api-key create-meeting delete-meeting drain end-meeting events get-config get-meeting list-api-keys list-meetings " +
-		"list-reports lookup revoke-api-key send-report status update-meeting]"
+	const want = "[add-zone create-api-key create-enrolment create-meeting delete-meeting drain end-meeting enroll events get-config get-meeting " +
+		"list-api-keys list-meetings list-reports list-servers list-zones lookup remove-zone revoke revoke-api-key rotate-keys send-report status update-meeting]"
 	if got := fmt.Sprint(operations); got != want {
 		t.Errorf("operations %s, want %s", got, want)
 	}

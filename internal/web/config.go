@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -33,6 +34,9 @@ type Config struct {
 	// of every join link: https://HOST[:PORT]. When it is empty, links begin
 	// with the address that the client itself used.
 	PublicURL string `yaml:"public_url"`
+	// Hubs are where zones, routers and tunnels reach the web nodes' bus, all
+	// of them: HOST:PORT. When it is empty, the address of PublicURL.
+	Hubs []string `yaml:"hubs"`
 	// Creation says who may create meetings: api_key, or anyone who can load
 	// the site.
 	Creation string `yaml:"creation"`
@@ -99,6 +103,11 @@ func (c Config) Check() []config.Issue {
 	}
 	if c.PublicURL != "" && !validBase(c.PublicURL) {
 		add("public_url", fmt.Sprintf("%q is not the address of a site", c.PublicURL), "write https://HOST[:PORT] without a path")
+	}
+	for i, hub := range c.Hubs {
+		if host, port, err := net.SplitHostPort(hub); err != nil || host == "" || port == "" {
+			add(fmt.Sprintf("hubs[%d]", i), fmt.Sprintf("%q is not the address of a server", hub), "write HOST:PORT")
+		}
 	}
 	if c.Creation != CreationAnyone && c.Creation != CreationAPIKey {
 		add("creation", fmt.Sprintf("%q is unknown", c.Creation), "write anyone or api_key")

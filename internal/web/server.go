@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"causeway/internal/base/pki"
 	"causeway/internal/base/run"
 	"causeway/internal/bus"
 	"causeway/internal/store"
@@ -32,6 +33,7 @@ const maxClients = 1 << 16
 type Deps struct {
 	Store   *store.Store
 	Bus     *bus.Conn
+	Trust   *bus.Trust // learns what is revoked; may be nil
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Version string
@@ -61,6 +63,11 @@ type Server struct {
 	locator *delivery.Locator
 	limits  limits
 	signer  atomic.Pointer[token.Signer]
+	public  atomic.Pointer[protocol.KeySet] // what is told of the keys
+	issuer  *pki.Issuer                     // of servers' identities
+	trust   *bus.Trust                      // may be nil
+	// keysChanged and revoked ask for what has changed to be told at once.
+	keysChanged, revoked chan struct{}
 	// turnSecret signs TURN credentials, the same on all nodes.
 	turnSecret []byte
 	verifier   *token.Verifier
@@ -88,7 +95,8 @@ func New(cfg Config, d Deps) (*Server, error) {
 		return nil, fmt.Errorf("new web server: %s: %s; %s", issue.Field, issue.Problem, issue.Remedy)
 	}
 	s := &Server{
-		cfg: cfg, store: d.Store, bus: d.Bus, log: d.Log, version: d.Version,
+		cfg: cfg, store: d.Store, bus: d.Bus, trust: d.Trust, log: d.Log, version: d.Version,
+		keysChanged: make(chan struct{}, 1), revoked: make(chan struct{}, 1),
 		zones: delivery.NewTable(), tunnels: delivery.NewTunnels(), board: status.NewBoard(d.Log), verifier: token.NewVerifier(),
 		limits: limits{
 			lookups:      limit.NewTable[netip.Prefix](cfg.Limits.Lookups, maxClients),
@@ -111,7 +119,10 @@ func New(cfg Config, d Deps) (*Server, error) {
 		return nil, fmt.Errorf("new web server: %w", err)
 	}
 	s.metrics = newMetrics(d.Metrics, s.zones)
-	if err := s.loadKeys(context.Background()); err != nil {
+	if err = s.loadKeys(context.Background()); err == nil {
+		s.issuer, err = Authority(context.Background(), d.Store)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("new web server: %w", err), s.locator.Close())
 	}
 	secret := d.TURNSecret
@@ -157,6 +168,8 @@ func (s *Server) Run(ctx context.Context) error {
 		func(ctx context.Context) error { return s.repeatKeys(ctx, ask) },
 		func(ctx context.Context) error { return s.repeatEnded(ctx, askEnded) },
 		func(ctx context.Context) error { return s.announce(ctx, askState) },
+		s.repeatRevoked,
+		s.followRevoked,
 		s.sweep,
 		s.gateway.Run,
 	)
@@ -184,7 +197,9 @@ func (s *Server) listen(ask, askEnded, askState chan<- struct{}) (stop func(), e
 	keep(bus.Subscribe(s.bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { signal(askState) }))
 	keep(bus.Subscribe(s.bus, protocol.SubjectKeysAsk, func(string, protocol.Empty) { signal(ask) }))
 	keep(bus.Subscribe(s.bus, protocol.SubjectMeetingsEndedAsk, func(string, protocol.Empty) { signal(askEnded) }))
+	keep(bus.Subscribe(s.bus, protocol.SubjectRevokedAsk, func(string, protocol.Empty) { signal(s.revoked) }))
 	keep(bus.Answer(s.bus, protocol.SubjectMeetingEnded, protocol.QueueWeb, s.meetingEnded))
+	keep(bus.Answer(s.bus, protocol.SubjectRenew, protocol.QueueWeb, s.renew))
 	if err != nil {
 		return stop, err
 	}

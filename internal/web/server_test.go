@@ -3,7 +3,9 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,19 +16,34 @@ import (
 	"causeway/protocol"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// startNATS starts an outside NATS.
+func startNATS(t *testing.T, port int) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	await(t, "NATS", func() bool { return s.ReadyForConnections(time.Millisecond) && s.Addr() != nil })
+	return s
+}
+
+func stopNATS(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
 
 // TestBusComesLater: a node may start before its bus, and do without it what
 // can be done without.
 func TestBusComesLater(t *testing.T) {
-	first, err := bus.StartHub(bus.HubConfig{Name: "hub", Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := first.Addresses().Clients
-	first.Stop()
-	conn, err := bus.Dial(bus.DialConfig{Name: "web", URLs: []string{"nats://" + address}})
+	first := startNATS(t, server.RANDOM_PORT)
+	port := first.Addr().(*net.TCPAddr).Port
+	stopNATS(first)
+	conn, err := bus.DialOutside(bus.OutsideConfig{Name: "web", URLs: []string{fmt.Sprintf("nats://127.0.0.1:%d", port)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,19 +59,18 @@ func TestBusComesLater(t *testing.T) {
 	n.fails(protocol.ProblemInternal, request{method: "POST", path: protocol.PathMeetings + "/" + m.Number + "/end", key: n.key})
 	n.fails(protocol.ProblemMeetingEnded, request{method: "POST", path: lookupPath(m.Number), body: protocol.LookupRequest{Name: "A", Passcode: m.Passcode}})
 
-	hub, err := bus.StartHub(bus.HubConfig{Name: "hub", Listen: address})
+	nats := startNATS(t, port)
+	t.Cleanup(func() { stopNATS(nats) })
+	await(t, "ready", func() bool { return n.Ready() == nil })
+	get[protocol.Meeting](n, 200, request{method: "POST", path: protocol.PathMeetings + "/" + m.Number + "/end", key: n.key})
+	controller, err := bus.DialOutside(bus.OutsideConfig{Name: "controller", URLs: []string{nats.ClientURL()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(hub.Stop)
-	await(t, "ready", func() bool { return n.Ready() == nil })
-	get[protocol.Meeting](n, 200, request{method: "POST", path: protocol.PathMeetings + "/" + m.Number + "/end", key: n.key})
-	controller := connect(t, hub, "controller")
+	t.Cleanup(controller.Close)
 	state := protocol.ControllerState{ID: "c1", Zone: "eu", URL: "https://eu.example", State: protocol.ZoneOpen}
 	await(t, "zone heard", func() bool { // controllers repeat themselves
-		if err := bus.Publish(controller, protocol.SubjectController("eu", "c1"), state); err != nil {
-			t.Fatal(err)
-		}
+		_ = bus.Publish(controller, protocol.SubjectController("eu", "c1"), state) // fails until it is connected
 		return len(n.zones.Zones(time.Now())) == 1
 	})
 }

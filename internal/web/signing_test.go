@@ -59,11 +59,11 @@ func TestRetiredKeysVerify(t *testing.T) {
 		return (&node{Server: s, t: t}).signed(claimsFor(protocol.Meeting{ID: "m", Number: "123456789"}, time.Now()))
 	}
 	before := &Server{verifier: token.NewVerifier()}
-	if err := before.useKeys([]store.SigningKey{key(1, false)}); err != nil {
+	if err := before.useKeys([]store.SigningKey{key(1, false)}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	after := &Server{verifier: token.NewVerifier()}
-	if err := after.useKeys([]store.SigningKey{key(3, true), key(2, false), key(1, true)}); err != nil {
+	if err := after.useKeys([]store.SigningKey{key(3, true), key(2, false), key(1, true)}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := after.verifier.Verify(sign(before), time.Now()); err != nil {
@@ -73,7 +73,7 @@ func TestRetiredKeysVerify(t *testing.T) {
 		t.Error("signed with a key that is not the newest active one")
 	}
 	for _, keys := range [][]store.SigningKey{nil, {key(1, true)}} {
-		if err := after.useKeys(keys); err == nil {
+		if err := after.useKeys(keys, time.Now()); err == nil {
 			t.Errorf("%d keys, none to sign with, were taken", len(keys))
 		}
 	}
