@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"causeway/internal/bus"
 	"causeway/internal/token"
 	"causeway/protocol"
@@ -66,7 +68,7 @@ type footprint struct {
 // childMain is a router in a process of its own: it prints its footprint once
 // when it runs, and again for every line that it reads.
 func childMain(busURL string) int {
-	conn, err := bus.Dial(bus.DialConfig{Name: "mmr", URLs: []string{busURL}, Log: quiet()})
+	conn, err := bus.DialOutside(bus.OutsideConfig{Name: "mmr", URLs: []string{busURL}, Log: quiet()})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -208,13 +210,20 @@ func benchmarkFanOut(b *testing.B, takers int) {
 // it.
 func newChild(b *testing.B) (w *world, measure, count func() footprint) {
 	b.Helper()
-	hub, err := bus.StartHub(bus.HubConfig{Listen: "127.0.0.1:0", Log: quiet()})
+	nats, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(hub.Stop)
+	nats.Start()
+	b.Cleanup(func() {
+		nats.Shutdown()
+		nats.WaitForShutdown()
+	})
+	if !nats.ReadyForConnections(10 * time.Second) {
+		b.Fatal("NATS is not ready")
+	}
 	w = &world{t: b, cfg: DefaultConfig()}
-	if w.bus, err = hub.Connect("test"); err != nil {
+	if w.bus, err = bus.DialOutside(bus.OutsideConfig{Name: "test", URLs: []string{nats.ClientURL()}, Log: quiet()}); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(w.bus.Close)
@@ -222,7 +231,7 @@ func newChild(b *testing.B) (w *world, measure, count func() footprint) {
 		b.Fatal(err)
 	}
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), childEnv+"=nats://"+hub.Addresses().Clients)
+	child.Env = append(os.Environ(), childEnv+"="+nats.ClientURL())
 	child.Stderr = os.Stderr
 	in, errIn := child.StdinPipe()
 	out, errOut := child.StdoutPipe()
