@@ -119,7 +119,7 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 	}
 	return protocol.JoinAnswer{
 		Zone: s.config.Zone, Controller: s.id, MMR: a.mmr,
-		Session: a.answer.Session, ControlURL: a.controlURL, Answers: a.answer.Answers,
+		Session: a.answer.Session, Admitted: a.answer.Admitted, ControlURL: a.controlURL, Answers: a.answer.Answers,
 		MediaTCP: a.answer.MediaTCP, MediaTLS: a.answer.MediaTLS, TURN: a.answer.TURN,
 	}, nil
 }

@@ -134,11 +134,17 @@ func (s *State) Asked(a protocol.LegAsk) {
 	s.shared.due = s.shared.due || a.Shared
 }
 
+// maxAhead is how far ahead of this router's clock another one's may be.
+const maxAhead = 24 * time.Hour
+
 // After returns a time of admission for a session that begins now, given what
 // is known of the participant's earlier ones and what it says itself of the
-// one that it resumes (0: nothing).
+// one that it resumes (0: nothing), which counts if it is not too far ahead.
 func (s *State) After(id string, resumed int64, now time.Time) int64 {
-	at := max(now.UnixMilli(), resumed+1)
+	at := now.UnixMilli()
+	if resumed < now.Add(maxAhead).UnixMilli() {
+		at = max(at, resumed+1)
+	}
 	if m := s.own[id]; m != nil {
 		at = max(at, m.Admitted+1)
 	}
