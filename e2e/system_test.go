@@ -151,23 +151,31 @@ mmr: {id: m1, zone: taipei, control_url: "wss://%s%s", media_listen: %s}
 // enrol gives the servers' files enrolment tokens, made in web's database.
 func (s *system) enrol() {
 	s.t.Helper()
-	run := func(args ...string) string {
-		s.t.Helper()
-		status, out, stderr := command(s.t, append(args, "--config", s.file("web.yaml"), "--json")...)
-		if status != 0 {
-			s.t.Fatalf("causeway %s: %s", strings.Join(args, " "), stderr)
-		}
-		return out
-	}
-	run("zone", "add", "taipei")
+	s.atHome("zone", "add", "taipei")
 	for name, role := range map[string]string{"zc1": "controller", "zc2": "controller", "mmr": "mmr"} {
-		made := decode[protocol.Enrolment](s.t, run("token", "create", "--zone", "taipei", "--role", role))
-		text, err := os.ReadFile(s.file(name + ".yaml"))
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.write(name+".yaml", string(text)+"enroll: "+made.Token+"\n")
+		s.admit(name, role)
 	}
+}
+
+// admit gives a server's file an enrolment token.
+func (s *system) admit(name, role string) {
+	s.t.Helper()
+	made := decode[protocol.Enrolment](s.t, s.atHome("token", "create", "--zone", "taipei", "--role", role))
+	text, err := os.ReadFile(s.file(name + ".yaml"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(name+".yaml", string(text)+"enroll: "+made.Token+"\n")
+}
+
+// atHome runs a command that works on web's database.
+func (s *system) atHome(args ...string) string {
+	s.t.Helper()
+	status, out, stderr := command(s.t, append(args, "--config", s.file("web.yaml"), "--json")...)
+	if status != 0 {
+		s.t.Fatalf("causeway %s: %s", strings.Join(args, " "), stderr)
+	}
+	return out
 }
 
 // start starts a server of the system, again if it has ended.
