@@ -66,7 +66,7 @@ func NewDeployment(w *World) *Deployment {
 
 // configs are the servers' configurations below the common head.
 var configs = map[string]string{
-	"web": `database: sqlite:%[1]s/web.db
+	"web": `database: sqlite:DIR/web.db
 web: {public_url: "https://web.causeway.test", creation: anyone}
 `,
 	"zone": `bus: {hubs: ["web.causeway.test:443"]}
@@ -78,39 +78,46 @@ mmr: {id: mmr1, zone: lab, control_url: "wss://mmr.causeway.test/mmr/v1/control"
 	"tunnel": `bus: {hubs: ["web.causeway.test:443"]}
 tunnel: {id: t1, url: "https://tunnel.causeway.test"}
 `,
+	"tunnel2": `bus: {hubs: ["web.causeway.test:443"]}
+tunnel: {id: t2, url: "https://tunnel2.causeway.test"}
+`,
 }
 
-// StartServer starts one of the servers, anew after it was killed.
-func (d *Deployment) StartServer(kind string) {
+// kindOf is the kind of a host's server.
+func kindOf(host string) string { return strings.TrimRight(host, "0123456789") }
+
+// StartServer starts a host's server, anew after it was killed.
+func (d *Deployment) StartServer(host string) {
 	d.t.Helper()
-	file := filepath.Join(d.dir, kind+".yaml")
-	head := fmt.Sprintf("server: %s\nlisten: \":443\"\nadmin: 127.0.0.1:9100\ntls: {own_ca: %s/ca, names: [%s]}\nlog: {level: warn}\n", kind, d.dir, names[kind])
-	text := head + fmt.Sprintf(configs[kind], d.dir)
+	kind := kindOf(host)
+	file := filepath.Join(d.dir, host+".yaml")
+	text := fmt.Sprintf("server: %s\nlisten: \":443\"\nadmin: 127.0.0.1:9100\ntls: {own_ca: %s/ca, names: [%s]}\nlog: {level: warn}\n", kind, d.dir, names[host])
+	text += strings.ReplaceAll(configs[host], "DIR", d.dir)
 	if kind != "web" {
-		text += d.identity(kind)
+		text += d.identity(host)
 	}
 	d.must(os.WriteFile(file, []byte(text), 0o600))
-	p := d.Start(kind, d.binary, kind, "--config", file, "--ready-json")
-	d.servers[kind] = p
+	p := d.Start(host, d.binary, kind, "--config", file, "--ready-json")
+	d.servers[host] = p
 	if kind == "web" && !p.Until(`"ready":true`, startWithin) {
-		d.t.Fatalf("%s did not get ready", kind)
+		d.t.Fatalf("%s did not get ready", host)
 	}
 }
 
 // identity are the lines of a server's file with which it comes to its
 // identity; a token is for its first start, and in the way of no other.
-func (d *Deployment) identity(kind string) string {
+func (d *Deployment) identity(host string) string {
 	args := map[string][]string{
 		"zone":   {"--zone", "lab", "--role", "controller", "--name", "zc1"},
 		"mmr":    {"--zone", "lab", "--role", "mmr", "--name", "mmr1"},
-		"tunnel": {"--role", "tunnel", "--name", "t1"},
-	}[kind]
+		"tunnel": {"--role", "tunnel", "--name", "t1"}, "tunnel2": {"--role", "tunnel", "--name", "t2"},
+	}[host]
 	web := filepath.Join(d.dir, "web.yaml")
 	d.in("web", d.binary, "zone", "add", "lab", "--config", web)
 	var made protocol.Enrolment
 	out := d.in("web", append([]string{d.binary, "token", "create", "--config", web, "--json"}, args...)...)
 	d.must(json.Unmarshal([]byte(out), &made))
-	return fmt.Sprintf("data: %s/data-%s\nenroll: %s\n", d.dir, kind, made.Token)
+	return fmt.Sprintf("data: %s/data-%s\nenroll: %s\n", d.dir, host, made.Token)
 }
 
 // untilRouted waits until every server says that it is ready, and all have

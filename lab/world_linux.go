@@ -16,14 +16,15 @@ import (
 
 // Addresses of the hosts of every World.
 var addresses = map[string]string{
-	"web": "203.0.113.10", "zone": "203.0.113.20", "mmr": "203.0.113.30", "tunnel": "203.0.113.40",
+	"web": "203.0.113.10", "zone": "203.0.113.20", "mmr": "203.0.113.30", "tunnel": "203.0.113.40", "tunnel2": "203.0.113.41",
 	"client": "10.77.0.2", "proxy": "10.77.0.3",
 }
 
 // names resolve the same in every host.
 var names = map[string]string{
 	"web": "web.causeway.test", "zone": "zone.causeway.test", "mmr": "mmr.causeway.test", "tunnel": "tunnel.causeway.test",
-	"proxy": "proxy.corp.test",
+	"tunnel2": "tunnel2.causeway.test",
+	"proxy":   "proxy.corp.test",
 }
 
 // A World is one small internet of network namespaces.
