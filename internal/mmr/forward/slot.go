@@ -48,6 +48,7 @@ type Slot struct {
 	height       int          // lines that are wanted
 	codec        *offer.Codec // of the source, as the receiver knows it
 	current      *track       // whose packets are sent; nil until one begins
+	fading       fading       // what is sent until then
 	spell        uint32       // of current
 	taker        simulcast.Taker
 	sent         *outgoing // made when the slot gets its first source
@@ -138,8 +139,10 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 		}
 		return
 	}
+	s.faded(sh)
 	if s.source != nil {
 		s.source.fans[sh.index].remove(s)
+		s.fade(source, sh)
 	}
 	s.source, s.current, s.taker, s.asked = source, nil, simulcast.NewTaker(), time.Time{}
 	if source == nil {
@@ -148,6 +151,7 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 	s.codec = s.codecFor(source)
 	if s.codec == nil {
 		s.source = nil
+		s.faded(sh)
 		return
 	}
 	if s.sent == nil {
@@ -252,6 +256,11 @@ func (s *Slot) take(sh *shard, p *packet, now time.Time) {
 			return
 		}
 	}
+	s.passOn(sh, p, now)
+}
+
+// passOn sends a packet as the next one of the slot's stream.
+func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 	n := copy(sh.scratch[:], p.raw)
 	out, ok := s.sent.stream.Rewrite(sh.scratch[:n], now)
 	if !ok {
@@ -324,6 +333,7 @@ func (s *Slot) followPinned(sh *shard, p *packet, now time.Time) bool {
 func (s *Slot) begin(p *packet, now time.Time) {
 	t := p.track
 	s.current, s.spell = t, p.spell
+	s.faded(s.link.shard)
 	o := s.sent
 	o.token++
 	o.carried[int(o.token)%len(o.carried)] = t

@@ -58,6 +58,7 @@ type Source struct {
 // holder touches slots; want is read by the publisher's shard.
 type fan struct {
 	slots []*Slot
+	fades []*Slot // that show it until another source begins
 	want  atomic.Uint32 // layers that the slots need, a bit each
 }
 
@@ -178,6 +179,9 @@ func (f *fan) deliver(sh *shard, p *packet, now time.Time) {
 	for _, slot := range f.slots {
 		slot.take(sh, p, now)
 	}
+	for _, slot := range f.fades {
+		slot.goOn(sh, p, now)
+	}
 }
 
 // add makes a slot a taker. The slot's shard is held.
@@ -188,12 +192,31 @@ func (f *fan) add(slot *Slot) {
 
 // remove ends that. The slot's shard is held.
 func (f *fan) remove(slot *Slot) {
-	if i := slices.Index(f.slots, slot); i >= 0 {
-		last := len(f.slots) - 1
-		f.slots[i] = f.slots[last]
-		f.slots[last] = nil
-		f.slots = f.slots[:last]
+	f.slots = without(f.slots, slot)
+	f.refresh()
+}
+
+// without takes a slot out of a list, whose order does not matter.
+func without(slots []*Slot, slot *Slot) []*Slot {
+	i := slices.Index(slots, slot)
+	if i < 0 {
+		return slots
 	}
+	last := len(slots) - 1
+	slots[i], slots[last] = slots[last], nil
+	return slots[:last]
+}
+
+// addFading makes a slot one that shows the source until another begins. The
+// slot's shard is held.
+func (f *fan) addFading(slot *Slot) {
+	f.fades = append(f.fades, slot)
+	f.refresh()
+}
+
+// removeFading ends that. The slot's shard is held.
+func (f *fan) removeFading(slot *Slot) {
+	f.fades = without(f.fades, slot)
 	f.refresh()
 }
 
@@ -202,6 +225,9 @@ func (f *fan) refresh() {
 	var want uint32
 	for _, slot := range f.slots {
 		want |= slot.wanted()
+	}
+	for _, slot := range f.fades {
+		want |= 1 << slot.fading.track.layer
 	}
 	f.want.Store(want)
 }
