@@ -84,9 +84,13 @@ export class Cluster {
     return child.exitCode;
   }
 
-  /** Starts a router anew. */
-  restart(name: RouterName): Promise<void> {
-    return this.#start(name);
+  /** Starts routers that have ended anew, and lets frozen ones go on. */
+  async heal(): Promise<void> {
+    for (const name of routers) {
+      const child = this.#processes.get(name);
+      child?.kill("SIGCONT");
+      if (!child || child.exitCode !== null || child.signalCode !== null) await this.#start(name);
+    }
   }
 
   async close(): Promise<void> {
@@ -106,7 +110,7 @@ export class Cluster {
   }
 
   async #configure(): Promise<void> {
-    for (const name of ["web", "hub", "zc", "bus", ...routers, ...routers.map((m) => `${m}-media`)]) {
+    for (const name of ["web", "zc", ...routers, ...routers.map((m) => `${m}-media`)]) {
       let port = await freePort();
       while ([...this.#ports.values()].includes(port)) port = await freePort();
       this.#ports.set(name, port);
@@ -124,24 +128,42 @@ export class Cluster {
       tls: { cert, key },
       log: { level: "warn" },
     });
-    const secret = { secret: "the secret of a test's servers", ca: cert };
+    // A server keeps its identity in a folder, and gets it for a token that is made in web's database.
+    const identity = async (name: string, role: string) => {
+      const args = [
+        "token",
+        "create",
+        "--zone",
+        "taipei",
+        "--role",
+        role,
+        "--config",
+        this.#file("web.yaml"),
+        "--json",
+      ];
+      const { stdout } = await run(this.#binary, args);
+      return { data: this.#file(`data-${name}`), enroll: (JSON.parse(stdout) as { token: string }).token };
+    };
     const write = (name: string, config: object) =>
       writeFileSync(this.#file(`${name}.yaml`), JSON.stringify(config), { mode: 0o600 });
     write("web", {
       ...common("web", "web"),
       database: `sqlite:${this.#file("web.db")}`,
-      bus: { ...secret, zones_listen: at("hub") },
+      bus: { ca: cert },
       web: { public_url: this.url, creation: "anyone" },
     });
+    await run(this.#binary, ["zone", "add", "taipei", "--config", this.#file("web.yaml")]);
     write("zc", {
       ...common("zone", "zc"),
-      bus: { ...secret, hubs: [at("hub")], routers_listen: at("bus") },
+      ...(await identity("zc", "controller")),
+      bus: { ca: cert, hubs: [at("web")] },
       zone: { id: "zc", zone: "taipei", name: "Taipei", url: `https://${at("zc")}` },
     });
     for (const name of routers)
       write(name, {
         ...common("mmr", name),
-        bus: { ...secret, controllers: [at("bus")] },
+        ...(await identity(name, "mmr")),
+        bus: { ca: cert, controllers: [at("zc")] },
         mmr: {
           id: name,
           zone: "taipei",

@@ -57,6 +57,8 @@ export interface Seen {
 interface Watched {
   peers: RTCPeerConnection[];
   sockets: WebSocket[];
+  /** The router's UDP addresses are kept from the browser. */
+  noUDP?: boolean;
   /** Whatever plays, or did. */
   players: HTMLMediaElement[];
   syncs: Record<string, SlotSync>;
@@ -144,6 +146,47 @@ export class Person {
   /** How many media connections the page has made so far. */
   peersMade(): Promise<number> {
     return this.page.evaluate(() => (globalThis as unknown as Watched).peers.length);
+  }
+
+  /** The page's own media ports in use, and by what protocol: "udp 50123". */
+  ports(): Promise<string[]> {
+    return this.page.evaluate(async () => {
+      const out: string[] = [];
+      for (const peer of (globalThis as unknown as Watched).peers) {
+        if (peer.connectionState !== "connected") continue;
+        const all = new Map<string, Record<string, string>>();
+        (await peer.getStats()).forEach((stat) => {
+          all.set(stat.id, stat);
+        });
+        for (const transport of all.values()) {
+          if (transport.type !== "transport") continue;
+          const local = all.get(all.get(transport.selectedCandidatePairId ?? "")?.localCandidateId ?? "");
+          out.push(`${local?.relayProtocol ?? local?.protocol} ${local?.port}`);
+        }
+      }
+      return out;
+    });
+  }
+
+  /** What the report tells of what happened. */
+  async events(): Promise<string[]> {
+    await this.page.keyboard.press("i");
+    await this.page.locator(".events li").first().waitFor();
+    const all = await this.page.locator(".events li").allTextContents();
+    await this.page.keyboard.press("Escape");
+    return all;
+  }
+
+  /** Has the browser find no UDP at the router from now on, or find it again. */
+  async blockUDP(blocked: boolean): Promise<void> {
+    await this.page.evaluate((now) => {
+      (globalThis as unknown as Watched).noUDP = now;
+    }, blocked);
+  }
+
+  /** Tells the page what the browser tells when the network has changed. */
+  async changeNetwork(): Promise<void> {
+    await this.page.evaluate(() => dispatchEvent(new Event("online")));
   }
 
   /** The address of the control channel in use. */
@@ -270,6 +313,10 @@ function watchConnections(): void {
     constructor(configuration?: RTCConfiguration) {
       super(configuration);
       scope.peers.push(this);
+    }
+    override setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
+      const sdp = scope.noUDP ? description.sdp?.replace(/^a=candidate:\S+ \d+ udp .*\r\n/gim, "") : description.sdp;
+      return super.setRemoteDescription({ type: description.type, sdp: sdp ?? "" });
     }
   };
   scope.players = [];

@@ -11,7 +11,5 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 45_000,
     hookTimeout: 45_000,
-    // Real browsers in real time: a machine that stalls for a second is not a failure, twice in a row is.
-    retry: 1,
   },
 });

@@ -110,6 +110,23 @@ export class Connections {
     }
   }
 
+  /**
+   * Restarts ICE on our side alone, so that new addresses of ours are gathered
+   * and checked; media goes on by the old ones until a new one answers. The
+   * router is ICE-lite and takes any check that knows its password, so that
+   * nothing has to be told to it and its answer still holds.
+   */
+  async restart(): Promise<void> {
+    for (const kind of mediaKinds) {
+      const peer = this.peers[kind];
+      const answer = peer.currentRemoteDescription?.sdp;
+      if (this.#closed || !answer || peer.signalingState !== "stable") continue;
+      const offer = await peer.createOffer({ iceRestart: true });
+      await peer.setLocalDescription({ type: "offer", sdp: tuneAudio(offer.sdp ?? "") });
+      if (!this.#closed) await peer.setRemoteDescription({ type: "answer", sdp: answer });
+    }
+  }
+
   /** Sends a track, or nothing, as one source. */
   async publish(source: SendSource, track: MediaStreamTrack | null): Promise<void> {
     if (this.#closed) return;

@@ -274,7 +274,7 @@ export class Meeting {
     // Ourselves, taken for somebody who joined from elsewhere.
     const byUs = loss.why === "over" && loss.ending.why === "farewell" && loss.ending.message.reason === "resumed";
     if (loss.why === "over" && !(byUs && replacing)) return this.#farewell(loss.ending);
-    await this.#comeBack(session, loss.why === "over" ? "gone" : loss.why);
+    await this.#comeBack(session, loss.why === "over" ? "closed" : loss.why);
   }
 
   /** Tries until it works, or until there is no meeting to come back to. */
@@ -285,7 +285,7 @@ export class Meeting {
     if (why === "media" && !everConnected) this.#takeLastWay("no media path to the router was found");
     const shown = setTimeout(() => this.status.set({ state: "reconnecting", what: "media" }), unnoticedMS.media);
     const reason = why === "media" && !everConnected ? "media" : "dead";
-    const elsewhere = why !== "cut" && (why !== "media" || !everConnected);
+    const elsewhere = why === "dead" || why === "gone" || (why === "media" && !everConnected);
     try {
       for (let n = 0; ; n++) {
         if (n > 0) await this.#pauseOrNetwork(backoff(n));
@@ -349,7 +349,7 @@ export class Meeting {
       if (!session?.well || this.#succession || this.#before) continue;
       try {
         const resume = this.#resume(session, "media", false);
-        await this.#succeed({ quick: true, resume, rung: "udp", side: true, wanted: () => session.well });
+        await this.#succeed({ quick: true, resume, rung: "udp", side: true, wanted: () => session === this.#session });
         this.#recorder.event("climbed back to UDP");
         steadyFrom = performance.now();
       } catch {
@@ -602,7 +602,7 @@ export class Meeting {
 
   #networkChanged(online: boolean): void {
     this.#recorder.event(online ? "the network has changed" : "there is no network");
-    this.#session?.nudge();
+    if (online) this.#session?.readdress();
   }
 
   async #measure(): Promise<void> {

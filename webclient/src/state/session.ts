@@ -152,9 +152,11 @@ export class Session {
     this.send({ type: "want", slots: wants });
   }
 
-  /** Asks for a sign of life now: the network changed, perhaps. */
-  nudge(): void {
+  /** The network has changed: media goes on from a new address, and the channel is asked for a sign of life. */
+  readdress(): void {
     this.#control?.nudge();
+    // A browser that cannot notices the dead path, and the session is replaced.
+    this.connections.restart().catch(() => this.events.emit("the browser could not look for new addresses"));
   }
 
   /** Resolves when the first sound has come. */
