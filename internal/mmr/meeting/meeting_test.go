@@ -53,17 +53,21 @@ type house struct {
 	ended []string
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T, change func(*Config)) *house {
 	h := &house{t: t, router: forward.New(time.Now()), shard: &fakeShard{}}
 	h.router.Start([]forward.Shard{h.shard})
-	h.m = New(Config{
+	cfg := Config{
 		Info:   protocol.MeetingInfo{ID: "m", Number: "123456789", Topic: "Tea"},
 		Router: h.router,
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Gone:   func(s string) { h.mu.Lock(); h.gone = append(h.gone, s); h.mu.Unlock() },
 		Count:  func(n int) { h.mu.Lock(); h.count = n; h.mu.Unlock() },
 		Ended:  func(by string) { h.mu.Lock(); h.ended = append(h.ended, by); h.mu.Unlock() },
-	})
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	h.m = New(cfg)
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	go h.m.Run(ctx)
@@ -236,7 +240,7 @@ func later(d time.Duration) {
 func ptr[T any](v T) *T { return &v }
 
 func run(t *testing.T, f func(t *testing.T, h *house)) {
-	synctest.Test(t, func(t *testing.T) { f(t, newHouse(t)) })
+	synctest.Test(t, func(t *testing.T) { f(t, newHouse(t, nil)) })
 }
 
 func TestWelcomeAndRoster(t *testing.T) {
