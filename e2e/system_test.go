@@ -139,7 +139,7 @@ web:
 		s.write(name+".yaml", common("zone", name, files)+bus+fmt.Sprintf(`  hubs: [%s]
   cluster: [%s]
 data: %s
-zone: {id: %s, zone: taipei, name: Taipei, url: %q, joins_per_minute: 6000, join_burst: 300}
+zone: {id: %s, zone: taipei, name: Taipei, url: %q, joins_per_minute: 6000, join_burst: 3000}
 `, s.address("web"), s.address(other), s.file("data-"+name), name, s.url(name)))
 	}
 	s.write("mmr.yaml", common("mmr", "mmr", files)+bus+fmt.Sprintf(`  controllers: [%s, %s]
@@ -158,9 +158,12 @@ func (s *system) enrol() {
 }
 
 // admit gives a server's file an enrolment token.
-func (s *system) admit(name, role string) {
+func (s *system) admit(name, role string) { s.admitTo("taipei", name, role) }
+
+// admitTo does so in a zone.
+func (s *system) admitTo(zone, name, role string) {
 	s.t.Helper()
-	made := decode[protocol.Enrolment](s.t, s.atHome("token", "create", "--zone", "taipei", "--role", role))
+	made := decode[protocol.Enrolment](s.t, s.atHome("token", "create", "--zone", zone, "--role", role))
 	text, err := os.ReadFile(s.file(name + ".yaml"))
 	if err != nil {
 		s.t.Fatal(err)
