@@ -20,6 +20,8 @@
 //	simulcast  which layer a taker gets
 //	rtcpstat   the statistics of sender and receiver reports
 //	twcc       transport-wide feedback: when each packet of a connection came
+//	bwe        how much a participant's network takes
+//	pace       bursts of pictures spread over time
 //	clocksync  RTP time on the router's clock
 //
 // The router (internal/mmr) and the native client (client) are built on them.

@@ -9,9 +9,10 @@ import (
 const (
 	maxHistory = 1 << 13
 	minHistory = 64
-	// reorder is how many later packets must have come for one that did not
-	// to count as lost.
-	reorder = 3
+	// overtaken is by how much later a packet must have been sent, and have
+	// come, for one that did not to count as lost: networks with jitter let
+	// packets overtake each other.
+	overtaken = 80 * time.Millisecond
 )
 
 // Outcome is what became of a packet.
@@ -33,6 +34,7 @@ type fate uint8
 const (
 	unknown fate = iota // nothing was sent under the number, or it was forgotten
 	inFlight
+	missing // so it was told; it may come yet
 	lost
 	arrived
 )
@@ -50,7 +52,8 @@ type History struct {
 	epoch    time.Time
 	records  []record // by sequence number
 	next     uint64   // number of the next packet, extended
-	open     uint64   // first that is in flight
+	open     uint64   // first that is in flight or missing
+	newest   int64    // when the latest packet that came was sent
 	inFlight int      // bytes
 
 	heard     bool
@@ -71,7 +74,7 @@ func (h *History) Sent(size int, probe uint16, now time.Time) uint16 {
 		h.makeRoom()
 	}
 	r := h.at(n)
-	*r = record{sent: now.Sub(h.epoch).Microseconds(), size: uint16(min(size, 0xffff)), probe: probe, fate: inFlight}
+	*r = record{sent: now.Sub(h.epoch).Microseconds(), size: uint16(min(max(size, 0), 0xffff)), probe: probe, fate: inFlight}
 	h.inFlight += int(r.size)
 	return uint16(n)
 }
@@ -121,10 +124,6 @@ func (h *History) Feedback(f Feedback, dst []Outcome) []Outcome {
 	}
 	start := h.unwrap(f.Reference)
 	base, based := h.find(f.Base)
-	highest, ok := h.highest(f)
-	if !ok {
-		return dst
-	}
 	for {
 		seq, came, at, ok := f.Next()
 		if !ok {
@@ -136,48 +135,47 @@ func (h *History) Feedback(f Feedback, dst []Outcome) []Outcome {
 		}
 		r := h.at(n)
 		switch {
-		case came && (r.fate == inFlight || r.fate == lost):
+		case came && r.fate != unknown && r.fate != arrived:
 			o := h.outcome(r)
 			o.Late, o.Arrived = r.fate == lost, start+at
 			h.settle(r, arrived)
+			h.newest = max(h.newest, r.sent)
 			dst = append(dst, o)
-		case !came && r.fate == inFlight && n+reorder <= highest:
-			dst = h.lose(r, dst)
+		case !came && r.fate == inFlight:
+			h.settle(r, missing)
 		}
 	}
-	if based {
-		h.close(base)
+	if !based {
+		return dst
 	}
-	return dst
+	return h.close(base, dst)
 }
 
-// highest returns the last packet that came by the feedback; false if there
-// is none.
-func (h *History) highest(f Feedback) (n uint64, ok bool) {
-	for {
-		seq, came, _, more := f.Next()
-		if !more {
-			return n, ok
-		}
-		if e, known := h.find(seq); known && came {
-			n, ok = max(n, e), true
-		}
-	}
-}
-
-// close gives up on packets from well before the first that the feedback
-// tells of: what told of them was lost itself.
-func (h *History) close(base uint64) {
-	for h.open < h.next {
-		r := h.at(h.open)
-		if r.fate == inFlight {
-			if h.open+reorder > base {
-				return
+// close decides over packets that may be lost, and gives up on those from
+// before the first that the feedback tells of: what told of them was lost
+// itself.
+func (h *History) close(base uint64, dst []Outcome) []Outcome {
+	settled := true // all up to here
+	for n := h.open; n < h.next; n++ {
+		r := h.at(n)
+		switch r.fate {
+		case inFlight:
+			if n >= base {
+				return dst
 			}
 			h.settle(r, unknown)
+		case missing:
+			if h.newest-r.sent < overtaken.Microseconds() {
+				settled = false
+				break
+			}
+			dst = h.lose(r, dst)
 		}
-		h.open++
+		if settled {
+			h.open = n + 1
+		}
 	}
+	return dst
 }
 
 func (h *History) lose(r *record, dst []Outcome) []Outcome {

@@ -1,0 +1,79 @@
+package bwe
+
+import "time"
+
+// Padding returns how many bytes of padding are to be sent now, beyond what
+// there is to send, for a probe. It begins probes when they are due; the
+// sender calls it every few milliseconds, and again after it has sent.
+func (e *Estimator) Padding(now time.Time) int {
+	t := now.Sub(e.epoch)
+	if e.probe.phase == idle && e.mayProbe(t) {
+		e.probe.start(e.probeRate(), probeSpan+3*max(0, e.window.jitter-probeJitter), t)
+	}
+	if e.probe.phase != sending {
+		return 0
+	}
+	return e.probe.due(t)
+}
+
+// mayProbe reports whether it is time to look for more.
+func (e *Estimator) mayProbe(now time.Duration) bool {
+	if !e.started || now < e.probe.next || e.mode != steady || e.rival.there || e.estimate >= float64(e.config.Max) {
+		return false
+	}
+	if e.want <= 1.05*e.estimate {
+		return false
+	}
+	q, _ := e.window.standing()
+	return q < quiet+e.packetTime()
+}
+
+// probeRate is more for each probe that was carried: first a careful one.
+func (e *Estimator) probeRate() float64 {
+	factor := 1.5
+	switch {
+	case e.capacity == 0 && e.probe.row < 2:
+		factor = 3 // nothing is known yet
+	case e.probe.row > 0:
+		factor = 2
+	}
+	return min(factor*e.estimate, max(1.15*e.want, 1.1*e.estimate), 1.1*float64(e.config.Max))
+}
+
+// watchProbe ends a probe early if the queue is longer than the probe itself
+// can have made it.
+func (e *Estimator) watchProbe(now time.Duration) {
+	own := time.Duration(float64(e.probe.span) * max(0, e.probe.rate/e.estimate-1))
+	if e.recent() > own+surge+2*e.window.jitter+e.packetTime() {
+		e.probe.phase = idle
+		e.overuse(true, now)
+	}
+}
+
+// probed takes a probe's outcome.
+func (e *Estimator) probed(v verdict, now time.Duration) {
+	switch {
+	case v.carried:
+		e.estimate = max(e.estimate, 0.95*v.rate)
+		e.capacity = 0
+		e.probe.row++
+		e.probe.every = probeSoon
+		e.probe.next = now
+		return
+	case v.rate > 0:
+		// It came slower than it left, so there was a queue, and this is what
+		// the bottleneck takes.
+		e.capacity = max(v.rate, e.estimate)
+		e.startDrain(e.capacity, now)
+		e.estimate = max(e.estimate, afterOveruse*v.rate)
+		e.drain.probe, e.drain.share = true, e.estimate
+	}
+	e.retry(now)
+}
+
+// retry puts the next probe off.
+func (e *Estimator) retry(now time.Duration) {
+	e.probe.row = 0
+	e.probe.next = now + e.probe.every
+	e.probe.every = min(2*e.probe.every, probeLate)
+}
