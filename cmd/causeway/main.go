@@ -42,22 +42,23 @@ func version() string {
 
 // commandLine is what can be typed.
 type commandLine struct {
-	Up      upCmd      `cmd:"" help:"Run everything on this machine."`
-	Web     webCmd     `cmd:"" help:"Run a web server: site, API and lookup."`
-	Zone    zoneCmd    `cmd:"" help:"Run a zone controller; add, list and remove zones."`
-	MMR     mmrCmd     `cmd:"" name:"mmr" help:"Run a multimedia router."`
-	Tunnel  tunnelCmd  `cmd:"" help:"Run an HTTP tunnel."`
-	Join    joinCmd    `cmd:"" help:"Join a meeting from the command line."`
-	Check   checkCmd   `cmd:"" help:"Look at every way into a meeting, and say what to do."`
-	Status  statusCmd  `cmd:"" help:"Show the whole system: zones, servers, load, meetings."`
-	Drain   drainCmd   `cmd:"" help:"Take a server out of service without anyone noticing."`
-	Meeting meetingCmd `cmd:"" help:"Create, list and end meetings."`
-	APIKey  apiKeyCmd  `cmd:"" name:"apikey" help:"Make the first API key of a web server."`
-	Token   tokenCmd   `cmd:"" help:"Make enrolment tokens for servers."`
-	Revoke  revokeCmd  `cmd:"" help:"Cut a server off from the system."`
-	Keys    keysCmd    `cmd:"" help:"Change the keys of join tokens."`
-	Config  configCmd  `cmd:"" help:"Check configuration files, print samples."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Up       upCmd       `cmd:"" help:"Run everything on this machine."`
+	Web      webCmd      `cmd:"" help:"Run a web server: site, API and lookup."`
+	Zone     zoneCmd     `cmd:"" help:"Run a zone controller; add, list and remove zones."`
+	MMR      mmrCmd      `cmd:"" name:"mmr" help:"Run a multimedia router."`
+	Tunnel   tunnelCmd   `cmd:"" help:"Run an HTTP tunnel."`
+	Join     joinCmd     `cmd:"" help:"Join a meeting from the command line."`
+	Check    checkCmd    `cmd:"" help:"Look at every way into a meeting, and say what to do."`
+	Status   statusCmd   `cmd:"" help:"Show the whole system: zones, servers, load, meetings."`
+	Drain    drainCmd    `cmd:"" help:"Take a server out of service without anyone noticing."`
+	Loadtest loadtestCmd `cmd:"" help:"Put made-up participants into a meeting and measure what they get."`
+	Meeting  meetingCmd  `cmd:"" help:"Create, list and end meetings."`
+	APIKey   apiKeyCmd   `cmd:"" name:"apikey" help:"Make the first API key of a web server."`
+	Token    tokenCmd    `cmd:"" help:"Make enrolment tokens for servers."`
+	Revoke   revokeCmd   `cmd:"" help:"Cut a server off from the system."`
+	Keys     keysCmd     `cmd:"" help:"Change the keys of join tokens."`
+	Config   configCmd   `cmd:"" help:"Check configuration files, print samples."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 const description = `Causeway holds video meetings on your own machines.
