@@ -58,7 +58,7 @@ type Source struct {
 // holder touches slots; want is read by the publisher's shard.
 type fan struct {
 	slots []*Slot
-	fades []*Slot // that show it until another source begins
+	fades []*Slot       // that show it until another source begins
 	want  atomic.Uint32 // layers that the slots need, a bit each
 }
 

@@ -108,20 +108,35 @@ func (t *Trunk) carryOut(now time.Time) {
 	if p == t.applied {
 		return
 	}
+	before := t.applied
 	t.applied = p
-	t.own, t.far = byStream(p.Own), byStream(p.Far)
-	for ssrc, tr := range t.coming {
-		if t.far[ssrc&streamMask] != tr.source {
-			t.drop(ssrc, tr)
+	if !same(p.Far, before.Far) {
+		t.far = byStream(p.Far)
+		for ssrc, tr := range t.coming {
+			if t.far[ssrc&streamMask] != tr.source {
+				t.drop(ssrc, tr)
+			}
+		}
+		t.asks.restart(p)
+	}
+	if p.Listen != before.Listen {
+		t.asks.at = time.Time{}
+	}
+	if !same(p.Own, before.Own) {
+		t.own = byStream(p.Own)
+		for ssrc, slot := range t.sending {
+			if t.own[ssrc&streamMask] == nil {
+				t.end(ssrc, slot)
+			}
 		}
 	}
-	for ssrc, slot := range t.sending {
-		if t.own[ssrc&streamMask] == nil {
-			t.end(ssrc, slot)
-		}
-	}
-	t.asks.restart(p)
 	t.serve(now)
+}
+
+// same reports whether two lists are one, so that there is nothing to do for
+// either of hundreds when only who is loudest has changed.
+func same(a, b []*Source) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 func byStream(sources []*Source) map[uint32]*Source {

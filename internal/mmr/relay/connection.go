@@ -27,9 +27,7 @@ type connection struct {
 	up    atomic.Bool
 	lost  atomic.Bool // it is over, or nothing was heard for too long
 
-	// Of Mesh.mu.
-	planned bool
-	loud    []*forward.Source // of the last plan
+	plan *forward.Plan // the latest; of Mesh.mu
 }
 
 var (

@@ -18,7 +18,8 @@
 // is not sent any more. Sound is not asked for by stream: each leg sends its
 // own loudest.
 //
-// A Mesh has one goroutine while its meeting lasts; packets never pass it.
+// A Mesh has one goroutine from the first other leg to the meeting's end;
+// packets never pass it.
 // Dialled connections have one each for their socket. Relays.Close waits for
 // all. Called by package mmr (which gives meetings their Mesh) and package
 // meeting.

@@ -18,6 +18,7 @@ const (
 	lastRetry  = 5 * time.Second
 	steady     = 10 * time.Second // a connection that lasted so long is dialled again at once
 	lookEvery  = time.Second
+	never      = time.Hour // while the meeting has no other leg
 )
 
 // A Mesh is the relays of one meeting. Its methods may be called from any
@@ -34,6 +35,7 @@ type Mesh struct {
 	mu      sync.Mutex
 	own     []*forward.Source
 	legs    map[name]*leg
+	started bool         // run runs: since there was another leg
 	stale   bool         // the plans are
 	ending  []*peer.Conn // closed, perhaps not over yet
 	running sync.WaitGroup
@@ -49,7 +51,6 @@ func (r *Relays) Meeting(id string, loudest *forward.Loudest, wake func()) *Mesh
 		relays: r, meeting: id, loudest: loudest, wake: wake, ctx: ctx, cancel: cancel,
 		news: make(chan struct{}, 1), legs: map[name]*leg{},
 	}
-	loudest.SelectOwn(m.poke)
 	r.add(m)
 	return m
 }
@@ -95,6 +96,11 @@ func (m *Mesh) Set(own []*forward.Source, legs []Leg) {
 			gone = append(gone, m.leave(l)...)
 		}
 	}
+	if len(m.legs) > 0 && !m.started {
+		m.started = true
+		m.loudest.SelectOwn(m.poke)
+		m.relays.start(m.run)
+	}
 	m.mu.Unlock()
 	for _, s := range gone {
 		s.Retire()
@@ -135,7 +141,10 @@ func (m *Mesh) Up(zone, mmr string) bool {
 }
 
 // Close ends the meeting's relays. It does not wait; Relays.Close does.
-func (m *Mesh) Close() { m.cancel() }
+func (m *Mesh) Close() {
+	m.relays.forget(m)
+	m.cancel()
+}
 
 // run tends the relays until the meeting is over.
 func (m *Mesh) run() {
@@ -175,7 +184,7 @@ func (m *Mesh) end() {
 // look does what is due, and returns when to look again.
 func (m *Mesh) look(now time.Time) time.Duration {
 	m.mu.Lock()
-	next := lookEvery
+	next := never
 	for _, l := range m.legs {
 		next = min(next, m.tend(l, now))
 	}
@@ -259,18 +268,21 @@ func (m *Mesh) plan() (settle []*connection) {
 		var far []*forward.Source
 		for i, kind := range protocol.MediaKinds {
 			c := l.sides[i].conn
-			if c == nil || !m.stale && c.planned && (kind != protocol.Audio || slices.Equal(own, c.loud)) {
+			if c == nil || !m.stale && c.plan != nil && (kind != protocol.Audio || slices.Equal(own, c.plan.Loud)) {
 				continue
 			}
-			if far == nil {
+			if far == nil && (m.stale || c.plan == nil) {
 				for _, s := range l.sources {
 					far = append(far, s)
 				}
 			}
-			c.planned, c.loud = true, own
-			c.trunk.Carry(&forward.Plan{
-				Own: ofKind(kind, m.own), Far: ofKind(kind, far), Loud: own, Listen: kind == protocol.Audio,
-			})
+			if m.stale || c.plan == nil {
+				c.plan = &forward.Plan{Own: ofKind(kind, m.own), Far: ofKind(kind, far), Listen: kind == protocol.Audio}
+			}
+			p := *c.plan
+			p.Loud = own
+			c.plan = &p
+			c.trunk.Carry(c.plan)
 			if c.up.Load() {
 				settle = append(settle, c)
 			}

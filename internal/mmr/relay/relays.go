@@ -85,7 +85,9 @@ func Over(c *bus.Conn) func(context.Context, string, string, protocol.RelayReque
 // Close ends all relays and waits for them. Meetings may still be made, and
 // have none.
 func (r *Relays) Close() {
-	r.cancel()
+	r.mu.Lock()
+	r.cancel() // nothing is started any more
+	r.mu.Unlock()
 	r.running.Wait()
 }
 
@@ -95,22 +97,28 @@ func (r *Relays) Fingerprint() string { return r.certificate.Fingerprint() }
 
 func (r *Relays) self() name { return name{r.cfg.Zone, r.cfg.MMR} }
 
-// add lets a mesh run.
+// add makes a mesh known to those who dial.
 func (r *Relays) add(m *Mesh) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx.Err() != nil {
-		return
-	}
 	r.meshes[m.meeting] = m
-	r.running.Go(func() {
-		m.run()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.meshes[m.meeting] == m {
-			delete(r.meshes, m.meeting)
-		}
-	})
+}
+
+func (r *Relays) forget(m *Mesh) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.meshes[m.meeting] == m {
+		delete(r.meshes, m.meeting)
+	}
+}
+
+// start lets a mesh run, unless the relays are closed.
+func (r *Relays) start(run func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() == nil {
+		r.running.Go(run)
+	}
 }
 
 func (r *Relays) mesh(meeting string) *Mesh {
