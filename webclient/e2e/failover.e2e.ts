@@ -121,6 +121,21 @@ describe.runIf(binary)("two routers", () => {
     await ben.leave();
   });
 
+  it("WebSocket is blocked to the router: the control channel comes back by the gateway, media is not touched", async () => {
+    const [ann, ben] = await pair("Detour");
+    const peers = await ann.peersMade();
+    await ann.blockControl();
+    await ann.breakControl();
+    await ann.receives("Ben", "camera", 10);
+    await expect.poll(() => ann.controlURL(), { timeout: 20_000 }).toContain("/gateway/v1/control");
+    await ann.controlled();
+    await ann.page.keyboard.press("h");
+    await ben.hears(/Ann raised a hand/);
+    expect(await ann.peersMade()).toBe(peers);
+    await ann.page.context().close(); // its console rightly told of refused connections
+    await ben.leave();
+  });
+
   it("joined over TCP: climbs to UDP when that works, without a gap", async () => {
     const meeting = await cluster.createMeeting("Climbing");
     const options = { ignoreHTTPSErrors: true };

@@ -59,6 +59,8 @@ interface Watched {
   sockets: WebSocket[];
   /** The router's UDP addresses are kept from the browser. */
   noUDP?: boolean;
+  /** Control channels go nowhere but through the gateway. */
+  noControl?: boolean;
   /** Whatever plays, or did. */
   players: HTMLMediaElement[];
   syncs: Record<string, SlotSync>;
@@ -182,6 +184,13 @@ export class Person {
     await this.page.evaluate((now) => {
       (globalThis as unknown as Watched).noUDP = now;
     }, blocked);
+  }
+
+  /** Lets no control channel through to a router's own address from now on. */
+  async blockControl(): Promise<void> {
+    await this.page.evaluate(() => {
+      (globalThis as unknown as Watched).noControl = true;
+    });
   }
 
   /** Tells the page what the browser tells when the network has changed. */
@@ -328,7 +337,7 @@ function watchConnections(): void {
   const Socket = globalThis.WebSocket;
   globalThis.WebSocket = class extends Socket {
     constructor(url: string | URL) {
-      super(url);
+      super(scope.noControl && String(url).includes("/mmr/v1/") ? "wss://127.0.0.1:1/blocked" : url);
       scope.sockets.push(this);
       this.addEventListener("message", (event: MessageEvent<string>) => {
         const message = JSON.parse(event.data) as FromRouter;

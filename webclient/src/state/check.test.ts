@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { candidates, clock } from "./check.ts";
+import { candidates, clock, judgeRungs } from "./check.ts";
 
 describe("clock", () => {
   const at = Date.parse("2026-03-14T09:00:00Z");
@@ -16,4 +16,19 @@ describe("candidates", () => {
     [["tcp"], "warning", "local candidates: tcp"],
     [[], "failed", "no local candidates: WebRTC is held back"],
   ] as const)("%j", (found, verdict, detail) => expect(candidates(found)).toEqual({ verdict, detail }));
+});
+
+describe("the rungs of media", () => {
+  const tried = (udp: boolean, tcp: boolean, tls: boolean) =>
+    judgeRungs([
+      { rung: "udp", ok: udp, detail: "" },
+      { rung: "tcp", ok: tcp, detail: "" },
+      { rung: "tls", ok: tls, detail: "" },
+    ]).map((line) => `${line.name} ${line.verdict}`);
+  it("are judged together: what fails matters less while another works", () => {
+    expect(tried(true, true, true)).toEqual(["udp ok", "tcp ok", "tls ok"]);
+    expect(tried(true, false, false)).toEqual(["udp ok", "tcp warning", "tls warning"]);
+    expect(tried(false, false, true)).toEqual(["udp warning", "tcp warning", "tls ok"]);
+    expect(tried(false, false, false)).toEqual(["udp failed", "tcp failed", "tls failed"]);
+  });
 });

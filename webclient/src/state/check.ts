@@ -1,13 +1,17 @@
-// The connection check: what can be known of the way into meetings without
-// joining one, so that no meeting is disturbed. The router, and with it the
-// control channel, UDP, TCP and TLS, is told only to those who join; the check
-// says so and does not guess.
-import type { Package } from "../protocol/messages.ts";
+// The connection check: the whole way into a meeting, phase by phase. It
+// disturbs nobody: it is admitted to a router to learn where media goes, but
+// never says hello on the control channel, without which a participant is
+// shown to nobody; the router forgets it after 30 s.
+import { Connections, mediaKinds } from "../media/connections.ts";
+import { pause } from "../media/value.ts";
+import type { JoinAnswer, MediaKind, Package, Transport } from "../protocol/messages.ts";
 import { problemOf } from "../protocol/problems.ts";
-import { lookup } from "./admission.ts";
+import { admit, lookup, targets } from "./admission.ts";
 import { clientInfo, obstacle } from "./client.ts";
 import type { MeetingLink } from "./link.ts";
-import { lastWay } from "./way.ts";
+import { countersOf } from "./live.ts";
+import { Recorder } from "./report.ts";
+import { controlThrough, direct, lastWay, type Way } from "./way.ts";
 import { Survey } from "./zones.ts";
 
 /** What is checked, in order. */
@@ -18,8 +22,12 @@ export const checks = [
   "meeting",
   "controllers",
   "gateway",
-  "media",
   "router",
+  "control",
+  "udp",
+  "tcp",
+  "tls",
+  "media",
   "microphone",
   "camera",
 ] as const;
@@ -49,6 +57,28 @@ export function clock(date: string | null, sentMS: number, receivedMS: number): 
   return { verdict, detail: `${seconds > 0 ? "+" : ""}${seconds.toFixed(1)} s` };
 }
 
+/** The name of the admission. */
+const participant = "Connection check";
+
+/** How long a control channel and a rung may take, in ms. */
+const patience = { control: 5500, rung: 8000 };
+
+/** Which of the three media connections tries which rung. */
+const rungs = { audio: "udp", video: "tcp", content: "tls" } as const satisfies Record<MediaKind, Transport>;
+
+/** What came of one rung. */
+export interface Tried {
+  rung: Transport;
+  ok: boolean;
+  detail: string;
+}
+
+/** Judges the rungs together: one that fails matters less while a better one works. Pure. */
+export function judgeRungs(tried: readonly Tried[]): Line[] {
+  const any = tried.some((t) => t.ok);
+  return tried.map(({ rung, ok, detail }) => ({ name: rung, verdict: ok ? "ok" : any ? "warning" : "failed", detail }));
+}
+
 /** Says what a browser's candidates mean for media. Pure. */
 export function candidates(protocols: readonly string[]): Omit<Line, "name"> {
   const found = [...new Set(protocols.map((p) => p.toLowerCase()))].sort();
@@ -63,9 +93,9 @@ export async function check(link: MeetingLink | null, tell: (line: Line) => void
   };
   const missing = obstacle();
   say("browser", missing ? "failed" : "ok", navigator.userAgent);
-  say("router", "unknown");
   const own = [checkWeb(say), checkMedia(say), checkDevice("microphone", say), checkDevice("camera", say)];
-  await Promise.all([...own, checkZones(link, say, signal)]);
+  const meeting = missing ? notTried(say, 3) : checkMeeting(link, say, signal);
+  await Promise.all([...own, meeting]);
 }
 
 type Say = (name: CheckName, verdict: Verdict, detail?: string) => void;
@@ -84,38 +114,140 @@ async function checkWeb(say: Say): Promise<void> {
   }
 }
 
-/** Looks the meeting up, which joins nothing, and asks every controller, straight and through the gateway. */
-async function checkZones(link: MeetingLink | null, say: Say, signal: AbortSignal): Promise<void> {
-  if (!link) {
-    for (const name of ["meeting", "controllers", "gateway"] as const) say(name, "unknown");
-    return;
-  }
+/** The lines that need a meeting, in the order in which one leads to the next. */
+const chain = ["meeting", "controllers", "gateway", "router", "control", "udp", "tcp", "tls"] as const;
+
+/** What comes from a line on could not be tried. */
+function notTried(say: Say, from: number): void {
+  for (const name of chain.slice(from)) say(name, "unknown");
+}
+
+/** Looks the meeting up, asks every controller, and is admitted by the best way that there is. */
+async function checkMeeting(link: MeetingLink | null, say: Say, signal: AbortSignal): Promise<void> {
+  if (!link) return notTried(say, 0);
   let pkg: Package;
   try {
-    pkg = await lookup(link, { name: "Guest", client: clientInfo() }, null, signal);
+    pkg = await lookup(link, { name: participant, client: clientInfo() }, null, signal);
     say("meeting", "ok", link.number);
   } catch (error) {
     say("meeting", "failed", problemOf(error).title);
-    for (const name of ["controllers", "gateway"] as const) say(name, "unknown");
-    return;
+    return notTried(say, 1);
   }
-  const last = lastWay(pkg);
   const life = new AbortController();
   const both = AbortSignal.any([signal, life.signal]);
-  const run = async (name: "controllers" | "gateway", survey: Survey, ifNone: Verdict) => {
+  try {
+    const found = await checkZones(pkg, say, both);
+    if (!found) return notTried(say, 3);
+    await checkRouter(pkg, found, say, both);
+  } finally {
+    life.abort();
+  }
+}
+
+/** Asks every controller, straight and through the gateway; says which to join by. */
+async function checkZones(pkg: Package, say: Say, signal: AbortSignal): Promise<{ survey: Survey; way: Way } | null> {
+  const run = async (name: "controllers" | "gateway", way: Way) => {
+    const survey = new Survey(pkg.zones, "", signal, way);
     await survey.ready.catch(() => {});
     const attempts = survey.attempts();
     const good = attempts.filter((a) => a.ok).length;
     const detail = attempts.map((a) => `${a.target}: ${a.ok ? `${a.rtt_ms} ms` : a.error}`).join("; ");
-    say(name, good === 0 ? ifNone : good < attempts.length ? "warning" : "ok", detail);
+    say(name, good === 0 ? "failed" : good < attempts.length ? "warning" : "ok", detail);
+    return good > 0 ? { survey, way } : null;
   };
-  const straight = run("controllers", new Survey(pkg.zones, "", both), "failed");
+  const last = lastWay(pkg);
   // On the server's own machine the controllers have addresses that the gateway does not know.
   const local = location.protocol === "http:";
-  if (last && !local) await run("gateway", new Survey(pkg.zones, "", both, last), "failed");
-  else say("gateway", "unknown");
-  await straight;
-  life.abort();
+  if (!last || local) say("gateway", "unknown");
+  const [straight, around] = await Promise.all([
+    run("controllers", direct),
+    last && !local ? run("gateway", last) : null,
+  ]);
+  return straight ?? around;
+}
+
+/** Is admitted, and tries the control channel and every rung of media at the router. */
+async function checkRouter(
+  pkg: Package,
+  { survey, way }: { survey: Survey; way: Way },
+  say: Say,
+  signal: AbortSignal,
+): Promise<void> {
+  const connections = new Connections(0);
+  signal.addEventListener("abort", () => connections.close());
+  let answer: JoinAnswer;
+  try {
+    const request = { offers: await connections.offers(), client: clientInfo() };
+    const recorder = new Recorder("");
+    const to = targets(survey.ranked(), pkg);
+    ({ answer } = await admit(to, { request, token: pkg.token, way, recorder, signal, staggerMS: 1500 }));
+    say("router", "ok", `${answer.mmr}, ${answer.zone}`);
+  } catch (error) {
+    say("router", "failed", problemOf(error).title);
+    return notTried(say, 4);
+  }
+  await Promise.all([checkControl(pkg, answer, say), checkRungs(connections, answer, say, signal)]);
+}
+
+async function checkControl(pkg: Package, answer: JoinAnswer, say: Say): Promise<void> {
+  const took = await knock(answer.control_url);
+  const { host } = new URL(answer.control_url);
+  if (took !== null) return say("control", "ok", `${host}: ${took} ms`);
+  for (const detour of controlThrough(pkg, answer.control_url)) {
+    const around = await knock(detour);
+    const via = new URL(detour).host;
+    if (around !== null) return say("control", "warning", `${host}: no answer; gateway ${via}: ${around} ms`);
+  }
+  say("control", "failed", `${host}: no answer`);
+}
+
+/** Opens a WebSocket and says nothing on it; how long that took in ms, null if it did not open. */
+function knock(url: string): Promise<number | null> {
+  const began = performance.now();
+  const socket = new WebSocket(url);
+  return new Promise<number | null>((resolve) => {
+    const limit = setTimeout(() => resolve(null), patience.control);
+    socket.addEventListener("open", () => resolve(Math.round(performance.now() - began)));
+    socket.addEventListener("error", () => resolve(null));
+    socket.addEventListener("close", () => clearTimeout(limit));
+  }).finally(() => socket.close());
+}
+
+/** Lets each media connection try one rung. */
+async function checkRungs(connections: Connections, answer: JoinAnswer, say: Say, signal: AbortSignal): Promise<void> {
+  const offered: Record<Transport, boolean> = {
+    udp: /^a=candidate:\S+ \d+ udp /im.test(answer.answers.audio ?? ""),
+    tcp: /^a=candidate:\S+ \d+ tcp /im.test(answer.answers.audio ?? ""),
+    tls: (answer.turn ?? []).length > 0,
+  };
+  const began = performance.now();
+  await connections.accept(answer.answers, answer.turn, rungs);
+  const one = async (kind: MediaKind): Promise<Tried> => {
+    const rung = rungs[kind];
+    if (!offered[rung]) return { rung, ok: false, detail: "the router does not offer it" };
+    const up = await connected(connections, kind, signal);
+    const took = Math.round(performance.now() - began);
+    const { remote } = await countersOf(connections.peers[kind]);
+    if (up) return { rung, ok: true, detail: `${remote}: ${took} ms` };
+    return { rung, ok: false, detail: `no answer within ${patience.rung / 1000} s` };
+  };
+  const tried = await Promise.all(mediaKinds.map(one));
+  for (const { name, verdict, detail } of judgeRungs(tried)) say(name, verdict, detail);
+  connections.close();
+}
+
+async function connected(connections: Connections, kind: MediaKind, signal: AbortSignal): Promise<boolean> {
+  let stop = () => {};
+  const outcome = new Promise<boolean>((resolve) => {
+    const look = () => {
+      const state = connections.states.get()[kind];
+      if (state === "connected" || state === "failed") resolve(state === "connected");
+    };
+    stop = connections.states.subscribe(look);
+    look();
+  });
+  const late = pause(patience.rung, signal).then(() => false);
+  return Promise.race([outcome, late]).finally(() => stop());
 }
 
 /** Has the browser gather its own candidates: enterprise policies and extensions may forbid that. */

@@ -7,6 +7,7 @@ import { Check, Logo, Warning } from "../icons.tsx";
 import { follow } from "../navigation.ts";
 import { CopyButton } from "../parts/CopyField.tsx";
 import { LanguageSwitch } from "../parts/LanguageSwitch.tsx";
+import { technical } from "../text/technical.ts";
 import { t } from "../text/text.ts";
 
 export default function Checkup(props: { link: MeetingLink | null }) {
@@ -76,7 +77,7 @@ const verdicts = (verdict: Verdict) =>
 const needsRemedy = (line: Line) => line.verdict !== "ok" && line.verdict !== "running";
 
 function asText(line: Line): string {
-  const detail = line.detail ? ` (${line.detail})` : "";
+  const detail = line.detail ? ` (${technical(line.detail)})` : "";
   return `${words(line.name)}: ${verdicts(line.verdict)}${detail}${needsRemedy(line) ? ` – ${remedy(line.name)}` : ""}`;
 }
 
@@ -94,7 +95,7 @@ function LineOf(props: { line: Line }) {
         <p class="phase-remedy">{remedy(props.line.name)}</p>
       </Show>
       <Show when={props.line.detail}>
-        <p class="hint">{props.line.detail}</p>
+        <p class="hint">{technical(props.line.detail)}</p>
       </Show>
     </li>
   );

@@ -6,6 +6,7 @@ import type { Attempt, MediaKind, PhaseName, PhaseReport } from "../../protocol/
 import type { LiveMedia } from "../../state/live.ts";
 import type { Meeting } from "../../state/meeting.ts";
 import { Check, Warning } from "../icons.tsx";
+import { technical } from "../text/technical.ts";
 import { problemWords, t } from "../text/text.ts";
 import { watch } from "../watch.ts";
 import { CopyButton } from "./CopyField.tsx";
@@ -59,7 +60,7 @@ export function ConnectionPanel(props: { meeting: Meeting; close: () => void }) 
               <For each={report().events}>
                 {(e) => (
                   <li>
-                    <span>{seconds(e.at_ms)}</span> {e.what}
+                    <span>{seconds(e.at_ms)}</span> {technical(e.what)}
                   </li>
                 )}
               </For>
@@ -150,7 +151,8 @@ function AttemptLine(props: { attempt: Attempt }) {
         {props.attempt.media ? mediaNames(props.attempt.media as MediaKind) : props.attempt.target}
       </span>
       <span class="attempt-state">
-        {props.attempt.transport} · {props.attempt.ok ? t().attemptOK : (props.attempt.error ?? t().attemptFailed)}
+        {props.attempt.transport} ·{" "}
+        {props.attempt.ok ? t().attemptOK : technical(props.attempt.error ?? t().attemptFailed)}
         {times() ? ` · ${times()}` : ""}
       </span>
     </li>
