@@ -187,6 +187,9 @@ func (s *Slot) wanted() uint32 {
 	if t := s.taker.Target(); t >= 0 {
 		layers |= 1 << t
 	}
+	if layers == 0 && s.source != nil && s.source.cfg.Far {
+		return 1 // what comes first is what is asked for: the least
+	}
 	if layers == 0 {
 		return 1<<maxLayers - 1 // whatever comes first
 	}

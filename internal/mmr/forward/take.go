@@ -229,8 +229,5 @@ func (s *Source) asked() uint8 {
 	for i := range s.fans {
 		want |= s.fans[i].want.Load()
 	}
-	if want == 1<<maxLayers-1 {
-		return 1 // whatever comes first: the least
-	}
 	return uint8(want)
 }

@@ -243,6 +243,13 @@ func TestTrunkOnDemand(t *testing.T) {
 			if b, e := bob.layer(), eve.layer(); b != 0 || e != 2 {
 				t.Errorf("layers %d and %d, want 0 and 2", b, e)
 			}
+			joe := w.side[1].taker(protocol.Camera, 1, 0, vp8Codec)
+			joe.assign(0, far, 360)
+			w.film(600*time.Millisecond, cam)
+			if n := w.passed(protocol.Video, second); n[0] < 35 || n[1] < 35 || n[2] < 35 {
+				t.Errorf("180, 360 and 720 lines: %v", n)
+			}
+			joe.assign(0, nil, 0)
 			bob.assign(0, far, 360)
 			eve.assign(0, nil, 0)
 			w.film(600*time.Millisecond, cam)
