@@ -28,10 +28,18 @@ var (
 // ProxyWebOnly lets out nothing but the proxy, and that to web alone.
 var ProxyWebOnly = Policy{"drop", proxyRule + "ip daddr != 203.0.113.10 reject with tcp reset"}
 
+// Inspected has TLS opened by the middlebox, and lets out nothing else;
+// InspectedStrictly has it refuse WebSocket, too. See StartMiddlebox.
+var (
+	Inspected         = append(Policy{inspectRule + "8443"}, Only443...)
+	InspectedStrictly = append(Policy{inspectRule + "8444"}, Only443...)
+)
+
 // These mark the statements that hold for what the proxy host sends and gets.
 const (
 	proxyRule       = "proxy: "
 	proxyReturnRule = "to the proxy: "
+	inspectRule     = "inspect: " // and the port of the middlebox
 )
 
 // Apply puts a policy into force at once, for running connections too. What
@@ -39,7 +47,13 @@ const (
 func (w *World) Apply(p Policy) {
 	w.t.Helper()
 	var rules strings.Builder
+	redirect := ""
 	for _, r := range p {
+		if port, ok := strings.CutPrefix(r, inspectRule); ok {
+			redirect = fmt.Sprintf("  chain inspect {\n    type nat hook prerouting priority dstnat;\n    iifname site ip saddr != %s ip daddr 203.0.113.0/24 tcp dport 443 redirect to :%s\n  }\n",
+				addresses["proxy"], port)
+			continue
+		}
 		if rule, ok := strings.CutPrefix(r, proxyRule); ok {
 			fmt.Fprintf(&rules, "    iifname site ip saddr %s meta l4proto tcp %s\n", addresses["proxy"], rule)
 			continue
@@ -65,8 +79,8 @@ table ip lab {
     type nat hook postrouting priority srcnat;
     oifname internet ip saddr 10.77.0.0/24 masquerade
   }
-}
-`, rules.String())
+%s}
+`, rules.String(), redirect)
 	cmd := w.command(context.Background(), "gateway", "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -53,16 +53,28 @@ func cells(w *World) []cell {
 			problem: protocol.ProblemProxyAuthFailed,
 		},
 	}
+	kerberos := []string{"KRB5_CONFIG=" + w.path("krb5.conf"), "KRB5CCNAME=" + w.path("nobody")}
 	for _, kind := range []string{"open", "basic", "digest", "negotiate", "tinyproxy"} {
 		c := cell{network: "proxy only, " + kind, policy: ProxyOnly, args: proxied(kind), route: "proxy", sound: protocol.TLS}
 		if kind == "negotiate" {
-			c.env = []string{"KRB5_CONFIG=" + w.path("krb5.conf"), "KRB5CCNAME=" + w.path("nobody")}
+			c.env = kerberos
 		}
 		all = append(all, c)
 	}
-	return append(all, cell{
-		network: "proxy that may reach web only", policy: ProxyWebOnly, args: proxied("open"), route: "tunnel_over_proxy", sound: protocol.TLS,
-	})
+	for _, kind := range []string{"open", "digest", "negotiate"} {
+		c := cell{network: "proxy that may reach web only, " + kind, policy: ProxyWebOnly, args: proxied(kind), route: "tunnel_over_proxy", sound: protocol.TLS}
+		if kind == "negotiate" {
+			c.env = kerberos
+		}
+		all = append(all, c)
+	}
+	company := []string{"--ca", w.path(companyRoots)}
+	return append(
+		all,
+		cell{network: "TLS inspected, its authority trusted", policy: Inspected, args: company, route: "direct", sound: protocol.TLS},
+		cell{network: "TLS inspected, WebSocket refused", policy: InspectedStrictly, args: company, route: "tunnel", sound: protocol.TLS},
+		cell{network: "TLS inspected, its authority unknown", policy: Inspected, problem: protocol.ProblemCertificate},
+	)
 }
 
 // TestWaysIn joins from behind each network with the real client, and writes
@@ -70,6 +82,8 @@ func cells(w *World) []cell {
 func TestWaysIn(t *testing.T) {
 	d := NewDeployment(NewWorld(t))
 	d.StartProxies()
+	d.StartMiddlebox("8443", false)
+	d.StartMiddlebox("8444", true)
 	speaker := d.Start("web", d.binary, "join", d.meeting.JoinURL, "--name", "Speaker", "--publish", "testcard", "--ca", d.ca, "--json")
 	if !speaker.Until(`"event":"joined"`, startWithin) {
 		t.Fatal("the speaker did not get in")

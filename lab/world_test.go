@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
+	if address := os.Getenv("CAUSEWAY_LAB_MIDDLEBOX"); address != "" {
+		fmt.Println(inspect(address, os.Getenv("CAUSEWAY_LAB_ROOT"), os.Getenv("CAUSEWAY_LAB_REFUSE") == "true"))
+		os.Exit(1)
+	}
 	if link := os.Getenv("CAUSEWAY_LAB_JOIN"); link != "" {
 		d, err := time.ParseDuration(os.Getenv("CAUSEWAY_LAB_FOR"))
 		if err == nil {
