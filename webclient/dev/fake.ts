@@ -37,6 +37,9 @@ function person(i: number): Participant {
   };
 }
 
+const answered =
+  "v=0\r\na=candidate:1 1 udp 1 203.0.113.20 8801 typ host\r\na=candidate:2 1 tcp 1 203.0.113.20 8801 typ host tcptype passive\r\n";
+
 const json = (body: unknown, status = 200) =>
   new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
 
@@ -88,7 +91,8 @@ function answer(url: URL, init: RequestInit | undefined, play: Play): Response |
       mmr: "tpe-mmr-2",
       session: "s",
       control_url: "wss://tpe.example.org/mmr/v1/control",
-      answers: { audio: "v=0", video: "v=0", content: "v=0" },
+      answers: { audio: answered, video: answered, content: answered },
+      turn: [{ urls: ["turns:tpe.example.org:443"], username: "u", credential: "c" }],
     });
   }
   if (url.pathname === "/api/v1/reports") return json({}, 202);

@@ -63,6 +63,15 @@ const shots = [
     },
   },
   {
+    name: "check",
+    path: "/check/123456789?pwd=x",
+    act: async (page) =>
+      page
+        .getByText(/Nothing stands|do(es)? not work|沒有任何阻礙|無法使用/)
+        .first()
+        .waitFor(),
+  },
+  {
     name: "left",
     path: "/j/123456789?people=1",
     act: async (page) => {
