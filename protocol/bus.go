@@ -162,6 +162,9 @@ type LegState struct {
 // AdmitRequest asks a router to admit a participant whose token the
 // controller has verified. The router verifies it again.
 type AdmitRequest struct {
+	// ID is the same when a controller asks again because no answer came: the
+	// router then answers as it did, or will, the first time.
+	ID     string     `json:"id,omitempty"`
 	Token  string     `json:"token"`
 	Offers Offers     `json:"offers"`
 	Client ClientInfo `json:"client"`

@@ -14,7 +14,7 @@ import (
 // admit lets a participant in: the answer to zone.Z.mmr.M.admit. Its errors
 // are *protocol.Problem.
 func (s *Server) admit(ctx context.Context, req protocol.AdmitRequest) (protocol.AdmitAnswer, error) {
-	answer, err := s.tryAdmit(ctx, req)
+	answer, err := s.once.do(ctx, req.ID, time.Now(), func() (protocol.AdmitAnswer, error) { return s.tryAdmit(ctx, req) })
 	if err != nil {
 		p := protocol.ProblemOf(err)
 		s.metrics.admissions.WithLabelValues(string(p.Code)).Inc()
@@ -42,7 +42,7 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 		Session: newSession(), ID: claims.Subject, Name: claims.Name, Role: claims.Role, ClientKind: req.Client.Kind,
 	}
 	if req.Resume != nil {
-		a.Resumed = req.Resume.Admitted
+		a.Resumed, a.JoinedAt, a.HandRaisedAt = req.Resume.Admitted, req.Resume.JoinedAt, req.Resume.HandRaisedAt
 	}
 	// A meeting may be over between being found and being asked: then a new
 	// one is made. It cannot happen often.

@@ -57,6 +57,7 @@ type Server struct {
 	browsers  turnRelay
 	load      meter
 	reach     *reach
+	once      *once
 	registry  *registry
 	announcer *announcer
 	endings   *endings
@@ -90,7 +91,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if s.load, err = newMeter(cfg.Limits); err != nil {
 		return nil, err
 	}
-	s.reach = newReach()
+	s.reach, s.once = newReach(), newOnce()
 	s.registry = newRegistry(s.newMeeting, s.span)
 	s.doing = make(chan struct{}, maxDoing)
 	s.announcer = newAnnouncer(s)

@@ -2,8 +2,10 @@ package zone
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"causeway/internal/bus"
@@ -13,6 +15,7 @@ import (
 const (
 	admitTimeout = 2 * time.Second        // for one router's answer (Server.admitTimeout)
 	brokerBudget = 5 * time.Second        // for all of them
+	askAgain     = 400 * time.Millisecond // until a router that has not answered is asked again
 	absence      = 100 * time.Millisecond // until routers that were not there are asked again
 )
 
@@ -103,15 +106,37 @@ func (s *Server) choose(who newcomer, tried []string) (admission, time.Time, boo
 	return admission{mmr: id, controlURL: said.ControlURL, localControlURL: said.LocalControlURL}, now, true
 }
 
-// admit asks one router.
+// admit asks one router, and again when no answer comes: question or answer
+// may have gone by way of a controller that has died.
 func (s *Server) admit(ctx context.Context, mmr string, req protocol.AdmitRequest) (protocol.AdmitAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.admitTimeout)
+	var asked sync.WaitGroup
+	defer asked.Wait()
 	defer cancel()
-	a, err := bus.Request[protocol.AdmitAnswer](ctx, s.deps.Bus, protocol.SubjectAdmit(s.config.Zone, mmr), req)
-	if err == nil && a.Session == "" {
-		err = errors.New("admission without a session")
+	req.ID = rand.Text()
+	type answered struct {
+		answer protocol.AdmitAnswer
+		err    error
 	}
-	return a, err
+	answers := make(chan answered, 2)
+	ask := func() {
+		a, err := bus.Request[protocol.AdmitAnswer](ctx, s.deps.Bus, protocol.SubjectAdmit(s.config.Zone, mmr), req)
+		if err == nil && a.Session == "" {
+			err = errors.New("admission without a session")
+		}
+		answers <- answered{a, err}
+	}
+	asked.Go(ask)
+	again := time.NewTimer(askAgain)
+	defer again.Stop()
+	for {
+		select {
+		case a := <-answers:
+			return a.answer, a.err
+		case <-again.C:
+			asked.Go(ask)
+		}
+	}
 }
 
 // settled notes how a placement ended.

@@ -54,6 +54,34 @@ func TestBrokerGoesOn(t *testing.T) {
 	}
 }
 
+// TestLostRequest asks again when no answer comes, in the same words.
+func TestLostRequest(t *testing.T) {
+	w := newWorld(t)
+	var r *fakeRouter
+	ids := make(chan string, 8)
+	r = w.router("mmr-1", func(ctx context.Context) error {
+		ids <- r.last.Load().ID
+		if len(ids) == 1 {
+			return deaf(ctx) // as if the answer were lost
+		}
+		return nil
+	})
+	s := w.controller("zc-1", nil)
+	s.admitTimeout = time.Minute
+	w.knows(s, 1)
+	if a, p := w.join(s, "tea"); p != nil || a.MMR != "mmr-1" {
+		t.Fatalf("joined %+v, %v", a, p)
+	}
+	one, two := <-ids, <-ids
+	if one == "" || one != two {
+		t.Errorf("asked as %q, then as %q", one, two)
+	}
+	w.join(s, "tea")
+	if three := <-ids; three == one {
+		t.Error("another join has the same id")
+	}
+}
+
 // TestRouterComesBack asks for a router that is out of reach, as after the
 // death of the controller that it was connected to, until it is there.
 func TestRouterComesBack(t *testing.T) {
