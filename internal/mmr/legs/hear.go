@@ -18,7 +18,6 @@ type leg struct {
 	known   bool // people is what the leg had at version
 	people  map[string]protocol.LegPerson
 	digest  digest
-	lostAt  map[string]time.Time // since when people's paths are lost
 
 	heardAt time.Time
 	lost    bool
@@ -60,16 +59,12 @@ func (s *State) Hear(from Address, u *protocol.LegUpdate, now time.Time) {
 		if l != nil {
 			s.depart(l, now)
 		}
-		l = &leg{at: from, epoch: u.Epoch, people: map[string]protocol.LegPerson{}, lostAt: map[string]time.Time{}}
+		l = &leg{at: from, epoch: u.Epoch, people: map[string]protocol.LegPerson{}}
 		s.legs[from] = l
 		s.streams = true
 		s.beatAt = now // who is new does not know us either
 	}
-	l.heardAt = now
-	if l.lost {
-		l.lost = false
-		s.touch(l)
-	}
+	s.alive(l, now)
 	if l.onPremises != u.OnPremises || l.fingerprint != u.Fingerprint {
 		l.onPremises, l.fingerprint = u.OnPremises, u.Fingerprint
 		s.streams = true
@@ -77,6 +72,22 @@ func (s *State) Hear(from Address, u *protocol.LegUpdate, now time.Time) {
 	s.hearSettings(u.Settings)
 	s.hearPeople(l, u, now)
 	s.watch(l, u, now)
+}
+
+// Alive notes that media comes from a leg's router: if the leg is silent, it is
+// the bus that is away, and nobody is lost.
+func (s *State) Alive(at Address, now time.Time) {
+	if l := s.legs[at]; l != nil {
+		s.alive(l, now)
+	}
+}
+
+func (s *State) alive(l *leg, now time.Time) {
+	l.heardAt = now
+	if l.lost {
+		l.lost = false
+		s.touch(l)
+	}
 }
 
 // depart takes a leg out that has gone. Its people come back elsewhere, or
@@ -104,7 +115,7 @@ func (s *State) forget(l *leg) {
 func (s *State) hearPeople(l *leg, u *protocol.LegUpdate, now time.Time) {
 	switch {
 	case u.Whole:
-		s.hearWhole(l, u, now)
+		s.hearWhole(l, u)
 	case len(u.Changed) > 0 || len(u.Left) > 0:
 		if !l.known || u.Version != l.version+1 {
 			l.known = l.known && u.Version <= l.version // said twice
@@ -112,7 +123,7 @@ func (s *State) hearPeople(l *leg, u *protocol.LegUpdate, now time.Time) {
 		}
 		l.version = u.Version
 		for i := range u.Changed {
-			s.place(l, u.Changed[i], now)
+			s.place(l, u.Changed[i])
 		}
 		for _, gone := range u.Left {
 			s.leave(l, gone, now)
@@ -127,7 +138,7 @@ func (s *State) hearPeople(l *leg, u *protocol.LegUpdate, now time.Time) {
 }
 
 // hearWhole takes a part of all that a leg has.
-func (s *State) hearWhole(l *leg, u *protocol.LegUpdate, now time.Time) {
+func (s *State) hearWhole(l *leg, u *protocol.LegUpdate) {
 	if l.known && u.Version == l.version && digest(u.People) == l.digest {
 		return // somebody else asked
 	}
@@ -154,13 +165,13 @@ func (s *State) hearWhole(l *leg, u *protocol.LegUpdate, now time.Time) {
 		}
 	}
 	for _, p := range w.people {
-		s.place(l, p, now)
+		s.place(l, p)
 	}
 	l.version, l.known = u.Version, true
 }
 
 // place makes p one of the leg's people, or changes it.
-func (s *State) place(l *leg, p protocol.LegPerson, now time.Time) {
+func (s *State) place(l *leg, p protocol.LegPerson) {
 	id := p.Participant.ID
 	old, there := l.people[id]
 	switch {
@@ -175,11 +186,6 @@ func (s *State) place(l *leg, p protocol.LegPerson, now time.Time) {
 	}
 	l.digest.toggle(id, p.Revision)
 	l.people[id] = p
-	if p.Participant.Path != protocol.PathLost {
-		delete(l.lostAt, id)
-	} else if l.lostAt[id].IsZero() {
-		l.lostAt[id] = now
-	}
 	s.streams = s.streams || !slices.Equal(old.Sources, p.Sources)
 	s.change(id, protocol.FarewellLost)
 }
@@ -202,7 +208,6 @@ func (s *State) remove(l *leg, id string) {
 	p := l.people[id]
 	l.digest.toggle(id, p.Revision)
 	delete(l.people, id)
-	delete(l.lostAt, id)
 	s.unplace(l, id)
 	s.streams = s.streams || len(p.Sources) > 0
 }

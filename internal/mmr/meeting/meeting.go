@@ -141,6 +141,7 @@ func (m *Meeting) Run(ctx context.Context) {
 			m.look(time.Now())
 		case now := <-every.C:
 			m.look(now)
+			m.listenTo(now)
 			m.expire(now)
 		case <-m.settleTimer.C:
 		case <-ctx.Done():

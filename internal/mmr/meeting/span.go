@@ -151,6 +151,18 @@ func (m *Meeting) exchange(now time.Time) time.Duration {
 	return never
 }
 
+// listenTo takes legs whose media comes for alive, whatever the bus says.
+func (m *Meeting) listenTo(now time.Time) {
+	if m.mesh == nil {
+		return
+	}
+	for _, l := range m.state.Legs() {
+		if m.mesh.Up(l.Zone, l.MMR) {
+			m.state.Alive(l.Address, now)
+		}
+	}
+}
+
 // others lists the other legs and what is published there.
 func (m *Meeting) others() []relay.Leg {
 	var all []relay.Leg

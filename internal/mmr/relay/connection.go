@@ -25,6 +25,7 @@ type connection struct {
 	shard atomic.Int32 // index, once it is up
 	since atomic.Int64 // when it came up, Unix nanoseconds
 	up    atomic.Bool
+	heard atomic.Bool // lately
 	lost  atomic.Bool // it is over, or nothing was heard for too long
 
 	plan *forward.Plan // the latest; of Mesh.mu
@@ -49,6 +50,7 @@ func (c *connection) Ready(p *peer.Conn, now time.Time) {
 	c.since.Store(now.UnixNano())
 	c.trunk.Ready(index, p, now)
 	c.up.Store(true)
+	c.heard.Store(true)
 	c.changed()
 }
 
@@ -60,6 +62,7 @@ func (c *connection) RTCP(_ *peer.Conn, packet []byte, now time.Time) { c.trunk.
 
 // Path implements peer.Handler.
 func (c *connection) Path(_ *peer.Conn, state peer.PathState, _ time.Time) {
+	c.heard.Store(state == peer.PathActive)
 	switch state {
 	case peer.PathActive:
 		c.trunk.SetState(forward.LinkActive)
@@ -79,6 +82,7 @@ func (c *connection) Shed(_ *peer.Conn, _ int, now time.Time) { c.trunk.Shed(now
 func (c *connection) Closed(*peer.Conn, error) {
 	c.trunk.Closed()
 	c.up.Store(false)
+	c.heard.Store(false)
 	c.lost.Store(true)
 	c.changed()
 }

@@ -43,8 +43,8 @@ type Mesh struct {
 
 // Meeting makes the relays of a meeting. loudest is where its microphones
 // compete, own ones and those of other legs. wake is called, possibly with a
-// shard held, when what Up reports has changed; it must not block. Close must
-// be called when the leg is over.
+// shard held, when what Up reports may have changed; it must not block. Close
+// must be called when the leg is over.
 func (r *Relays) Meeting(id string, loudest *forward.Loudest, wake func()) *Mesh {
 	ctx, cancel := context.WithCancel(r.ctx)
 	m := &Mesh{
@@ -132,12 +132,18 @@ func (m *Mesh) Source(zone, mmr string, stream uint32) *forward.Source {
 	return nil
 }
 
-// Up reports whether a leg's sound can flow now.
+// Up reports whether a leg's router has been heard in the last two seconds or
+// so, over any of the connections with it.
 func (m *Mesh) Up(zone, mmr string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.legs[name{zone, mmr}]
-	return l != nil && l.sides[0].conn != nil && l.sides[0].conn.up.Load()
+	for i := 0; l != nil && i < len(l.sides); i++ {
+		if c := l.sides[i].conn; c != nil && c.heard.Load() {
+			return true
+		}
+	}
+	return false
 }
 
 // Close ends the meeting's relays. It does not wait; Relays.Close does.
