@@ -53,9 +53,11 @@ type succeeded struct {
 // succeed begins the succession to an admission.
 func (m *Meeting) succeed(a *admission, reason protocol.ResumeReason, limit time.Duration) *succession {
 	ctx, cancel := context.WithTimeout(m.ctx, limit)
+	me, _ := m.participant(m.Self().ID)
 	s := &succession{
 		resume: protocol.Resume{
 			Session: a.answer.Session, Zone: a.answer.Zone, MMR: a.answer.MMR, Admitted: a.answer.Admitted, Reason: reason,
+			JoinedAt: me.JoinedAt, HandRaisedAt: me.HandRaisedAt,
 		},
 		way: a.network(m), rtt: a.signs().rtt, began: time.Now(),
 		cancel: cancel, result: make(chan succeeded, 1),

@@ -9,8 +9,9 @@ import (
 
 const (
 	// graceTime is how long those of whom a new router has not told yet are
-	// taken to be still there: it has to hear of them itself.
-	graceTime = 10 * time.Second
+	// taken to be still there: they are on the way too, or it has to hear of
+	// them from others. Routers wait for the lost as long.
+	graceTime = 30 * time.Second
 	maxHeard  = 256 // chat messages remembered, so that none is told twice
 )
 

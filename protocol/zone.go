@@ -1,5 +1,7 @@
 package protocol
 
+import "time"
+
 // Paths of phases 2 and 3, on zone controllers, and of the control channel,
 // on multimedia routers.
 const (
@@ -48,6 +50,11 @@ type Resume struct {
 	// Admitted is that of the session's JoinAnswer. It puts a participant's
 	// sessions in order where routers' clocks differ.
 	Admitted int64 `json:"admitted,omitempty"`
+	// JoinedAt and HandRaisedAt are the participant's own, as the roster said.
+	// They are taken where nobody is left who knows better: the only router
+	// that carried the meeting has died.
+	JoinedAt     time.Time `json:"joined_at,omitzero"`
+	HandRaisedAt time.Time `json:"hand_raised_at,omitzero"`
 }
 
 // ResumeReason says why a participant left its router.

@@ -21,6 +21,9 @@ type Admission struct {
 	// Resumed is when the session was admitted that this one resumes, as its
 	// client says; 0 for none.
 	Resumed int64
+	// JoinedAt and HandRaisedAt are what the client says of itself. They are
+	// taken where no leg knows of the participant.
+	JoinedAt, HandRaisedAt time.Time
 }
 
 // Media is a participant's part of the packet path.
@@ -117,6 +120,7 @@ func (m *Meeting) admit(a Admission, now time.Time) *person {
 		Participant: protocol.Participant{
 			ID: a.ID, Name: a.Name, Role: a.Role, ClientKind: a.ClientKind,
 			AudioMuted: true, VideoMuted: true, Path: protocol.PathConnecting,
+			JoinedAt: past(a.JoinedAt, now), HandRaisedAt: past(a.HandRaisedAt, now),
 		},
 		session: a.Session, admitted: m.state.After(a.ID, a.Resumed, now), media: a.Media, admittedAt: now,
 		sources: legSources(&a.Media), slots: make([]place, len(a.Media.Slots)),
@@ -145,6 +149,14 @@ func (m *Meeting) admit(a Admission, now time.Time) *person {
 	}
 	m.unsettled = append(m.unsettled, p)
 	return p
+}
+
+// past is a time that a client tells, which is not in the future.
+func past(t, now time.Time) time.Time {
+	if t.After(now) {
+		t = now
+	}
+	return t.UTC().Round(time.Millisecond)
 }
 
 // show puts a participant on the roster.

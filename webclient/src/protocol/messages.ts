@@ -342,6 +342,8 @@ export interface Resume {
   mmr: string;
   reason: ResumeReason;
   admitted?: number;
+  joined_at?: string;
+  hand_raised_at?: string;
 }
 
 export interface Roster {
