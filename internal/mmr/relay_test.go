@@ -234,6 +234,24 @@ func TestUDPBetweenRoutersDies(t *testing.T) {
 	}
 }
 
+// Nothing but the TLS port of a router can be reached: the relay takes that.
+func TestRelayOverTLS(t *testing.T) {
+	a := newWorld(t, func(c *Config) { c.Zone = "a" })
+	b := a.beside(func(c *Config) { c.Zone, c.ControlURL = "b", "wss://b.example.org"+protocol.PathControl })
+	b.openTLS()
+	a.hosts.Store("b.example.org:443", b.tls)
+	bob := b.join("m1", "bob", wish{})
+	network := between(t, b)
+	network.lose(func([]byte) bool { return true })
+	_ = network.tcp.Close()
+	ada := a.join("m1", "ada", wish{})
+	ada.talk(20)
+	ada.film(360)
+	bob.look("ada", 360)
+	a.until("bob hears and sees ada", func() bool { return len(bob.hears()) == 1 && bob.size() > 0 })
+	a.until("over TLS", func() bool { return a.server.relays.Stats().Connections[protocol.TLS] == 3 })
+}
+
 // Sound and picture that were one moment on one router are one on another.
 func TestOneClockAcrossRouters(t *testing.T) {
 	w := zones(t, "a", "b")

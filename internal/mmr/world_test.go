@@ -52,7 +52,8 @@ type world struct {
 	cfg    Config
 	tls    string // address of the TLS port, see openTLS
 	roots  *tls.Config
-	stop   func() // stops the router and waits for it
+	hosts  sync.Map // addresses of other routers' TLS ports, by host:port
+	stop   func()   // stops the router and waits for it
 }
 
 func quiet() *slog.Logger {
@@ -114,10 +115,18 @@ func (w *world) open(change func(*Config)) {
 	}
 	w.cfg = cfg
 	var err error
-	if w.server, err = New(cfg, Deps{Bus: w.connect("mmr"), Log: quiet()}); err != nil {
+	if w.server, err = New(cfg, Deps{Bus: w.connect("mmr"), Log: quiet(), Dial: w.dial}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.run()
+}
+
+// dial opens streams to other routers.
+func (w *world) dial(ctx context.Context, address string) (net.Conn, error) {
+	if at, known := w.hosts.Load(address); known {
+		address = at.(string)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }
 
 // run runs the router until the test ends, and waits until it is ready.
