@@ -1,6 +1,10 @@
 package protocol
 
-import "time"
+import (
+	"crypto/tls"
+	"encoding/hex"
+	"time"
+)
 
 // Paths of phase 1 and of the meetings API, on web.
 const (
@@ -9,6 +13,25 @@ const (
 	PathConfig   = "/api/v1/config"
 	// LookupPath is PathMeetings + "/{number}/lookup".
 )
+
+// HeaderTLSMark is a header of web's answer at PathConfig: the TLSMark of the
+// connection as web sees it. A client that sees another connection knows that
+// TLS is opened on the way. It is absent where web sees no TLS, or a proxy of
+// its operator's.
+const HeaderTLSMark = "Causeway-TLS-Mark"
+
+// TLSMark names a TLS connection alike at both of its ends (RFC 5705); "" if
+// it cannot be named.
+func TLSMark(c *tls.ConnectionState) string {
+	if c == nil || !c.HandshakeComplete {
+		return ""
+	}
+	mark, err := c.ExportKeyingMaterial("EXPORTER-causeway-mark", nil, 16)
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString(mark)
+}
 
 // LookupRequest asks for the package of one meeting (phase 1).
 // POST /api/v1/meetings/{number}/lookup.

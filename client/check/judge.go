@@ -30,7 +30,11 @@ func judgeWeb(base string, v connect.Visit, proxy protocol.ProxyReport) []Line {
 		return []Line{web, judgeProxy(proxy, v.Problem)}
 	}
 	lines := []Line{web}
-	if v.Issuer != "" {
+	switch {
+	case v.Issuer == "":
+	case v.Opened:
+		lines = append(lines, Line{Check: Certificate, Verdict: Warn, Target: base, Words: "certificate.opened", Args: []string{v.Issuer}})
+	default:
 		lines = append(lines, Line{Check: Certificate, Verdict: OK, Target: base, Words: "certificate.ok", Args: []string{v.Issuer, v.Expires.UTC().Format(time.DateOnly)}})
 	}
 	if !v.Date.IsZero() {

@@ -83,6 +83,8 @@ func TestReports(t *testing.T) {
 		}},
 		{name: "web refused", network: func(s *system) { s.blocked["meet.example.com:443"] = refused }},
 		{name: "TLS inspected", options: func(o *Options) { o.Network.TLS.RootCAs = x509.NewCertPool() }},
+		{name: "TLS opened on the way", network: func(s *system) { s.opened = true }},
+		{name: "TLS opened on the way in Chinese", network: func(s *system) { s.opened = true }, language: protocol.TraditionalChinese},
 		{name: "clock ahead", network: func(s *system) { s.ahead = -6 * time.Minute }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

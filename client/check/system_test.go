@@ -45,6 +45,7 @@ type system struct {
 	blocked map[string]error // by address or transport: "udp"; nil passes
 	behind  map[string]error // the same, for the proxy and the tunnel
 	ahead   time.Duration    // web's clock
+	opened  bool             // TLS, on the way to web
 	refusal protocol.Code    // of the lookup
 	plain   bool             // WebSocket does not get through
 	joins   int
@@ -160,6 +161,11 @@ func (s *system) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.URL.Path == protocol.PathConfig:
+		mark := protocol.TLSMark(r.TLS)
+		if s.opened {
+			mark = "of another connection"
+		}
+		w.Header().Set(protocol.HeaderTLSMark, mark)
 		w.Header().Set("Date", time.Now().Add(s.ahead).UTC().Format(http.TimeFormat))
 		answer(protocol.SiteConfig{Creation: "anyone"})
 	case strings.HasSuffix(r.URL.Path, "/lookup") && s.refusal != "":

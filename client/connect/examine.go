@@ -15,6 +15,7 @@ type Visit struct {
 	Attempt protocol.Attempt
 	Issuer  string            // who signed the certificate
 	Expires time.Time         // the certificate
+	Opened  bool              // something on the way opens TLS: the issuer is its authority
 	Date    time.Time         // what the server's clock said, zero if it did not
 	Skew    time.Duration     // how much this device's clock is ahead of it
 	Problem *protocol.Problem // nil: it answered as it should
@@ -63,6 +64,8 @@ func (n *Network) knockAt(ctx context.Context, base string, v *Visit) error {
 	if resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
 		leaf := resp.TLS.PeerCertificates[0]
 		v.Issuer, v.Expires = leaf.Issuer.String(), leaf.NotAfter
+		mark := resp.Header.Get(protocol.HeaderTLSMark)
+		v.Opened = mark != "" && mark != protocol.TLSMark(resp.TLS)
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		// The header has whole seconds, cut off: its middle is half a second on.

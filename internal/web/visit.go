@@ -8,6 +8,8 @@ import (
 
 	"causeway/internal/base/local"
 	"causeway/internal/web/limit"
+
+	"causeway/protocol"
 )
 
 // visit is what web knows of a request before it looks at its content.
@@ -37,6 +39,11 @@ func (s *Server) receive(next http.Handler) http.Handler {
 		v.base = s.base(r, v.local)
 		if scheme, credential, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 			v.bearer = strings.TrimSpace(credential)
+		}
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); r.URL.Path == protocol.PathConfig && err == nil && !contains(s.proxies, peer.Addr().Unmap()) {
+			if mark := protocol.TLSMark(r.TLS); mark != "" {
+				w.Header().Set(protocol.HeaderTLSMark, mark)
+			}
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	})
