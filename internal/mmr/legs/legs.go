@@ -215,10 +215,8 @@ func (s *State) age(now time.Time) {
 			s.forget(l)
 			delete(s.legs, at)
 		case silent >= SilentFor && !l.lost:
-			l.lost = true
-			s.touch(l)
+			s.lose(l)
 		}
-		s.tire(l, now)
 	}
 	for id, h := range s.held {
 		if !now.Before(h.until) {
@@ -228,14 +226,16 @@ func (s *State) age(now time.Time) {
 	}
 }
 
-// tire takes those out of a lost leg whose own paths had been lost before it.
-func (s *State) tire(l *leg, now time.Time) {
-	for id, at := range l.lostAt {
-		if l.lost && now.Sub(at) >= LostFor {
+// lose holds a leg for lost. Of those who had been lost to it before, nobody
+// knows anything any more: they are gone.
+func (s *State) lose(l *leg) {
+	l.lost = true
+	for id, p := range l.people {
+		if p.Participant.Path == protocol.PathLost {
 			s.remove(l, id)
-			s.change(id, protocol.FarewellLost)
 			l.known = false
 		}
+		s.change(id, protocol.FarewellLost)
 	}
 }
 

@@ -2,6 +2,7 @@ package legs
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type world struct {
 	now     time.Time
 	routers []*router
 	mail    []letter
+	spare   []letter
+	rest    []letter
 	cut     map[[2]int]bool // pairs that do not hear each other
 	trace   []string
 }
@@ -41,6 +44,7 @@ type router struct {
 	roster   map[string]View // as the meeting would show it
 	chat     []string
 	busy     map[int]time.Time // when the latest letter to each arrives
+	stuck    []letter          // what came while it was frozen
 }
 
 // session is a participant on a router.
@@ -78,13 +82,21 @@ func (r *router) start() {
 	r.state = New(Config{Self: r.address(), Epoch: r.now.UnixMicro(), Fingerprint: "f"}, r.now)
 	r.state.AskAll()
 	r.sessions, r.roster, r.chat = map[string]*session{}, map[string]View{}, nil
-	r.busy, r.frozen, r.next = map[int]time.Time{}, false, r.now
+	r.busy, r.frozen, r.next, r.stuck = map[int]time.Time{}, false, r.now, nil
 }
 
 func (r *router) thaw() {
-	if r.frozen {
-		r.frozen, r.thawedAt = false, r.now
+	if !r.frozen {
+		return
 	}
+	r.frozen, r.thawedAt = false, r.now
+	for _, l := range r.stuck {
+		if r.now.Sub(l.at) < 4*time.Second {
+			l.at = r.now
+			r.mail = append(r.mail, l)
+		}
+	}
+	r.stuck = nil
 }
 
 func (w *world) log(format string, v ...any) {
@@ -133,11 +145,12 @@ func (w *world) step(until time.Time) {
 }
 
 // deliver hands over what has arrived. What arrives at a frozen router waits
-// there for a while; then its connection to the bus is closed.
+// there for a while; what is older when it thaws is lost, as its connection to
+// the bus is.
 func (w *world) deliver() {
 	mail := w.mail
-	w.mail = nil // for what is published meanwhile
-	var rest []letter
+	w.mail = w.spare[:0] // for what is published meanwhile
+	rest := w.rest[:0]
 	for _, l := range mail {
 		to := w.routers[l.to]
 		switch {
@@ -145,16 +158,14 @@ func (w *world) deliver() {
 			rest = append(rest, l)
 		case to.state == nil || w.cut[pair(l.from, l.to)]:
 		case to.frozen:
-			if w.now.Sub(l.at) < 4*time.Second {
-				l.at = w.now.Add(time.Millisecond)
-				rest = append(rest, l)
-			}
+			to.stuck = append(to.stuck, l)
 		default:
 			to.take(l)
 			to.work()
 		}
 	}
-	w.mail = append(rest, w.mail...)
+	w.spare, w.rest = w.mail, mail
+	w.mail = append(rest, w.spare...)
 }
 
 func (r *router) take(l letter) {
@@ -170,8 +181,8 @@ func (r *router) take(l letter) {
 
 // work does what a meeting does after each message and each second.
 func (r *router) work() {
-	for id, s := range r.sessions {
-		r.tend(id, s)
+	for _, id := range slices.Sorted(maps.Keys(r.sessions)) {
+		r.tend(id, r.sessions[id])
 	}
 	out := r.state.Poll(r.now)
 	for _, m := range out.Asks {
@@ -296,7 +307,7 @@ func (w *world) heal() {
 // kill ends a router without a word, or with its last one.
 func (r *router) kill(gracefully bool) {
 	r.log("kill r%d %v", r.n, gracefully)
-	if gracefully {
+	if gracefully && !r.frozen {
 		r.publish(r.state.Leave())
 	}
 	r.state = nil

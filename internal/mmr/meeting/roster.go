@@ -27,6 +27,9 @@ type entry struct {
 	shareOrder int                  // among shares
 }
 
+// publishes tells which kinds of sources a participant shows to others.
+func (e *entry) publishes() [3]bool { return [3]bool{e.AudioMuted, e.VideoMuted, e.Sharing} }
+
 // changed notes that others must be told of a participant.
 func (m *Meeting) changed(p *person) {
 	if !p.visible || m.people[p.ID] != p || p.ending() {
@@ -55,7 +58,6 @@ func (m *Meeting) takeIn(now time.Time) {
 // refresh works out how a participant is shown now. reason is why, if there
 // is none any more.
 func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Time) {
-	m.slotsDirty = true
 	m.supersede(id, now)
 	p := m.people[id]
 	if p != nil {
@@ -71,11 +73,12 @@ func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Ti
 			delete(m.roster, id)
 			delete(m.changedIDs, id)
 			m.leftIDs[id] = reason
+			m.slotsDirty = true
 		}
 		return
 	}
 	if e == nil {
-		e = &entry{}
+		e = &entry{Participant: protocol.Participant{AudioMuted: true, VideoMuted: true}}
 		m.roster[id] = e
 	}
 	delete(m.leftIDs, id)
@@ -86,10 +89,13 @@ func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Ti
 		m.shares++
 		e.shareOrder = m.shares
 	}
+	was := *e
 	e.Participant, e.leg, e.streams, e.local = v.Participant, v.Leg, v.Sources, nil
 	if v.Own {
 		e.local = p
 	}
+	m.slotsDirty = m.slotsDirty || was.publishes() != e.publishes() || was.local != e.local ||
+		was.leg != e.leg || !slices.Equal(was.streams, e.streams)
 	if p != nil && !p.ending() {
 		p.gate(e.local == p)
 	}

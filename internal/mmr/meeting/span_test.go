@@ -33,28 +33,32 @@ type street struct {
 func onStreet(t *testing.T, n int, f func(t *testing.T, s *street)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &street{t: t}
-		for i := range n {
-			mail := make(chan func(), 1<<12)
-			s.waiting = append(s.waiting, mail)
+		for range n {
+			s.waiting = append(s.waiting, make(chan func(), 1<<12))
+		}
+		t.Cleanup(func() { // after the houses have been left
+			synctest.Wait()
+			for _, mail := range s.waiting {
+				close(mail)
+			}
+		})
+		for i, mail := range s.waiting {
 			h := newHouse(t, func(c *Config) {
 				c.Self = legs.Address{Zone: "z", MMR: fmt.Sprint("r", i)}
 				c.Publish = func(out legs.Out) { s.publish(i, out) }
 				c.Do = s.do
 			})
+			s.mu.Lock()
 			s.houses = append(s.houses, h)
+			s.mu.Unlock()
 			go func() {
 				for f := range mail {
 					f()
 				}
 			}()
-			t.Cleanup(func() { close(mail) })
 		}
 		later(time.Second)
 		f(t, s)
-		for _, h := range s.houses {
-			h.stop()
-			<-h.m.Done()
-		}
 	})
 }
 
@@ -82,11 +86,21 @@ func pass[T any](s *street, from int, msg T, hand func(*Meeting, legs.Address, *
 		}
 		s.waiting[i] <- func() {
 			var back T
-			if json.Unmarshal(data, &back) == nil {
-				hand(s.houses[i].m, legs.Address{Zone: "z", MMR: fmt.Sprint("r", from)}, &back)
+			if m := s.meeting(i); m != nil && json.Unmarshal(data, &back) == nil {
+				hand(m, legs.Address{Zone: "z", MMR: fmt.Sprint("r", from)}, &back)
 			}
 		}
 	}
+}
+
+// meeting returns a house's meeting, nil before it is built.
+func (s *street) meeting(i int) *Meeting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i >= len(s.houses) {
+		return nil
+	}
+	return s.houses[i].m
 }
 
 func (s *street) do(leg legs.Address, d protocol.LegDo, failed func(*protocol.Problem)) {
@@ -327,25 +341,34 @@ func BenchmarkChange(b *testing.B) {
 			})
 			m.settleTimer = time.NewTimer(time.Hour)
 			now := time.Now()
-			from, u := legs.Address{Zone: "z", MMR: "b"}, protocol.LegUpdate{Epoch: 1, Whole: true, Parts: 1}
+			far := legs.New(legs.Config{Self: legs.Address{Zone: "z", MMR: "b"}, Epoch: 1}, now)
+			tell := func() {
+				for _, u := range far.Poll(now).Updates {
+					m.state.Hear(legs.Address{Zone: "z", MMR: "b"}, &u, now)
+				}
+			}
+			there := protocol.LegPerson{Established: true}
+			far.Asked(protocol.LegAsk{People: true})
 			for i := range 500 {
 				p := m.admit(Admission{Session: fmt.Sprint(i), ID: fmt.Sprintf("own%d", i)}, now)
 				p.channel, p.greeted = control.NewDetached(), true
 				m.show(p, now)
-				u.Changed = append(u.Changed, protocol.LegPerson{Participant: protocol.Participant{ID: fmt.Sprintf("far%d", i)}, Established: true})
+				there.Participant.ID = fmt.Sprintf("far%d", i)
+				far.Put(there)
 			}
-			m.state.Hear(from, &u, now)
+			tell()
 			m.settle(now)
 			p := m.order[7]
 			b.ReportAllocs()
 			for n := uint64(1); b.Loop(); n++ {
-				now = now.Add(time.Millisecond)
+				now = now.Add(legs.Coalesce)
 				if own {
 					p.AudioMuted = !p.AudioMuted
 					m.changed(p)
 				} else {
-					change := protocol.LegPerson{Participant: protocol.Participant{ID: "far7", AudioMuted: n%2 == 0}, Established: true, Revision: n}
-					m.state.Hear(from, &protocol.LegUpdate{Epoch: 1, Version: n, Changed: []protocol.LegPerson{change}}, now)
+					there.Participant.AudioMuted = n%2 == 0
+					far.Put(there)
+					tell()
 				}
 				m.settle(now)
 				if n%64 == 0 {
