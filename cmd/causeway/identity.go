@@ -209,15 +209,6 @@ func (m *member) keep(conn *bus.Conn) func(context.Context) error {
 // close ends the use of the data folder.
 func (m *member) close() { m.data.close() }
 
-// who checks that a server's name can be an identity.
-func whoIs(role pki.Role, zone, name string) (pki.Identity, error) {
-	id := pki.Identity{Role: role, Zone: zone, Name: name}
-	if !id.Valid() {
-		return id, fmt.Errorf("%q cannot be the name of a server; use lower-case letters, digits and hyphens", name)
-	}
-	return id, nil
-}
-
 // outsideTLS is whom an outside NATS is trusted by.
 func (b BusFields) outsideTLS() (*tls.Config, error) {
 	pool, err := pki.Pool(b.CA)
