@@ -193,12 +193,16 @@ export class Meeting {
       this.#recorder.event(`joined on ${session.answer.mmr} in zone ${session.answer.zone}`);
       this.#watch(signal);
       while (!signal.aborted) {
-        this.status.set({ state: "live" });
+        this.#live();
         await this.#oneLoss();
       }
     } catch (error) {
       if (!signal.aborted) this.#over("failed", "", problemOf(error));
     }
+  }
+
+  #live(): void {
+    if (this.status.get().state !== "live") this.status.set({ state: "live" });
   }
 
   async #firstJoin({ connections, offers }: Ticket): Promise<Session> {
@@ -511,7 +515,7 @@ export class Meeting {
   #tellUnheard(session: Session, since: number): void {
     if (since === 0) {
       const now = this.status.get();
-      if (now.state === "reconnecting" && now.what === "control") this.status.set({ state: "live" });
+      if (now.state === "reconnecting" && now.what === "control") this.#live();
       return;
     }
     const still = () => session === this.#session && session.unheard.get() === since;

@@ -118,7 +118,7 @@ export const en = {
   previousPage: "Previous page",
   pin: "Show large",
   unpin: "Stop showing large",
-  reconnectingControl: "The connection to the meeting was lost. Coming back…",
+  reconnectingControl: "Sound and picture go on; chat and buttons are cut off for a moment.",
   reconnectingMedia: "Sound and picture were lost. Coming back…",
   joiningBanner: "Joining the meeting…",
   soundBlocked: "The browser holds the sound back.",

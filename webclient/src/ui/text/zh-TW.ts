@@ -113,7 +113,7 @@ export const zhTW: Catalogue = {
   previousPage: "上一頁",
   pin: "放大顯示",
   unpin: "取消放大",
-  reconnectingControl: "與會議的連線中斷，正在恢復…",
+  reconnectingControl: "聲音與影像不受影響；聊天與操作暫時中斷。",
   reconnectingMedia: "聲音與影像中斷，正在恢復…",
   joiningBanner: "正在加入會議…",
   soundBlocked: "瀏覽器暫停了聲音。",
