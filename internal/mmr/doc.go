@@ -9,6 +9,8 @@
 //   - [causeway/internal/mmr/control] is the control channel of one client;
 //   - [causeway/internal/mmr/meeting] is a meeting: who is in it, what is
 //     said, who may do what, and which source goes into whose slot;
+//   - [causeway/internal/mmr/relay] carries media to and from the other
+//     routers of a meeting;
 //   - [causeway/internal/mmr/forward] is the packet path, on the shards of
 //     [causeway/internal/peer].
 //

@@ -7,6 +7,9 @@
 //	Slot    one stream that a participant receives; sources are switched
 //	        into it by rewriting headers, so nothing is renegotiated
 //
+//	Trunk   a Link to another router: it carries, each way, the streams and
+//	        layers that have takers on the other side
+//
 // Shards. Each link lives on one shard of package peer, and its tracks and
 // slots with it: whoever holds the shard may touch them, nobody else. Takers
 // of a source are kept per shard (fan). A packet is handed to the takers on

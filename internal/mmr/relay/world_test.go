@@ -69,6 +69,7 @@ type node struct {
 	own     []*forward.Source
 	streams sync.WaitGroup
 	premise bool
+	speaker *mic
 	gone    bool
 }
 
