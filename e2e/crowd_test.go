@@ -95,8 +95,9 @@ type guest struct {
 	last    map[stream]time.Time
 	next    map[string]uint32 // number of sound
 	gap     map[protocol.Source]time.Duration
-	missing int // pieces of sound
-	doubled int
+	sounds  int                           // pieces of sound: received,
+	missing int                           // not received,
+	doubled int                           // and received twice
 	back    map[protocol.Source]time.Time // the first that came after the mark and what was on the way then
 	went    []string                      // who was said to have left
 }
@@ -155,6 +156,7 @@ func (g *guest) receive(f client.Frame) {
 	if f.Source != protocol.Mic || len(f.Data) != 7 {
 		return
 	}
+	g.sounds++
 	n := binary.BigEndian.Uint32(f.Data[3:])
 	next, known := g.next[f.Name]
 	switch {
@@ -171,7 +173,7 @@ func (g *guest) receive(f client.Frame) {
 func (g *guest) reset(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mark, g.missing, g.doubled = now, 0, 0
+	g.mark, g.sounds, g.missing, g.doubled = now, 0, 0, 0
 	clear(g.gap)
 	clear(g.back)
 	for key := range g.last { // a stream that has ended makes no gap
@@ -185,13 +187,14 @@ func (g *guest) reset(now time.Time) {
 type crowd struct {
 	*system
 	guests []*guest
+	since  map[string]time.Time // when each has joined, by name
 }
 
 // newCrowd has people join, the first three of whom speak; as many as watch
 // receive pictures, and the first two of them send some.
 func newCrowd(s *system, link string, people, watch int) *crowd {
 	s.t.Helper()
-	c := &crowd{system: s, guests: make([]*guest, people)}
+	c := &crowd{system: s, guests: make([]*guest, people), since: map[string]time.Time{}}
 	var tasks sync.WaitGroup
 	for i := range people {
 		tasks.Go(func() { c.guests[i] = attend(s, link, i, i < watch) })
@@ -271,12 +274,20 @@ func (c *crowd) busiest() string {
 	})
 }
 
-// whole waits until everybody sees everybody, and checks that nobody was said
-// to have left.
+// whole waits until everybody sees everybody in the place where they were, and
+// checks that nobody was said to have left.
 func (c *crowd) whole() {
 	c.t.Helper()
 	for _, g := range c.guests {
 		c.eventually(g.name+" sees everybody", func() bool { return len(g.meeting.Participants()) == len(c.guests) })
+		for _, p := range g.meeting.Participants() {
+			if since, ok := c.since[p.Name]; ok && !since.Equal(p.JoinedAt) {
+				c.t.Errorf("%s sees that %s has joined at %v, which was %v", g.name, p.Name, p.JoinedAt, since)
+			}
+			if g == c.guests[0] {
+				c.since[p.Name] = p.JoinedAt
+			}
+		}
 		g.mu.Lock()
 		if len(g.went) > 0 {
 			c.t.Errorf("%s was told that %v left", g.name, g.went)
