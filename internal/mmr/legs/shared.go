@@ -18,6 +18,7 @@ const (
 	maxKey   = 160
 	maxValue = 256
 	maxName  = 256
+	maxClock = 1 << 62
 	// oddBeats is for how many heartbeats what is shared may differ while it
 	// keeps changing; if it does not change, two are enough.
 	oddBeats = 5
@@ -131,7 +132,7 @@ func (s *State) hearSettings(settings []protocol.LegSetting) {
 
 // merge takes a setting if it is the later one.
 func (h *shared) merge(v protocol.LegSetting, own bool) bool {
-	if len(v.Key) > maxKey || len(v.Value) > maxValue || len(v.By) > maxKey {
+	if len(v.Key) > maxKey || len(v.Value) > maxValue || len(v.By) > maxKey || v.Clock > maxClock {
 		return false
 	}
 	h.clock = max(h.clock, v.Clock)
