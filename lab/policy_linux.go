@@ -40,6 +40,7 @@ const (
 	proxyRule       = "proxy: "
 	proxyReturnRule = "to the proxy: "
 	inspectRule     = "inspect: " // and the port of the middlebox
+	natRule         = "nat: "     // and flags of masquerade
 )
 
 // Apply puts a policy into force at once, for running connections too. What
@@ -47,11 +48,15 @@ const (
 func (w *World) Apply(p Policy) {
 	w.t.Helper()
 	var rules strings.Builder
-	redirect := ""
+	redirect, flags := "", ""
 	for _, r := range p {
 		if port, ok := strings.CutPrefix(r, inspectRule); ok {
 			redirect = fmt.Sprintf("  chain inspect {\n    type nat hook prerouting priority dstnat;\n    iifname site ip saddr != %s ip daddr 203.0.113.0/24 tcp dport 443 redirect to :%s\n  }\n",
 				addresses["proxy"], port)
+			continue
+		}
+		if f, ok := strings.CutPrefix(r, natRule); ok {
+			flags = f
 			continue
 		}
 		if rule, ok := strings.CutPrefix(r, proxyRule); ok {
@@ -77,10 +82,10 @@ table ip lab {
   }
   chain nat {
     type nat hook postrouting priority srcnat;
-    oifname internet ip saddr 10.77.0.0/24 masquerade
+    oifname internet ip saddr 10.77.0.0/24 masquerade %s
   }
 %s}
-`, rules.String(), redirect)
+`, rules.String(), flags, redirect)
 	cmd := w.command(context.Background(), "gateway", "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
 	if out, err := cmd.CombinedOutput(); err != nil {
