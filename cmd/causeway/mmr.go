@@ -84,7 +84,14 @@ func (c *mmrCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer b.close()
-	server, err := mmr.New(f.MMR, mmr.Deps{Bus: b.conn, Log: s.log, Metrics: s.registry, Version: version(), Keys: b.keys()})
+	dial, err := f.dialler(s.log) // other routers, where UDP does not reach them
+	if err != nil {
+		return err
+	}
+	server, err := mmr.New(f.MMR, mmr.Deps{
+		Bus: b.conn, Log: s.log, Metrics: s.registry, Version: version(), Keys: b.keys(),
+		Dial: func(ctx context.Context, address string) (net.Conn, error) { return dial(ctx, "tcp", address) },
+	})
 	if err != nil {
 		return explainListen(err, "UDP", f.MMR.MediaListen, "mmr.media_listen")
 	}
