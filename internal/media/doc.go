@@ -10,6 +10,8 @@
 //	seqmap     a slot's sequence numbers and those of what it carried
 //	rewrite    one slot's outgoing stream over changing sources
 //	vp8        VP8 payload descriptors
+//	vp9        VP9 payload descriptors, and layers chosen by them
+//	depdesc    dependency descriptors (AV1), and layers chosen by them
 //	keyframe   where key frames begin, and their size
 //	opus       what an Opus packet says of itself
 //	cache      recent packets, for retransmission
@@ -21,6 +23,7 @@
 //	rtcpstat   the statistics of sender and receiver reports
 //	twcc       transport-wide feedback: when each packet of a connection came
 //	bwe        how much a participant's network takes
+//	alloc      that shared out among the streams received
 //	pace       bursts of pictures spread over time
 //	clocksync  RTP time on the router's clock
 //

@@ -1,0 +1,45 @@
+package alloc
+
+// Layer is one spatial layer, with all its temporal layers.
+type Layer struct {
+	Height int
+	Rate   int // bits per second; of an SVC stream with the layers below it
+}
+
+// shares are the parts of a layer's rate that its temporal layers have, in
+// percent, up to and including each, by how many there are. Encoders that are
+// not asked for anything else divide it so.
+var shares = [...][]int{{100}, {100}, {60, 100}, {40, 60, 100}}
+
+// Ladder appends the rungs of a stream to dst: its spatial layers, the
+// smallest first, each with more and more of its temporal layers. A larger
+// picture begins with half of the frame rate, since a small one that moves
+// well is worth more than a large one that does not; content is the other way
+// round: it may come as seldom as can be.
+func Ladder(dst []Rung, layers []Layer, temporal int, class Class) []Rung {
+	temporal = max(1, min(temporal, len(shares)-1))
+	for s, l := range layers {
+		first := 0
+		if s > 0 && class != Content && temporal > 2 {
+			first = temporal - 2
+		}
+		for t := first; t < temporal; t++ {
+			dst = append(dst, Rung{Spatial: s, Temporal: t, Height: l.Height, Rate: l.Rate * shares[temporal][t] / 100})
+		}
+	}
+	return ascending(dst)
+}
+
+// ascending takes out rungs that cost no more than worse ones, or less, as
+// when a layer's rate has not been measured yet: then the worse ones are in
+// vain.
+func ascending(rungs []Rung) []Rung {
+	kept := rungs[:0]
+	for _, r := range rungs {
+		for len(kept) > 0 && kept[len(kept)-1].Rate >= r.Rate && kept[len(kept)-1].Height <= r.Height {
+			kept = kept[:len(kept)-1]
+		}
+		kept = append(kept, r)
+	}
+	return kept
+}
