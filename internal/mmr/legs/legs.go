@@ -13,8 +13,8 @@ import (
 const (
 	Coalesce = 50 * time.Millisecond // between two messages with changes
 	Beat     = time.Second           // between two heartbeats
-	// SilentFor is how long a leg may be silent before it is held for lost,
-	// LostFor how long it is held so before it is forgotten.
+	// SilentFor is how long a leg may be silent, on the bus and in its media,
+	// before it is held for lost, LostFor how long it is held so before it is forgotten.
 	SilentFor = 10 * time.Second
 	LostFor   = 30 * time.Second
 	// Grace is how long a participant who is about to come back, since the

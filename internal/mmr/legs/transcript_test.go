@@ -63,6 +63,20 @@ func TestTranscripts(t *testing.T) {
 			wait 2s
 			0: ann@r0 bob@r1
 			2: ann@r0 bob@r1`,
+		"the bus is away for long, media are not": `
+			media
+			join ann 0
+			join bob 1
+			wait 1s
+			cut 0
+			wait 10m
+			0: ann@r0 bob@r1
+			1: ann@r0 bob@r1
+			kill 1
+			wait 12s
+			0: ann@r0 bob@r1(lost)
+			wait 30s
+			0: ann@r0`,
 		"a session elsewhere takes over when it is established": `
 			join ann 0
 			mute ann
@@ -217,6 +231,8 @@ func (w *world) play(line string) {
 		w.partition(w.router(arg[0]).n)
 	case "heal":
 		w.heal()
+	case "media":
+		w.media = true
 	case "kill", "stop":
 		w.router(arg[0]).kill(what == "stop")
 	case "start":

@@ -30,6 +30,7 @@ type world struct {
 	rest    []letter
 	cut     map[[2]int]bool // pairs that do not hear each other
 	trace   []string
+	media   bool // routers hear each other's media, whatever is cut
 }
 
 // router is one that has, had or will have a leg.
@@ -183,6 +184,11 @@ func (r *router) take(l letter) {
 func (r *router) work() {
 	for _, id := range slices.Sorted(maps.Keys(r.sessions)) {
 		r.tend(id, r.sessions[id])
+	}
+	for _, o := range r.routers {
+		if r.media && o.state != nil && !o.frozen {
+			r.state.Alive(o.address(), r.now)
+		}
 	}
 	out := r.state.Poll(r.now)
 	for _, m := range out.Asks {
