@@ -19,10 +19,11 @@ const quiet = (sentMore: number, count = looks(silence.cut)): [number, number][]
   Array.from({ length: count }, (_, i) => [700, 70 + (i + 1) * sentMore]);
 
 /** A channel that answers, and one from which nothing has come for so long. */
-const answers = (last: Reading): Channel => ({ heardAt: last.at, waitingSince: 0, rtt: 20 });
+const answers = (last: Reading): Channel => ({ heardAt: last.at, waitingSince: 0, refused: false, rtt: 20 });
 const silentFor = (ms: number, last: Reading, rtt = 20): Channel => ({
   heardAt: last.at - ms - 50,
   waitingSince: last.at - ms,
+  refused: false,
   rtt,
 });
 
@@ -40,6 +41,13 @@ describe("a session", () => {
     const { watched, last } = run([...lively, ...quiet(10, looks(silence.dead))]);
     expect(judge(watched, last, silentFor(silence.dead, last))).toBe("dead");
     expect(judge(watched, last, silentFor(silence.dead - 100, last))).toBe("doubt");
+  });
+  it("has a dead router sooner when that refuses the channel", () => {
+    const short = run([...lively, ...quiet(10, looks(silence.refused))]);
+    expect(judge(short.watched, short.last, { ...silentFor(100, short.last), refused: true })).toBe("dead");
+    expect(judge(short.watched, short.last, silentFor(100, short.last))).toBe("doubt");
+    const { watched, last } = run(lively);
+    expect(judge(watched, last, { ...silentFor(100, last), refused: true })).toBe("well"); // only the channel is blocked
   });
   it("has a dead router also when everybody is muted", () => {
     const { watched, last } = run([...lively, ...quiet(0, 40)]);

@@ -13,11 +13,16 @@ export const silence = {
   doubt: 300,
   /** Silence of media and of the channel that is a dead router's, at least. */
   dead: 500,
+  /** The same, when the router has closed the channel and refuses another. */
+  refused: 250,
   /** Silence of media alone that is a cut path's, at least. */
   cut: 700,
   /** The channel's last word must be so much later than media's for the path to be cut. */
   outlived: 300,
 };
+
+/** Where a router refuses: silence of so many times the longest gap of late. */
+const gapsRefused = 1.5;
 
 /** A path is cut after so many times its longest gap of late: one lost report is not a dead path. */
 const gaps = 3;
@@ -54,6 +59,8 @@ export interface Channel {
   heardAt: number;
   /** Since when it is waited for: the oldest unanswered ping, or its loss; 0 when nothing is. */
   waitingSince: number;
+  /** It was closed, and the router refuses another. */
+  refused: boolean;
   rtt: number;
 }
 
@@ -77,6 +84,7 @@ export function watchPath(before: Watched | undefined, now: Reading): Watched {
 export function judge(watched: Watched, now: Reading, channel: Channel): Verdict {
   const quiet = now.at - watched.heardAt;
   const unanswered = channel.waitingSince > 0 ? now.at - channel.waitingSince : 0;
+  if (channel.refused && quiet >= Math.max(silence.refused, gapsRefused * watched.gap)) return "dead";
   if (quiet >= silence.dead && unanswered >= Math.max(silence.dead, 3 * channel.rtt)) return "dead";
   const isCut =
     watched.lively >= least.lively &&

@@ -58,6 +58,7 @@ export class Session {
   #end: (loss: Loss) => void = () => {};
   readonly #ended: Promise<Loss>;
   #gone = false;
+  #refused = false;
 
   constructor(connections: Connections, answer: JoinAnswer, around: Surroundings) {
     this.connections = connections;
@@ -189,6 +190,7 @@ export class Session {
     return {
       heardAt: control?.heardAt ?? 0,
       waitingSince: this.unheard.get() || (control?.askedAt ?? 0),
+      refused: this.#refused,
       rtt: control?.rtt ?? 0,
       nudge: () => control?.nudge(),
     };
@@ -199,6 +201,7 @@ export class Session {
     const take = (m: FromRouter) => this.#take(m);
     this.#control = await Control.open(url, hello, [this.#around.state()], take, this.signal, limitMS);
     this.unheard.set(0);
+    this.#refused = false;
     this.#around.opened(this);
   }
 
@@ -229,6 +232,7 @@ export class Session {
     const own = this.answer.control_url;
     const urls = [own, own, ...this.#around.detours(own)];
     for (let n = 0; ; n++) {
+      const began = performance.now();
       try {
         await this.#open(urls[n % urls.length] ?? own, reopenMS);
         return null;
@@ -239,6 +243,7 @@ export class Session {
           const ending: Ending = { why: "refused", message: { type: "refusal", problem: refusal, fatal: true } };
           return fates(ending) === "over" ? { why: "over", ending } : { why: "gone" };
         }
+        this.#refused ||= n === 0 && performance.now() - began < reopenMS / 2;
         await pause(againMS, this.#duty.signal).catch(() => {});
       }
     }

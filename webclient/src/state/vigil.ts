@@ -73,9 +73,10 @@ export class Vigil {
       return;
     }
     const states = this.#connections.states.get();
-    const camera = this.#connections.sender("camera")?.track && states.video !== "new" && states.video !== "connecting";
-    const watching = camera ? "video" : "audio";
-    const { bytesIn, sent } = await countersOf(this.#connections.peers[watching]);
+    const camera = this.#connections.sender("camera");
+    const watching = camera?.track && ["connected", "disconnected"].includes(states.video) ? "video" : "audio";
+    const sender = watching === "video" ? camera : this.#connections.sender("mic");
+    const { bytesIn, sent } = await countersOf(this.#connections.peers[watching], sender?.track ? sender : undefined);
     const now = { at: performance.now(), bytesIn, sent };
     const before = this.#watched?.kind === watching ? this.#watched.path : undefined;
     const path = watchPath(before, now);

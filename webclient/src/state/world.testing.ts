@@ -127,6 +127,7 @@ class Peer extends EventTarget {
       },
       getParameters: () => ({ encodings: [{ active: true }] }),
       setParameters: async () => {},
+      getStats: () => this.getStats(),
     };
     const receiver = { track: track(kind), getSynchronizationSources: () => [], getStats: async () => new Map() };
     return { setCodecPreferences: () => {}, sender, receiver };
