@@ -169,6 +169,41 @@ func TestJoinAfterTheWinnerDied(t *testing.T) {
 	})
 }
 
+// The controller that won is frozen: the next one is asked before it is given
+// up, and who answers first admits.
+func TestJoinAtAFrozenController(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		stuck [3]time.Duration // joins at a1, a2, b1
+		want  string
+		took  time.Duration
+	}{
+		{"frozen", [3]time.Duration{time.Hour, 0, 0}, "a2", joinPatience + 12*ms},
+		{"two frozen", [3]time.Duration{time.Hour, time.Hour, 0}, "b1", 2*joinPatience + 20*ms},
+		{"all frozen", [3]time.Duration{time.Hour, time.Hour, time.Hour}, "", joinsBudget},
+		{"slow", [3]time.Duration{joinPatience + 500*ms, time.Hour, time.Hour}, "a1", joinPatience + 500*ms + 10*ms},
+		{"not that slow", [3]time.Duration{joinPatience - 100*ms, 0, 0}, "a1", joinPatience - 100*ms + 10*ms},
+	} {
+		bubble(t, c.name, func(t *testing.T, n *internet) {
+			a1 := &controller{zone: "a", id: "a1", stuck: c.stuck[0]}
+			a2 := &controller{zone: "a", id: "a2", stuck: c.stuck[1]}
+			b1 := &controller{zone: "b", id: "b1", stuck: c.stuck[2]}
+			n.controller(a1, 10*ms, serving{})
+			n.controller(a2, 12*ms, serving{})
+			n.controller(b1, 20*ms, serving{})
+			s, rec, err := survey(t, n, zones(a1, a2, b1), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			answer, err := Join(t.Context(), s, "token", joinRequest, rec)
+			if took := time.Since(start); (err == nil) != (c.want != "") || answer.Controller != c.want || took > c.took+100*ms {
+				t.Errorf("joined %+v after %v (%v), want %s after %v", answer, took, err, c.want, c.took)
+			}
+		})
+	}
+}
+
 func TestJoinAnswerOfAStranger(t *testing.T) {
 	for name, a := range map[string]protocol.JoinAnswer{
 		"empty":         {},

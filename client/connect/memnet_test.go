@@ -287,6 +287,7 @@ type controller struct {
 	zone, id string
 	answer   protocol.ProbeAnswer // zone and controller are filled in
 	slow     time.Duration        // what each answer takes beyond the network
+	stuck    time.Duration        // what a join takes beyond that
 
 	mu      sync.Mutex
 	refusal protocol.Code // of joins; "": none
@@ -298,6 +299,9 @@ type controller struct {
 
 func (c *controller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if wait(r.Context(), c.slow) != nil {
+		return
+	}
+	if r.Method == http.MethodPost && wait(r.Context(), c.stuck) != nil {
 		return
 	}
 	c.mu.Lock()

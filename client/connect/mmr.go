@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"causeway/protocol"
@@ -15,13 +16,17 @@ const (
 	// joinBudget bounds one controller's answer: it may have to ask a second
 	// router when the first is silent for 2 s.
 	joinBudget = 6 * time.Second
+	// joinPatience is how long a controller may take to answer before the next
+	// one is asked as well: it may be frozen, or look for a router that is not
+	// there.
+	joinPatience = 1500 * time.Millisecond
 	// joinsBudget bounds all of them.
 	joinsBudget = 15 * time.Second
 )
 
 // Join asks for a router: first the controller that won, on the connection
-// that won; where that fails for a reason that another might not have, the
-// other controllers of its zone and then the next best zones. It begins phase
+// that won; where that fails for a reason that another might not have, or takes
+// long, the other controllers of its zone and then the next best zones. It begins phase
 // 3 in the report, which OpenControl ends. Problems: zone_full,
 // mmr_unavailable, token_expired, bad_offer and their like, zones_unreachable.
 func Join(ctx context.Context, s *Survey, token string, req protocol.JoinRequest, rec *Recorder) (protocol.JoinAnswer, error) {
@@ -38,30 +43,104 @@ func Join(ctx context.Context, s *Survey, token string, req protocol.JoinRequest
 }
 
 func (s *Survey) join(ctx context.Context, token string, req protocol.JoinRequest, rec *Recorder) (protocol.JoinAnswer, error) {
-	var refused error // the first refusal, of the best zone: it says most
-	var tried []string
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel() // ends those that are asked in vain
+	j := joining{found: make(chan found, 1), answers: make(chan asked)}
+	patience := time.NewTimer(0) // the first is asked at once
+	defer patience.Stop()
 	for {
-		r, ok := s.next(ctx, tried)
-		if !ok {
-			if refused == nil {
-				err := cmp.Or(ctx.Err(), context.DeadlineExceeded)
-				refused = problem(protocol.ProblemZonesUnreachable, err, "the zones")
+		select {
+		case <-patience.C:
+			j.look(ctx, s, &asking)
+		case f := <-j.found:
+			j.looking, j.exhausted = false, !f.ok
+			if f.ok {
+				j.tried = append(j.tried, f.at.Controller.URL)
+				j.waiting++
+				asking.Go(func() {
+					answer, err := s.joinAt(ctx, f.at, token, req, rec)
+					j.answer(ctx, asked{answer, err}, f.at)
+				})
+				patience.Reset(joinPatience)
 			}
-			return protocol.JoinAnswer{}, refused
+		case a := <-j.answers:
+			j.waiting--
+			if a.err == nil {
+				return a.answer, nil
+			}
+			if err := j.refuse(a.err); err != nil {
+				return protocol.JoinAnswer{}, err
+			}
+			j.look(ctx, s, &asking)
+		case <-ctx.Done():
+			return protocol.JoinAnswer{}, j.nobody(ctx)
 		}
-		tried = append(tried, r.Controller.URL)
-		answer, err := s.joinAt(ctx, r, token, req, rec)
-		if err == nil {
-			return answer, nil
-		}
-		p := problem(protocol.ProblemZonesUnreachable, err, r.Controller.URL)
-		if !elsewhere(p) {
-			return protocol.JoinAnswer{}, p
-		}
-		if refused == nil || errors.Is(refused, &protocol.Problem{Code: protocol.ProblemZonesUnreachable}) {
-			refused = p
+		if j.exhausted && j.waiting == 0 {
+			return protocol.JoinAnswer{}, j.nobody(ctx)
 		}
 	}
+}
+
+// joining is how far a join has come.
+type joining struct {
+	found   chan found // the next controller to ask
+	answers chan asked
+
+	tried     []string
+	waiting   int   // controllers that have not answered yet
+	looking   bool  // for the next one
+	exhausted bool  // there is none
+	refused   error // the first refusal, of the best zone: it says most
+}
+
+type found struct {
+	at Record
+	ok bool
+}
+
+// look begins to look for the next controller, which may have to be waited for.
+func (j *joining) look(ctx context.Context, s *Survey, asking *sync.WaitGroup) {
+	if j.looking || j.exhausted {
+		return
+	}
+	j.looking = true
+	asking.Go(func() {
+		at, ok := s.next(ctx, j.tried)
+		j.found <- found{at, ok}
+	})
+}
+
+// answer hands on what a controller answered, unless nobody waits for it.
+func (j *joining) answer(ctx context.Context, a asked, at Record) {
+	if a.err != nil {
+		a.err = problem(protocol.ProblemZonesUnreachable, a.err, at.Controller.URL)
+	}
+	select {
+	case j.answers <- a:
+	case <-ctx.Done():
+	}
+}
+
+// refuse takes a refusal, and returns it if no other controller can help.
+func (j *joining) refuse(err error) error {
+	p := protocol.ProblemOf(err)
+	if !elsewhere(p) {
+		return p
+	}
+	if j.refused == nil || errors.Is(j.refused, &protocol.Problem{Code: protocol.ProblemZonesUnreachable}) {
+		j.refused = p
+	}
+	return nil
+}
+
+// nobody says why nobody was found.
+func (j *joining) nobody(ctx context.Context) error {
+	if j.refused != nil {
+		return j.refused
+	}
+	return problem(protocol.ProblemZonesUnreachable, cmp.Or(ctx.Err(), context.DeadlineExceeded), "the zones")
 }
 
 // joinAt runs the join at one controller.
