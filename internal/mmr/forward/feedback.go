@@ -71,6 +71,9 @@ func (l *Link) receptions(reports []rtcp.ReceptionReport, now time.Time) {
 			s.stats.Reception(r, l.router.wall(now))
 			if rtt := s.stats.Remote().RTT; rtt > 0 {
 				l.rtt = rtt // of the connection, whichever slot tells
+				if l.trunk != nil {
+					l.trunk.measured = now
+				}
 			}
 		}
 	}

@@ -12,11 +12,14 @@ import (
 // the trunk is up. All of it is soft state: repeated every second, and at
 // once when it changes.
 //
-//	"CWtk"  take: generation (16 bits), part, parts (8 each), then the
-//	        synchronisation sources that the sender wants, 32 bits each; 0
+//	"CWtk"  take: generation (16 bits), part, parts (8 each), the round trip
+//	        that the sender has measured in microseconds (32, 0 for unknown),
+//	        then the synchronisation sources that it wants, 32 bits each; 0
 //	        stands for the loudest microphones. Without a word of one for
 //	        takenFor, or as soon as all parts of a generation have come
-//	        without it, it is sent no more.
+//	        without it, it is sent no more. Only who sends media can measure
+//	        the round trip (RFC 3550 section 6.4.1), and who receives needs
+//	        it, to know when to ask for repairs again.
 //	"CWly"  layers: for each of the sender's pictures the stream (32 bits)
 //	        and for each of three layers height in lines and rate in kbit/s
 //	        (16 each), 0 for a layer that does not come.
@@ -27,7 +30,9 @@ const (
 	repeatEvery = time.Second
 	takenFor    = 5 * time.Second
 
-	takePart   = 250  // names in one packet
+	takeHeader = 8
+	takePart   = 250 // names in one packet
+	maxRTT     = 10 * time.Second
 	maxTaken   = 4096 // names altogether
 	layersPart = 64   // pictures in one packet
 	layersSize = 4 + 4*maxLayers
@@ -50,20 +55,25 @@ type taking struct {
 type take struct {
 	generation  uint16
 	part, parts uint8
+	rtt         time.Duration
 	names       []byte // 32 bits each
 }
 
 func parseTake(data []byte) (t take, ok bool) {
-	if len(data) < 4 || len(data)%4 != 0 {
+	if len(data) < takeHeader || len(data)%4 != 0 {
 		return take{}, false
 	}
-	t = take{generation: binary.BigEndian.Uint16(data), part: data[2], parts: data[3], names: data[4:]}
+	t = take{
+		generation: binary.BigEndian.Uint16(data), part: data[2], parts: data[3],
+		rtt: time.Duration(binary.BigEndian.Uint32(data[4:])) * time.Microsecond, names: data[takeHeader:],
+	}
 	return t, t.part < t.parts && len(t.names)/4 <= takePart
 }
 
-func appendTake(dst []byte, generation uint16, part, parts int, names []uint32) []byte {
+func appendTake(dst []byte, generation uint16, part, parts int, rtt time.Duration, names []uint32) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, generation)
 	dst = append(dst, byte(part), byte(parts))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(min(rtt, maxRTT)/time.Microsecond))
 	for _, n := range names {
 		dst = binary.BigEndian.AppendUint32(dst, n)
 	}
@@ -76,6 +86,9 @@ func (t *Trunk) told(p *rtcp.ApplicationDefined, now time.Time) {
 	case takeName:
 		if take, ok := parseTake(p.Data); ok {
 			t.taken.take(take, now)
+			if now.Sub(t.measured) >= takenFor {
+				t.rtt = min(take.rtt, maxRTT)
+			}
 			t.serve(now)
 		}
 	case layersName:
@@ -209,7 +222,7 @@ func (t *Trunk) ask(now time.Time) {
 	parts := max(1, (len(a.names)+takePart-1)/takePart)
 	for part := range parts {
 		names := a.names[part*takePart : min((part+1)*takePart, len(a.names))]
-		a.data = appendTake(a.data[:0], a.generation, part, parts, names)
+		a.data = appendTake(a.data[:0], a.generation, part, parts, t.rtt, names)
 		t.tell(takeName, a.data)
 	}
 }

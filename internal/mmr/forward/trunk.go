@@ -51,6 +51,8 @@ type Trunk struct {
 	asks  asks  // what this one does
 	says  says  // what this one tells of its layers
 	swept time.Time
+
+	measured time.Time // when this side last measured the round trip
 }
 
 // Plan says what a trunk has to do with. It is not changed once it is given.

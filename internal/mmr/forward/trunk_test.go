@@ -496,6 +496,22 @@ func captured(first *Slot, b *taker, s protocol.SlotSync, base uint32, rate floa
 	return float64(int32(h.Timestamp-zero)) / rate, s.AtMS + float64(int32(h.Timestamp-s.RTP))/rate
 }
 
+// Who only receives learns the round trip from who sends.
+func TestTrunkRoundTrip(t *testing.T) {
+	w := newTwin(t, 1, protocol.Video)
+	w.cables[0][protocol.Video].delay, w.cables[1][protocol.Video].delay = 80*time.Millisecond, 40*time.Millisecond
+	cam := w.camera("ada")
+	w.know()
+	bob := w.side[1].taker(protocol.Camera, 1, 0, vp8Codec)
+	bob.assign(0, w.farOf(1, cam.source), 180)
+	w.film(5*time.Second, cam)
+	for i := range w.trunks {
+		if rtt := w.trunks[i][protocol.Video].rtt; rtt < 115*time.Millisecond || rtt > 130*time.Millisecond {
+			t.Errorf("side %d: %v", i, rtt)
+		}
+	}
+}
+
 func TestParseTake(t *testing.T) {
 	names := []uint32{0, 8, 0xfffffff8 | 2}
 	for _, tt := range []struct {
@@ -503,12 +519,12 @@ func TestParseTake(t *testing.T) {
 		data []byte
 		ok   bool
 	}{
-		{"good", appendTake(nil, 0xffff, 2, 3, names), true},
-		{"nothing is wanted", appendTake(nil, 1, 0, 1, nil), true},
+		{"good", appendTake(nil, 0xffff, 2, 3, 0, names), true},
+		{"nothing is wanted", appendTake(nil, 1, 0, 1, 0, nil), true},
 		{"too short", []byte{0, 1, 0}, false},
-		{"half a name", append(appendTake(nil, 1, 0, 1, names), 0), false},
-		{"a part beyond the parts", appendTake(nil, 1, 1, 1, names), false},
-		{"too many", appendTake(nil, 1, 0, 1, make([]uint32, takePart+1)), false},
+		{"half a name", append(appendTake(nil, 1, 0, 1, 0, names), 0), false},
+		{"a part beyond the parts", appendTake(nil, 1, 1, 1, 0, names), false},
+		{"too many", appendTake(nil, 1, 0, 1, 0, make([]uint32, takePart+1)), false},
 	} {
 		if _, ok := parseTake(tt.data); ok != tt.ok {
 			t.Errorf("%s: %v", tt.name, ok)
@@ -517,7 +533,7 @@ func TestParseTake(t *testing.T) {
 }
 
 func FuzzTrunkTold(f *testing.F) {
-	f.Add(true, appendTake(nil, 1, 0, 2, []uint32{0, 8, 9}))
+	f.Add(true, appendTake(nil, 1, 0, 2, 0, []uint32{0, 8, 9}))
 	f.Add(false, make([]byte, layersSize))
 	f.Fuzz(func(t *testing.T, take bool, data []byte) {
 		w := newTwin(t, 1, protocol.Video)
@@ -540,7 +556,7 @@ func FuzzTrunkTold(f *testing.F) {
 func TestTakeParts(t *testing.T) {
 	k := taken{until: map[uint32]taking{}}
 	part := func(generation uint16, part, parts int, names ...uint32) {
-		p, ok := parseTake(appendTake(nil, generation, part, parts, names))
+		p, ok := parseTake(appendTake(nil, generation, part, parts, 0, names))
 		if !ok {
 			t.Fatal("refused")
 		}
