@@ -129,6 +129,9 @@ func connect(name string, log *slog.Logger, options ...nats.Option) (*Conn, erro
 		nats.ReconnectBufSize(-1),
 		// A server that is not believed today may be after a restart there.
 		nats.IgnoreAuthErrorAbort(),
+		// What may wait; nats.go would make room for four times as much, for
+		// each of a router's meetings.
+		nats.SyncQueueLen(maxWaiting),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsOut),
 		nats.ConnectHandler(func(*nats.Conn) { c.log.Debug("bus: connected") }),
