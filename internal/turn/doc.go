@@ -90,6 +90,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
+	made := newRelays(cfg)
 	var err error
 	s.turn, err = pion.NewServer(pion.ServerConfig{
 		Realm:         realm,
@@ -97,15 +98,15 @@ func New(cfg Config) (*Server, error) {
 		AuthHandler:   pion.LongTermTURNRESTAuthHandler(string(cfg.Secret), quiet.NewLogger("turn")),
 		QuotaHandler:  s.quota,
 		EventHandler: pion.EventHandler{
-			OnAllocationCreated: func(from, _ net.Addr, _, username, _ string, _ net.Addr, _ int) {
+			OnAllocationCreated: func(from, _ net.Addr, _, username, _ string, at net.Addr, _ int) {
 				s.count(username, 1)
-				s.welcome(from)
+				s.welcome(from, made.take(at))
 			},
 			OnAllocationDeleted: func(_, _ net.Addr, _, username, _ string) { s.count(username, -1) },
 		},
 		ListenerConfigs: []pion.ListenerConfig{{
 			Listener:              s.accept,
-			RelayAddressGenerator: &relays{cfg: cfg},
+			RelayAddressGenerator: made,
 			PermissionHandler:     s.permit,
 		}},
 	})
@@ -171,11 +172,14 @@ func (s *Server) leave(c *client) {
 }
 
 // welcome lets a client that has an allocation stay.
-func (s *Server) welcome(from net.Addr) {
+func (s *Server) welcome(from net.Addr, allocated *relay) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.clients[from.String()]; c != nil {
 		c.stranger.Stop()
+		if allocated != nil {
+			allocated.client = c.Conn
+		}
 	}
 }
 

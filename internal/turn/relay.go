@@ -10,7 +10,24 @@ import (
 )
 
 // relays makes the sockets of allocations.
-type relays struct{ cfg Config }
+type relays struct {
+	cfg Config
+
+	mu    sync.Mutex
+	fresh map[int]*relay // by port, until the allocation's client is known
+}
+
+func newRelays(cfg Config) *relays { return &relays{cfg: cfg, fresh: map[int]*relay{}} }
+
+// take gives the socket that was made with a port, once.
+func (r *relays) take(at net.Addr) *relay {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	port := int(unmap(at).Port())
+	c := r.fresh[port]
+	delete(r.fresh, port)
+	return c
+}
 
 // Validate has nothing to check.
 func (r *relays) Validate() error { return nil }
@@ -21,9 +38,13 @@ func (r *relays) AllocatePacketConn(pion.AllocateListenerConfig) (net.PacketConn
 	if err != nil {
 		return nil, nil, err
 	}
+	hearClass(c)
 	port := c.LocalAddr().(*net.UDPAddr).Port
-	return &relay{UDPConn: c, allow: r.cfg.Allow, peers: map[netip.AddrPort]netip.AddrPort{}},
-		&net.UDPAddr{IP: r.cfg.Address.AsSlice(), Port: port}, nil
+	made := &relay{UDPConn: c, allow: r.cfg.Allow, peers: map[netip.AddrPort]netip.AddrPort{}}
+	r.mu.Lock()
+	r.fresh[port] = made // whatever had the port before is gone
+	r.mu.Unlock()
+	return made, &net.UDPAddr{IP: r.cfg.Address.AsSlice(), Port: port}, nil
 }
 
 // AllocateListener refuses TCP.
@@ -42,6 +63,10 @@ var errPeer = errors.New("turn: not a router's address")
 type relay struct {
 	*net.UDPConn
 	allow func(netip.AddrPort) (netip.AddrPort, bool)
+
+	client net.Conn // set before anything is read
+	looked int      // packets that were looked at for their class
+	oob    [64]byte
 
 	mu    sync.Mutex
 	peers map[netip.AddrPort]netip.AddrPort // where it really is → as the client calls it
@@ -63,7 +88,7 @@ func (r *relay) WriteTo(p []byte, to net.Addr) (int, error) {
 // ReadFrom waits for a packet of a router that was sent to.
 func (r *relay) ReadFrom(p []byte) (int, net.Addr, error) {
 	for {
-		n, from, err := r.UDPConn.ReadFromUDPAddrPort(p)
+		n, from, err := r.read(p)
 		if err != nil {
 			return n, nil, err
 		}
@@ -74,6 +99,24 @@ func (r *relay) ReadFrom(p []byte) (int, net.Addr, error) {
 			return n, net.UDPAddrFromAddrPort(peer), nil
 		}
 	}
+}
+
+// read reads a packet, and looks at the first ones for their traffic class.
+func (r *relay) read(p []byte) (int, netip.AddrPort, error) {
+	if r.looked >= maxUnmarked || r.client == nil {
+		return r.UDPConn.ReadFromUDPAddrPort(p)
+	}
+	n, control, _, from, err := r.UDPConn.ReadMsgUDPAddrPort(p, r.oob[:])
+	if err != nil {
+		return n, from, err
+	}
+	r.looked++
+	if class := classOf(r.oob[:control]); class != 0 {
+		r.looked = maxUnmarked
+		marks(r.client, class)
+		marks(r.UDPConn, class)
+	}
+	return n, from, nil
 }
 
 func unmap(a net.Addr) netip.AddrPort {

@@ -144,10 +144,10 @@ func TestAllocationsPerUserAreBounded(t *testing.T) {
 }
 
 func TestRelayDropsStrangersPackets(t *testing.T) {
-	r, addr, err := (&relays{cfg: Config{
+	r, addr, err := newRelays(Config{
 		Address: netip.MustParseAddr("203.0.113.30"),
 		Allow:   func(netip.AddrPort) (netip.AddrPort, bool) { return echo(t), true },
-	}}).AllocatePacketConn(pion.AllocateListenerConfig{})
+	}).AllocatePacketConn(pion.AllocateListenerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
