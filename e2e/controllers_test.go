@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -169,8 +170,28 @@ func (a *arrivals) in(zone string) int {
 	return a.zones[zone]
 }
 
-// TestControllersDie kills controllers, one, the other, and both at once, while
-// people join: all of them get in. With none left in their zone they use the
+// drained takes a controller out of service while people join, and starts it
+// again.
+func (s *system) drained(id string, a *arrivals) {
+	s.t.Helper()
+	a.send(30)
+	p := s.processes[id]
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	a.done()
+	if status := p.wait(); status != 0 {
+		s.t.Errorf("%s was drained and ended with status %d", id, status)
+	}
+	a.send(5)
+	a.done()
+	s.start(id)
+	s.ready(id)
+	s.awaitZone()
+}
+
+// TestControllersDie kills controllers, one and the other, drains one, and kills
+// both at once, while people join: all of them get in. With none left in their zone they use the
 // other zone, and the meeting that is there goes on.
 func TestControllersDie(t *testing.T) {
 	s := newSystem(t)
@@ -192,6 +213,7 @@ func TestControllersDie(t *testing.T) {
 	}
 	t.Logf("with one controller of the zone always there %d of %d joined in it", a.in("taipei"), a.sent)
 
+	s.drained("zc1", a)
 	a.send(20)
 	s.processes["zc1"].kill()
 	s.processes["zc2"].kill()

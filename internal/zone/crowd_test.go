@@ -297,11 +297,11 @@ func (c *crowd) report(people int, factor float64) {
 	}
 }
 
-// TestCrowd is a zone of 20 routers and 2,000 participants who join through
+// TestCrowd is a zone of 12 routers and 1,200 participants who join through
 // two controllers. On a machine that is busy with other things words of routers
 // may come late, so it is content with less than TestCrowdFull.
 func TestCrowd(t *testing.T) {
-	const routers, people, factor = 20, 2000, 1.6
+	const routers, people, factor = 12, 1200, 1.7
 	w := newWorld(t)
 	c := &crowd{TB: t, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}, sign: w.signer.Sign, seed: 1}
 	t.Cleanup(c.client.CloseIdleConnections)
