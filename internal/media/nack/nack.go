@@ -94,6 +94,19 @@ func (l *Log) Receive(seq uint16, now time.Time) Verdict {
 	return l.late(n)
 }
 
+// MissBefore notes the n packets before the first one that came as missing, for
+// a caller who knows that the stream began earlier. Nothing but the first
+// packet must have come.
+func (l *Log) MissBefore(n int, now time.Time) {
+	first, started := l.seqs.Highest()
+	if !started || len(l.missing) > 0 {
+		return
+	}
+	for m := first - uint64(n); m < first; m++ {
+		l.miss(m, now)
+	}
+}
+
 // miss notes a packet as missing.
 func (l *Log) miss(seq uint64, now time.Time) {
 	if len(l.missing) == MaxMissing {

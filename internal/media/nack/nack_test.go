@@ -210,3 +210,28 @@ func BenchmarkReceive(b *testing.B) {
 		seq++
 	}
 }
+
+// TestMissBefore runs from every wraparound boundary.
+func TestMissBefore(t *testing.T) {
+	for _, first := range []uint16{0, 1, 3, 0x7fff, 0x8000, 0xffff} {
+		var l Log
+		l.MissBefore(3, start) // nothing has come
+		if l.Missing() != 0 {
+			t.Error("missing before anything came")
+		}
+		l.Receive(first, start)
+		l.MissBefore(3, start)
+		if got, want := due(&l, 20, 50), []uint16{first - 3, first - 2, first - 1}; !slices.Equal(got, want) {
+			t.Errorf("from %d: asks for %v, want %v", first, got, want)
+		}
+		if v := l.Receive(first-1, at(30)); v != Late {
+			t.Errorf("from %d: the one before is %v", first, v)
+		}
+		if v := l.Receive(first-4, at(30)); v != Duplicate {
+			t.Errorf("from %d: one long before is %v", first, v)
+		}
+		if v := l.Receive(first+1, at(30)); v != Fresh {
+			t.Errorf("from %d: the next is %v", first, v)
+		}
+	}
+}

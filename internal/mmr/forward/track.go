@@ -22,6 +22,10 @@ var (
 	videoCache = cache.Config{Packets: 1024, Bytes: 2 << 20, Keep: time.Second}
 )
 
+// lostBefore is how many packets are asked for that another router must have
+// sent before the first one that came.
+const lostBefore = 4
+
 // track is one RTP stream that arrives: a source, or one layer of it.
 type track struct {
 	source  *Source
@@ -46,6 +50,7 @@ type track struct {
 	lastRTP  uint32 // of the latest packet
 	lastAt   time.Time
 	quiet    bool   // the latest packet came while the source was muted
+	begun    bool   // a packet has come
 	spell    uint32 // counts the pauses
 	mappedAt time.Time
 }
@@ -87,8 +92,13 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		if p.key = info.Key; p.key {
 			t.keys.Arrived(now)
 		}
-		if !t.source.cfg.Far { // else its router says what there is
+		if !t.source.cfg.Far {
 			t.source.measure(t.layer, len(p.raw), info.Width, info.Height, now)
+		} else if !t.begun { // its router says what layers there are
+			t.begun = true
+			if !p.key { // and begins with a key frame: that is lost
+				t.missing.MissBefore(lostBefore, now)
+			}
 		}
 	} else if l := t.source.cfg.Loudest; l != nil {
 		l.hear(t.source, p, now)
