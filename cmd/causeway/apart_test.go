@@ -78,7 +78,11 @@ func (a *apart) identity(name string, token ...string) string {
 	return fmt.Sprintf("data: %s\nenroll: %s\n", filepath.Join(a.dir, name), decode[protocol.Enrolment](a.t, out).Token)
 }
 
+// webFile writes web's file once: web may be reading it.
 func (a *apart) webFile() string {
+	if file := filepath.Join(a.dir, "web.yaml"); a.ports["web"] != "" {
+		return file
+	}
 	return a.write(kindWeb, "web", fmt.Sprintf(`
 database: sqlite:%s
 web: {public_url: "https://localhost:%s", creation: anyone}

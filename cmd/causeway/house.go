@@ -190,7 +190,7 @@ func (h *house) openWeb(c *upCmd, m machine) error {
 		return err
 	}
 	cfg := web.DefaultConfig()
-	cfg.ID = houseWeb
+	cfg.ID, cfg.Hubs = houseWeb, h.own
 	cfg.Creation = web.CreationAnyone // whoever can load the site is at home here
 	if len(c.PublicAddress) > 0 {
 		cfg.PublicURL = h.https

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -94,7 +97,8 @@ func (e Enrolled) join(ctx context.Context, who pki.Identity, log *slog.Logger) 
 	return m, nil
 }
 
-// identity loads the identity that the server has, or enrols.
+// identity loads the identity that the server has, or enrols: if it has none,
+// or with a token that it has not used before, as after a revocation.
 func (m *member) identity(ctx context.Context, token string, who pki.Identity) (*pki.Credentials, error) {
 	creds, err := pki.LoadCredentials(m.data.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +111,7 @@ func (m *member) identity(ctx context.Context, token string, who pki.Identity) (
 		problem = fmt.Sprintf("the identity in %s is that of %s, not of %s", m.data.path, creds.Identity(), who)
 	case !time.Now().Before(creds.Expires()):
 		problem = fmt.Sprintf("the identity in %s has ended on %s", m.data.path, creds.Expires().Format(time.DateTime))
-	default:
+	case token == "" || m.usedUp(token):
 		return creds, nil
 	}
 	if token == "" {
@@ -117,7 +121,25 @@ func (m *member) identity(ctx context.Context, token string, who pki.Identity) (
 	if err != nil {
 		return nil, err
 	}
-	return m.enrol(ctx, ticket, who)
+	creds, err = m.enrol(ctx, ticket, who)
+	if err != nil {
+		return nil, err
+	}
+	return creds, writeSecret(m.data.file(usedFile), fingerprint(token))
+}
+
+// usedFile remembers the token that the identity came of, not to use it again.
+const usedFile = "enrolled-with"
+
+func fingerprint(token string) string {
+	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	return hex.EncodeToString(sum[:])
+}
+
+// usedUp reports whether the identity came of this token.
+func (m *member) usedUp(token string) bool {
+	used, err := readSecret(m.data.file(usedFile))
+	return err == nil && used == fingerprint(token)
 }
 
 // tokenArguments are those of `causeway token create` for a server.

@@ -8,12 +8,16 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"causeway/internal/base/run"
 	"causeway/internal/bus"
 	"causeway/internal/token"
 	"causeway/protocol"
 )
+
+// askKeysEvery is how often the keys are asked for until they are heard.
+const askKeysEvery = time.Second
 
 // known is what a server has heard from web and needs when it starts while it
 // is cut off: the keys of join tokens, and revocations. It is kept in the
@@ -57,15 +61,8 @@ func openKnown(path string, trust *bus.Trust, log *slog.Logger) *known {
 // follow keeps the file up to date, and the server's identity valid, until ctx
 // ends.
 func (k *known) follow(ctx context.Context, conn *bus.Conn, trust *bus.Trust) error {
-	sub, err := bus.Subscribe(conn, protocol.SubjectKeys, func(_ string, set protocol.KeySet) {
-		k.keys.Learn(set)
-		k.change(func(f *facts) { f.Keys = set })
-	})
-	if err != nil {
-		return err
-	}
-	defer sub.Stop()
 	return run.All(ctx,
+		func(ctx context.Context) error { return k.followKeys(ctx, conn) },
 		func(ctx context.Context) error {
 			return trust.Follow(ctx, conn, func(all protocol.RevocationSet) {
 				k.change(func(f *facts) { f.Revoked = all })
@@ -73,6 +70,37 @@ func (k *known) follow(ctx context.Context, conn *bus.Conn, trust *bus.Trust) er
 		},
 		func(ctx context.Context) error { return trust.Renew(ctx, conn, k.log) },
 	)
+}
+
+// followKeys keeps the keys that web repeats, and asks for them until it has
+// heard them once.
+func (k *known) followKeys(ctx context.Context, conn *bus.Conn) error {
+	heard := make(chan struct{}, 1)
+	sub, err := bus.Subscribe(conn, protocol.SubjectKeys, func(_ string, set protocol.KeySet) {
+		k.keys.Learn(set)
+		k.change(func(f *facts) { f.Keys = set })
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer sub.Stop()
+	tick := time.NewTicker(askKeysEvery)
+	defer tick.Stop()
+	for {
+		_ = bus.Publish(conn, protocol.SubjectKeysAsk, protocol.Empty{}) // fails while the bus is away
+		select {
+		case <-heard:
+			<-ctx.Done()
+			return nil
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // change notes a fact and writes the file if it is new.
