@@ -28,6 +28,10 @@ type Config struct {
 	MediaListen string `yaml:"media_listen"`
 	// MediaTCP takes media over TCP too, on the same address and port.
 	MediaTCP bool `yaml:"media_tcp"`
+	// MediaTLS is where clients reach this router's TLS port for media and
+	// TURN, host:port, if not at ControlURL's host: behind a load balancer that
+	// opens the control channel's TLS it must be passed on as it is.
+	MediaTLS string `yaml:"media_tls"`
 	// PublicAddresses are told to clients as the router's addresses; empty
 	// means all addresses of this machine.
 	PublicAddresses []string `yaml:"public_addresses"`
@@ -83,6 +87,9 @@ func (c Config) Check() []config.Issue {
 	}
 	if _, err := parseListen(c.MediaListen); err != nil {
 		add("media_listen", err.Error(), "write :8801 or ADDRESS:PORT")
+	}
+	if host, port, err := net.SplitHostPort(c.MediaTLS); c.MediaTLS != "" && (err != nil || host == "" || port == "") {
+		add("media_tls", fmt.Sprintf("%q is not a host and port", c.MediaTLS), "write HOST:PORT, or leave it out")
 	}
 	for i, a := range c.PublicAddresses {
 		if addr, err := netip.ParseAddr(a); err != nil || addr.IsUnspecified() {

@@ -159,9 +159,12 @@ func (s *Server) mediaTCP() []string {
 	return s.mediaAddresses()
 }
 
-// mediaTLS is where clients reach this router's TLS port, host:port; "" if
-// the control channel has none.
+// mediaTLS is where clients reach this router's TLS port for media, host:port;
+// "" if it is not told and the control channel has none.
 func (s *Server) mediaTLS() string {
+	if s.cfg.MediaTLS != "" {
+		return s.cfg.MediaTLS
+	}
 	u, err := url.Parse(s.cfg.ControlURL)
 	if err != nil || u.Scheme != "wss" {
 		return ""

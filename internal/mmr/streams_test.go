@@ -259,3 +259,20 @@ func TestRelayLeadsToTheRouterOnly(t *testing.T) {
 		t.Errorf("%d bytes from %s reached a stranger", n, from)
 	}
 }
+
+// Media over TLS and TURN are told at an address of their own where there is
+// one.
+func TestPublicMediaTLS(t *testing.T) {
+	for _, test := range []struct{ control, media, want string }{
+		{"wss://mmr.example.org/mmr/v1/control", "", "mmr.example.org:443"},
+		{"wss://mmr.example.org:8443/mmr/v1/control", "", "mmr.example.org:8443"},
+		{"ws://mmr.example.org/mmr/v1/control", "", ""},
+		{"wss://mmr.example.org/mmr/v1/control", "media.example.org:443", "media.example.org:443"},
+		{"ws://mmr.example.org/mmr/v1/control", "media.example.org:443", "media.example.org:443"},
+	} {
+		s := &Server{cfg: Config{ControlURL: test.control, MediaTLS: test.media}}
+		if got := s.mediaTLS(); got != test.want {
+			t.Errorf("%s, %q: %q, want %q", test.control, test.media, got, test.want)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func TestConfigChecks(t *testing.T) {
 		"control_url":         func(c *Config) { c.ControlURL = "https://host/" },
 		"local_control_url":   func(c *Config) { c.LocalControlURL = "wss://localhost/" },
 		"media_listen":        func(c *Config) { c.MediaListen = "8801" },
+		"media_tls":           func(c *Config) { c.MediaTLS = "media.example.org" },
 		"public_addresses[1]": func(c *Config) { c.PublicAddresses = []string{"192.0.2.1", "0.0.0.0"} },
 		"shards":              func(c *Config) { c.Shards = -1 },
 		"limits.participants": func(c *Config) { c.Limits.Participants = -1 },
