@@ -82,7 +82,7 @@ func (s *schedule) ghosts() {
 		}
 		for _, r := range s.routers {
 			if _, shown := r.roster[c.id]; shown && up(r) && s.now.Sub(r.thawedAt) > ghostFor {
-				s.fail("r%d shows %s, who left %v ago", r.n, c.id, s.now.Sub(c.goneAt))
+				s.fail("r%d shows %s, who left %v ago: %s", r.n, c.id, s.now.Sub(c.goneAt), r.show())
 			}
 		}
 	}

@@ -90,12 +90,14 @@ func (s *State) alive(l *leg, now time.Time) {
 	}
 }
 
-// depart takes a leg out that has gone. Its people come back elsewhere, or
-// have left it before.
+// depart takes a leg out that has gone. Its people come back elsewhere, unless
+// they had been lost before.
 func (s *State) depart(l *leg, now time.Time) {
 	for _, p := range l.people {
-		p.Participant.Path = protocol.PathLost
-		s.hold(p, l.at, now)
+		if !l.lost && p.Participant.Path != protocol.PathLost {
+			p.Participant.Path = protocol.PathLost
+			s.hold(p, l.at, now)
+		}
 	}
 	s.forget(l)
 	delete(s.legs, l.at)

@@ -13,6 +13,7 @@ import (
 const (
 	Coalesce = 50 * time.Millisecond // between two messages with changes
 	Beat     = time.Second           // between two heartbeats
+	LoneBeat = 3 * time.Second       // of a leg that knows no other
 	// SilentFor is how long a leg may be silent, on the bus and in its media,
 	// before it is held for lost, LostFor how long it is held so before it is forgotten.
 	SilentFor = 10 * time.Second
@@ -152,6 +153,9 @@ func (s *State) Poll(now time.Time) Out {
 	out.Chats = s.shareChat(now)
 	if !now.Before(s.beatAt) {
 		s.beatAt = now.Add(Beat)
+		if len(s.legs) == 0 {
+			s.beatAt = now.Add(LoneBeat)
+		}
 		if len(out.Updates) == 0 {
 			out.Updates = append(out.Updates, protocol.LegUpdate{Version: s.version})
 		}
