@@ -23,6 +23,7 @@ import (
 //	web.meeting.ended           MeetingEnded → Empty   a leg → any web (queue group)
 //	meetings.ended              MeetingsEnded    web, every 10 s and on meetings.ended.ask
 //	meetings.ended.ask          —                asks for the meetings that have ended
+//	web.renew, revoked          identities of servers: see servers.go
 const (
 	SubjectKeys         = "keys"
 	SubjectKeysAsk      = "keys.ask"
