@@ -659,3 +659,22 @@ func BenchmarkRelay(b *testing.B) {
 		forward()
 	}
 }
+
+// BenchmarkIdleTrunk is what a tick of a trunk costs, with 20 cameras on
+// either side that nobody takes.
+func BenchmarkIdleTrunk(b *testing.B) {
+	w := newTwin(b, 2, protocol.Video)
+	for i := range 20 {
+		w.camera(fmt.Sprint("p", i))
+		far := w.side[1].router.NewSource(SourceConfig{Owner: "o", Kind: protocol.Camera, Codec: vp8Codec, Clock: w.clock[1]})
+		w.own[1] = append(w.own[1], far)
+	}
+	w.know()
+	s := w.side[0]
+	s.shards[0].Run(func() { w.trunks[0][protocol.Video].wire = &fakeWire{counting: true} })
+	b.ReportAllocs()
+	for b.Loop() {
+		s.now = s.now.Add(25 * time.Millisecond)
+		s.shards[0].Run(func() { s.router.Tick(0, s.now) })
+	}
+}
