@@ -53,10 +53,12 @@ func (t *Table) Hear(subject string, s protocol.ControllerState, now time.Time) 
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forget(now)
 	if s.Stopping {
 		delete(t.controllers, subject)
 		return nil
+	}
+	if len(t.controllers) >= maxControllers {
+		t.forget(now)
 	}
 	if _, known := t.controllers[subject]; !known && len(t.controllers) >= maxControllers {
 		return fmt.Errorf("state of controller on %s: more than %d controllers", subject, maxControllers)

@@ -53,10 +53,12 @@ func (t *Tunnels) Hear(subject string, s protocol.TunnelState, now time.Time) er
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forget(now)
 	if s.Health == protocol.Stopping {
 		delete(t.heard, s.ID)
 		return nil
+	}
+	if len(t.heard) >= maxTunnels {
+		t.forget(now)
 	}
 	if _, known := t.heard[s.ID]; !known && len(t.heard) >= maxTunnels {
 		return fmt.Errorf("state of tunnel on %s: more than %d tunnels", subject, maxTunnels)
