@@ -112,7 +112,14 @@ func (l *Layers) Stop(layer int) {
 	}
 }
 
-// height returns a layer's height, measured or nominal.
+// Height returns a layer's height, measured or nominal.
+func (l *Layers) Height(layer int) int {
+	if layer < 0 || layer >= MaxLayers {
+		return 0
+	}
+	return l.height(layer)
+}
+
 func (l *Layers) height(layer int) int {
 	if h := l.layers[layer].Height; h > 0 {
 		return h

@@ -1,7 +1,10 @@
 package forward
 
 import (
+	"encoding/binary"
 	"time"
+
+	"causeway/internal/media/twcc"
 
 	"github.com/pion/rtcp"
 )
@@ -9,6 +12,9 @@ import (
 // RTCP takes a decrypted compound packet of the remote. The shard is held.
 func (l *Link) RTCP(raw []byte, now time.Time) {
 	if l.shard == nil || l.closed {
+		return
+	}
+	if raw = l.outcomes(raw, now); len(raw) == 0 {
 		return
 	}
 	packets, err := rtcp.Unmarshal(raw)
@@ -45,6 +51,20 @@ func (l *Link) RTCP(raw []byte, now time.Time) {
 			}
 		}
 	}
+}
+
+// outcomes takes the transport-wide feedback at the beginning of a compound
+// packet, which comes too often to be unmarshalled, and returns the rest.
+func (l *Link) outcomes(raw []byte, now time.Time) []byte {
+	for twcc.Is(raw) {
+		f, ok := twcc.Parse(raw)
+		if !ok {
+			break
+		}
+		l.path.feedback(f, now)
+		raw = raw[4*(int(binary.BigEndian.Uint16(raw[2:]))+1):]
+	}
+	return raw
 }
 
 // shedMemory is how long after packets were shed nothing is repaired: a path

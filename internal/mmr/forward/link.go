@@ -10,9 +10,8 @@ import (
 	"causeway/internal/media/header"
 	"causeway/internal/media/offer"
 	"causeway/internal/media/rtx"
+	"causeway/internal/media/twcc"
 	"causeway/protocol"
-
-	"github.com/pion/interceptor/pkg/twcc"
 )
 
 // maxStreams bounds the synchronisation sources of one link.
@@ -34,6 +33,7 @@ type LinkConfig struct {
 	Kind    protocol.MediaKind
 	Publish []Publish
 	Slots   []SlotConfig
+	Budget  *Budget // of the participant; nil for none
 	// Notify is called, possibly with a shard held, when something happens
 	// that control should look at; it must not block.
 	Notify func()
@@ -68,7 +68,7 @@ type Link struct {
 	tracks  []*track
 	recent  int // index into streams, of the latest packet
 	twcc    *twcc.Recorder
-	pending bool // twcc has something to tell
+	path    path // what the network takes
 	busy    bool // ticks
 	rtt     time.Duration
 	shed    time.Time // when packets last grew too old on their way out
@@ -101,6 +101,7 @@ type stream struct {
 // NewLink makes a link. Until Ready it forwards nothing.
 func (r *Router) NewLink(cfg LinkConfig) *Link {
 	l := &Link{router: r, kind: cfg.Kind, notify: cfg.Notify, ssrc: rand.Uint32() | 1}
+	l.path.budget = cfg.Budget
 	for i, p := range cfg.Publish {
 		l.publish = append(l.publish, publishing{
 			source: p.Source, rids: cloned(p.Line.RIDs[:min(len(p.Line.RIDs), maxLayers)]),
@@ -205,6 +206,7 @@ func (l *Link) Closed() {
 	for _, t := range l.tracks {
 		t.close()
 	}
+	l.path.close()
 	l.closed = true
 	l.notify()
 }

@@ -62,32 +62,42 @@ func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
 		sh.count(repairsMissed, 1)
 		return
 	}
-	token, source, ok := o.stream.Lookup(seq)
-	track := o.carried[int(token)%len(o.carried)]
-	if !ok || track == nil || o.token-token >= maxCarried {
-		sh.count(repairsMissed, 1)
-		return
-	}
-	n, ok := track.fetch(source, sh.scratch[:])
+	out, ok := s.again(sh, seq)
 	if !ok {
 		sh.count(repairsMissed, 1)
 		return
-	}
-	out, ok := o.stream.Restore(sh.scratch[:n], seq)
-	if !ok {
-		sh.count(repairsMissed, 1)
-		return
-	}
-	if pt := s.rtxType(out); pt != 0 {
-		if out, ok = rtx.Wrap(out, pt, s.rtx, o.rtxSeq); !ok {
-			return
-		}
-		o.rtxSeq++
 	}
 	o.budget--
 	*r = repair{seq: seq, at: now}
 	sh.count(repairs, 1)
-	s.transmit(sh, out)
+	s.transmit(sh, out, now)
+}
+
+// again returns a packet that was sent as it is to be sent again, in the
+// shard's scratch; false if it is not remembered.
+func (s *Slot) again(sh *shard, seq uint16) ([]byte, bool) {
+	o := s.sent
+	token, source, ok := o.stream.Lookup(seq)
+	track := o.carried[int(token)%len(o.carried)]
+	if !ok || track == nil || o.token-token >= maxCarried {
+		return nil, false
+	}
+	buf := sh.scratch[header.InsertRoom:]
+	n, ok := track.fetch(source, buf)
+	if !ok {
+		return nil, false
+	}
+	out, ok := o.stream.Restore(buf[:n], seq)
+	if !ok {
+		return nil, false
+	}
+	if pt := s.rtxType(out); pt != 0 {
+		if out, ok = rtx.Wrap(out, pt, s.rtx, o.rtxSeq); !ok {
+			return nil, false
+		}
+		o.rtxSeq++
+	}
+	return out, true
 }
 
 // rtxType is the payload type that repairs a packet, 0 if retransmissions

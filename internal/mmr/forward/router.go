@@ -41,7 +41,7 @@ type shard struct {
 	packet  packet   // being handled; kept here since it would escape
 	seqs    []uint16 // scratch
 
-	traffic [10]atomic.Uint64 // by counter
+	traffic [11]atomic.Uint64 // by counter
 }
 
 // New makes the packet path. Its clock starts at now. Start must follow.
@@ -114,6 +114,7 @@ type Traffic struct {
 	Nacks, KeyRequests              uint64
 	Ignored                         uint64
 	RelayedIn, RelayedOut           uint64 // of PacketsIn and PacketsOut, with other routers
+	Padding                         uint64 // of PacketsOut, sent to find out what networks take
 	HandoverDrops                   uint64
 }
 
@@ -129,6 +130,7 @@ const (
 	nacks
 	keyRequests
 	ignored
+	padding // sent to find out what a network takes
 	relayedIn
 	relayedOut
 )
@@ -145,7 +147,7 @@ func (r *Router) Traffic() Traffic {
 		for c, v := range []*uint64{
 			packetsIn: &t.PacketsIn, packetsOut: &t.PacketsOut, bytesOut: &t.BytesOut,
 			repairs: &t.Repairs, repairsMissed: &t.RepairsMissed,
-			nacks: &t.Nacks, keyRequests: &t.KeyRequests, ignored: &t.Ignored,
+			nacks: &t.Nacks, keyRequests: &t.KeyRequests, ignored: &t.Ignored, padding: &t.Padding,
 			relayedIn: &t.RelayedIn, relayedOut: &t.RelayedOut,
 		} {
 			*v += s.traffic[c].Load()

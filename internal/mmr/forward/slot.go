@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -22,6 +23,8 @@ type SlotConfig struct {
 	SSRC, RTX  uint32          // RTX is 0 if retransmissions have no stream of their own
 	Codecs     []offer.Codec   // that the receiver takes
 	AudioLevel uint8           // id of the RFC 6464 header extension, 0 for none
+	// TransportCC is the id of transport-wide sequence numbers, 0 for none.
+	TransportCC uint8
 }
 
 // pin ties a slot to one layer of what it carries, for another router, which
@@ -40,6 +43,7 @@ type Slot struct {
 	rtx    uint32
 	codecs []offer.Codec
 	level  uint8
+	cc     uint8 // id of transport-wide sequence numbers, 0 for none
 	pin    pin
 	shard  atomic.Pointer[shard] // nil while the link is not up
 
@@ -54,6 +58,9 @@ type Slot struct {
 	sent         *outgoing // made when the slot gets its first source
 	asked        time.Time // when a key frame was last asked for
 	aimed        time.Time // when the layer was last chosen
+	granted      uint32    // version of the budget then
+	starved      bool      // the budget leaves nothing for the slot
+	share        int       // index into the budget's shares plus one; of its lock
 	stats        rtcpstat.Sender
 	synchronized bool      // the mapping that was told came from sender reports
 	nextSR       time.Time //
@@ -69,12 +76,13 @@ type outgoing struct {
 	token   seqmap.Token
 	carried [maxCarried]*track // by token, for repairs: the latest
 	rtxSeq  uint16
-	budget  int // of repairs
+	newest  uint16 // sequence number
+	budget  int    // of repairs
 	repairs [repairMemory]repair
 }
 
 func newSlot(l *Link, c SlotConfig) *Slot {
-	return &Slot{link: l, id: c.ID, kind: c.Kind, ssrc: c.SSRC, rtx: c.RTX, codecs: c.Codecs, level: c.AudioLevel}
+	return &Slot{link: l, id: c.ID, kind: c.Kind, ssrc: c.SSRC, rtx: c.RTX, codecs: c.Codecs, level: c.AudioLevel, cc: c.TransportCC}
 }
 
 // ID is the slot's id.
@@ -145,6 +153,8 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 		s.fade(source, sh)
 	}
 	s.source, s.current, s.taker, s.asked = source, nil, simulcast.NewTaker(), time.Time{}
+	s.starved = false
+	s.link.path.occupy(s, source != nil)
 	if source == nil {
 		return
 	}
@@ -179,6 +189,9 @@ func (s *Slot) newOutgoing() *outgoing {
 func (s *Slot) wanted() uint32 {
 	if s.pin.set {
 		return 1 << s.pin.layer
+	}
+	if s.starved {
+		return 0
 	}
 	var layers uint32
 	if c := s.taker.Current(); c >= 0 {
@@ -216,7 +229,20 @@ func (s *Slot) aim(sh *shard, now time.Time) {
 func (s *Slot) choose(sh *shard, now time.Time) {
 	s.aimed = now
 	layers := s.source.measured()
-	if s.taker.Aim(&layers, simulcast.Wish{Height: max(s.height, 1)}, now) {
+	g := s.link.path.ask(s, &layers, now)
+	height := max(s.height, 1)
+	if !g.all {
+		height = min(height, g.height)
+	}
+	starved := height == 0
+	changed := s.taker.Aim(&layers, simulcast.Wish{Height: height}, now)
+	if starved || g.urgent && s.taker.Target() < s.taker.Current() {
+		// Not even until the key frame of something less.
+		s.taker.Pause()
+		s.current = nil
+	}
+	if changed || starved != s.starved {
+		s.starved = starved
 		s.source.fans[sh.index].refresh()
 		s.asked = time.Time{}
 	}
@@ -264,14 +290,15 @@ func (s *Slot) take(sh *shard, p *packet, now time.Time) {
 
 // passOn sends a packet as the next one of the slot's stream.
 func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
-	n := copy(sh.scratch[:], p.raw)
-	out, ok := s.sent.stream.Rewrite(sh.scratch[:n], now)
+	buf := sh.scratch[header.InsertRoom:]
+	out, ok := s.sent.stream.Rewrite(buf[:copy(buf, p.raw)], now)
 	if !ok {
 		return
 	}
 	s.stats.Packet(p.PayloadEnd - p.PayloadAt)
 	s.sent.budget = min(s.sent.budget+1, maxBudget)
-	s.transmit(sh, out)
+	s.sent.newest = binary.BigEndian.Uint16(out[2:])
+	s.transmit(sh, out, now)
 }
 
 // follow reports whether the packet is of the layer that the slot shows, and
@@ -288,7 +315,7 @@ func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 		s.taker.Pause() // the picture before was another one
 		s.current = nil
 	}
-	fresh := s.taker.Target() < 0
+	fresh := s.taker.Target() < 0 && !s.starved
 	if fresh {
 		s.choose(sh, now)
 	}
@@ -351,8 +378,14 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	s.link.notify()
 }
 
-// transmit sends a rewritten packet.
-func (s *Slot) transmit(sh *shard, out []byte) {
+// transmit sends a rewritten packet, which lies in the shard's scratch with
+// room before it.
+func (s *Slot) transmit(sh *shard, out []byte, now time.Time) {
+	if s.cc != 0 {
+		if n, ok := s.link.path.number(len(out)+header.InsertRoom, now); ok {
+			out = header.Insert(sh.scratch[:], len(sh.scratch)-cap(out), s.cc, n)
+		}
+	}
 	if s.link.wire.SendRTP(out) == nil {
 		sh.count(packetsOut, 1)
 		sh.count(bytesOut, uint64(len(out)))

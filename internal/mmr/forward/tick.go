@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/pion/interceptor/pkg/twcc"
+	"causeway/internal/media/twcc"
+
 	"github.com/pion/rtcp"
 )
 
@@ -23,20 +24,23 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 	for _, t := range l.tracks {
 		t.tick(now)
 	}
-	if l.pending && !now.Before(l.next.twcc) {
-		l.pending, l.next.twcc = false, now.Add(twccEvery)
-		l.send(l.twcc.BuildFeedbackPacket())
+	if l.arrivals() && !now.Before(l.next.twcc) {
+		l.next.twcc = now.Add(twccEvery)
+		l.tellArrivals()
 	}
 	if !now.Before(l.next.reports) && len(l.tracks) > 0 {
 		l.next.reports = now.Add(reportsEvery)
 		l.reportTracks(now)
 	}
-	l.busy = len(l.tracks) > 0 || l.pending
+	l.busy = len(l.tracks) > 0 || l.arrivals()
 	for _, slot := range l.slots {
 		if slot.source != nil {
 			slot.tick(s, now)
 			l.busy = true
 		}
+	}
+	if n := l.path.padding(now); n > 0 {
+		l.pad(n, now)
 	}
 	if l.trunk != nil {
 		l.trunk.tick(now)
@@ -47,7 +51,7 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 
 // tick does what is due on a slot that has a source.
 func (s *Slot) tick(sh *shard, now time.Time) {
-	if s.video() && now.Sub(s.aimed) >= aimEvery {
+	if s.video() && (now.Sub(s.aimed) >= aimEvery || s.link.path.changed(s)) {
 		s.aim(sh, now)
 	}
 	if s.current == nil {
@@ -78,9 +82,18 @@ func (l *Link) arrived(p *packet, now time.Time) {
 	if l.twcc == nil {
 		l.twcc = twcc.NewRecorder(l.ssrc)
 	}
-	l.twcc.Record(p.SSRC, uint16(seq[0])<<8|uint16(seq[1]), now.Sub(l.router.epoch).Microseconds())
-	l.pending = true
+	l.twcc.Record(p.SSRC, uint16(seq[0])<<8|uint16(seq[1]), now)
 	l.rouse()
+}
+
+// arrivals reports whether there is something to tell of when packets came.
+func (l *Link) arrivals() bool { return l.twcc != nil && l.twcc.Pending() }
+
+// tellArrivals tells the publisher when its packets came. The shard is held.
+func (l *Link) tellArrivals() {
+	for l.twcc.Pending() {
+		_ = l.wire.SendRTCP(l.twcc.Append(l.shard.scratch[:0])) // not up any more: nobody to tell
+	}
 }
 
 // reportTracks tells the publisher how its tracks arrive. The shard is
