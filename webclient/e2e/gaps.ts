@@ -4,7 +4,7 @@
 import type { Page } from "playwright-core";
 
 interface Scope {
-  gaps: { frames: number[]; sounds: number[]; heard: number };
+  gaps: Gaps;
   players: HTMLMediaElement[];
   peers: RTCPeerConnection[];
 }
@@ -15,13 +15,15 @@ export interface Gaps {
   sounds: number[];
   /** The most players that were to be heard at one time: each session has four. */
   heard: number;
+  /** How often the tile was looked at and had no picture at all. */
+  bare: number;
 }
 
 /** Begins to watch a person's tile and everything that is played. */
 export async function watchGaps(page: Page, name: string): Promise<void> {
   await page.evaluate((who) => {
     const scope = globalThis as unknown as Scope;
-    const gaps: Scope["gaps"] = { frames: [], sounds: [], heard: 0 };
+    const gaps: Gaps = { frames: [], sounds: [], heard: 0, bare: 0 };
     scope.gaps = gaps;
     const watched = new WeakSet<HTMLVideoElement>();
     const packets = new Map<string, number>();
@@ -38,6 +40,7 @@ export async function watchGaps(page: Page, name: string): Promise<void> {
         };
         video.requestVideoFrameCallback(frame);
       }
+      if (!document.querySelector(`[data-tile]:has([aria-label^="${who}"]) video.showing`)) gaps.bare++;
       const playing = scope.players.filter((p) => p.tagName === "AUDIO" && !p.muted && p.srcObject !== null);
       gaps.heard = Math.max(gaps.heard, playing.length);
       const tracks = new Set(

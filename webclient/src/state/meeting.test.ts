@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { FromRouter } from "../protocol/messages.ts";
 import type { Meeting, MeetingStatus } from "./meeting.ts";
 import { createWorld, join, type Router, type World } from "./world.testing.ts";
 
@@ -48,6 +49,22 @@ describe("a router that dies", () => {
     expect(told).toEqual([]); // over before anybody noticed
     await wait(3000);
     expect(open()).toHaveLength(3); // the dead one's are closed
+  });
+  it("does not lower a hand: only a host does", async () => {
+    const me = (raised: boolean): FromRouter => {
+      const rest = { role: "participant", audio_muted: false, video_muted: false, sharing: false, path: "ok" } as const;
+      const hand = raised ? { hand_raised_at: "2026-03-14T09:00:00Z" } : {};
+      return { type: "roster", changed: [{ id: "me", name: "Me", joined_at: "1", ...rest, ...hand }] };
+    };
+    meeting.publisher.setHand(true);
+    m1.say(me(true));
+    m1.kill();
+    await wait(1500);
+    m2.say(me(false)); // before it has heard of the hand
+    expect(meeting.publisher.local.get().handRaised).toBe(true);
+    m2.say(me(true));
+    m2.say(me(false));
+    expect(meeting.publisher.local.get().handRaised).toBe(false);
   });
   it("is noticed when it is frozen, too", async () => {
     m1.freeze();

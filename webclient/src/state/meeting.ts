@@ -2,29 +2,23 @@
 // with a router, and the next session when that router dies, drains, or a
 // better way is found. The user interface watches its values and calls its
 // verbs.
-import { Connections, mediaKinds } from "../media/connections.ts";
+import { mediaKinds } from "../media/connections.ts";
 import type { Devices } from "../media/devices.ts";
 import { Sound } from "../media/sound.ts";
 import { Emitter, every, pause, Value } from "../media/value.ts";
 import type {
-  Attempt,
   FarewellReason,
   FromClient,
   FromRouter,
   HostVerb,
-  JoinAnswer,
   MediaKind,
-  Offers,
-  Package,
   Problem,
   Report,
   Resume,
   Transport,
 } from "../protocol/messages.ts";
 import { problem, problemOf } from "../protocol/problems.ts";
-import { admit, lookup, targets } from "./admission.ts";
 import { postReport } from "./api.ts";
-import { clientInfo, videoSlots } from "./client.ts";
 import { backoff, climbWait, hopeless } from "./comeback.ts";
 import type { Ending } from "./control.ts";
 import type { Ticket } from "./entry.ts";
@@ -34,13 +28,13 @@ import type { LiveStats } from "./live.ts";
 import { recordMedia } from "./mediaphase.ts";
 import { watchNetwork } from "./network.ts";
 import { type Local, Publisher } from "./publisher.ts";
-import { type Phase, Recorder } from "./report.ts";
+import type { Recorder } from "./report.ts";
 import { emptyRoom, isRaised, type Notice, type RoomState, reduce } from "./room.ts";
-import { type Loss, Session, type Surroundings } from "./session.ts";
-import { type Pictures, pictures, samePictures } from "./slots.ts";
+import type { Loss, Session } from "./session.ts";
+import { type Pictures, samePictures } from "./slots.ts";
+import { type Household, Succession, Unwanted } from "./succession.ts";
 import type { VisibleTile } from "./wants.ts";
-import { controlThrough, lastWay, type Way } from "./way.ts";
-import { findZones } from "./zones.ts";
+import { WayIn } from "./wayin.ts";
 
 /** How the participation stands. */
 export type MeetingStatus =
@@ -49,39 +43,8 @@ export type MeetingStatus =
   | { state: "reconnecting"; what: "control" | "media" }
   | { state: "over"; reason: FarewellReason | "failed"; by: string; problem: Problem | null };
 
-/** The measures of one session taking the place of another, in ms. */
-const overlap = {
-  /** How long sound and the control channel of the new one may take. */
-  connect: 8000,
-  /** The same where only UDP is tried. */
-  climb: 3000,
-  /** How long the new one may be without sound before it is the one to be heard. */
-  sound: 700,
-  /** How long the old one goes on beside it: so long others may take to switch. */
-  linger: 2600,
-};
-
 /** For so long nobody is told of a loss: it may be over before it is noticed. */
 const unnoticedMS = { media: 600, control: 3000 };
-
-/** How long a controller is waited for before the next is asked too: at first, and when there is no time to lose. */
-const staggerMS = { first: 1500, resume: 250 };
-
-/** How the next session is to be found. */
-interface Plan {
-  /** Whether what phases 1 and 2 found out a while ago holds: only the way to one router is gone. */
-  quick: boolean;
-  resume: Resume | null;
-  /** Only this rung will do. */
-  rung?: Transport;
-  /** Whether the old session's media goes on, so that the new one is not taken before it has its own. */
-  side: boolean;
-  /** Asked at the last moment: is it still wanted? */
-  wanted: () => boolean;
-}
-
-/** The new session was no longer wanted. */
-class Unwanted extends Error {}
 
 /** Owns everything that a participation uses. It ends by leave, by the router's farewell, or by failing to join. */
 export class Meeting {
@@ -102,18 +65,8 @@ export class Meeting {
   readonly #life = new AbortController();
   readonly #recorder: Recorder;
   readonly #rungs: Partial<Record<MediaKind, Transport>> = {};
-  #package: Package;
-  #ranked: Ticket["ranked"];
-  #way: Way;
-  /** What is reached only through the gateway stays there, whatever a probe says. */
-  #wayIsLast = false;
-  #session: Session | null = null;
-  /** The session before, while it goes on beside. */
-  #before: Session | null = null;
-  readonly #sessions = new WeakMap<MediaStream, Session>();
-  /** What a session said before it was the one. */
-  readonly #early = new Map<Session, FromRouter[]>();
-  #succession: Promise<unknown> | null = null;
+  readonly #wayIn: WayIn;
+  readonly #sessions: Succession;
   #tiles: readonly VisibleTile[] = [];
   #wantTimer: ReturnType<typeof setTimeout> | undefined;
   #focus: Focus = noFocus;
@@ -124,12 +77,11 @@ export class Meeting {
     const { signal } = this.#life;
     this.link = ticket.link;
     this.#recorder = ticket.recorder;
-    this.#package = ticket.pkg;
-    this.#ranked = ticket.ranked;
-    this.#way = ticket.way;
+    this.#wayIn = new WayIn(ticket);
     this.videoSlots = [...ticket.connections.receivers.keys()].filter((s) => s.startsWith("v")).length;
     this.room = new Value(emptyRoom(ticket.pkg.meeting, ticket.pkg.participant.id));
     this.publisher = new Publisher(devices, on, signal);
+    this.#sessions = new Succession(this.#household());
     this.publisher.local.subscribe((now) => this.#send(stateOf(now)));
     this.sound.use(devices.choice.get().speaker ?? "");
     const stop = devices.choice.subscribe((c) => this.sound.use(c.speaker ?? ""));
@@ -139,7 +91,7 @@ export class Meeting {
 
   /** The token with which to come back as the same participant. */
   get token(): string {
-    return this.#package.token;
+    return this.#wayIn.token;
   }
 
   report(): Report {
@@ -163,8 +115,7 @@ export class Meeting {
   }
 
   /** Whether one stream took the place of another as its session did, so that they show the same. */
-  readonly replaces = (old: MediaStream, next: MediaStream): boolean =>
-    this.#sessions.has(old) && this.#sessions.get(old) !== this.#sessions.get(next);
+  readonly replaces = (old: MediaStream, next: MediaStream): boolean => this.#sessions.replaces(old, next);
 
   say(text: string): void {
     this.#send({ type: "send_chat", text });
@@ -184,6 +135,10 @@ export class Meeting {
   leave(): void {
     this.#send({ type: "leave" });
     this.#over("left");
+  }
+
+  get #session(): Session | null {
+    return this.#sessions.current;
   }
 
   async #run(ticket: Ticket): Promise<void> {
@@ -206,17 +161,15 @@ export class Meeting {
   }
 
   async #firstJoin({ connections, offers }: Ticket): Promise<Session> {
-    const admitted = await this.#admit(offers, null, this.#recorder, this.#life.signal).catch((error) => {
+    const admitted = await this.#wayIn.admit(offers, null, this.#recorder, this.#life.signal).catch((error) => {
       connections.close();
       throw error;
     });
     const { phase } = admitted;
-    const session = this.#begin(connections, admitted.answer);
-    this.#session = session;
-    this.sound.hear(session.voices);
+    const session = this.#sessions.first(connections, admitted.answer);
     void recordMedia(connections, this.#recorder, session.signal).then(() => this.#firstReport());
     try {
-      await this.#enter(session, phase);
+      await this.#sessions.enter(session, phase);
       phase.done();
       return session;
     } catch (error) {
@@ -224,8 +177,8 @@ export class Meeting {
       phase.fail(p);
       if (p.code !== "control_failed" && p.code !== "session_unknown") throw error;
       // That router was lost in this very moment, or we may not go there: another one, or another way.
-      if (p.code === "control_failed") this.#takeLastWay("the router's control channel was not reached");
-      const { session: other, attempts } = await this.#succeed({
+      if (p.code === "control_failed") this.#wayIn.takeLast("the router's control channel was not reached");
+      const { session: other, attempts } = await this.#sessions.succeed({
         quick: true,
         resume: this.#resume(session, "dead"),
         side: false,
@@ -241,29 +194,7 @@ export class Meeting {
   async #firstReport(): Promise<void> {
     if (this.#life.signal.aborted) return;
     await this.#measure().catch(() => {}); // fails only when closed meanwhile
-    postReport(this.report(), this.#package.token);
-  }
-
-  /** Goes through the gateway from now on, if there is one. */
-  #takeLastWay(why: string): void {
-    const last = lastWay(this.#package);
-    if (!last || this.#way.route === last.route) return;
-    this.#way = last;
-    this.#wayIsLast = true;
-    this.#recorder.route(last.route);
-    this.#recorder.event(`${why}: through the ${last.via} from now on`);
-  }
-
-  #admit(offers: Offers, resume: Resume | null, recorder: Recorder, signal: AbortSignal) {
-    const request = { offers, client: clientInfo(), ...(resume ? { resume } : {}) };
-    return admit(targets(this.#ranked, this.#package), {
-      request,
-      token: this.#package.token,
-      way: this.#way,
-      recorder,
-      signal,
-      staggerMS: resume ? staggerMS.resume : staggerMS.first,
-    });
+    postReport(this.report(), this.token);
   }
 
   /** Waits until the session is lost, and for what takes its place; returns when live again. */
@@ -271,7 +202,7 @@ export class Meeting {
     const session = this.#session;
     if (!session) throw new Error("no session");
     const loss = await session.lost();
-    const replacing = this.#succession;
+    const replacing = this.#sessions.work;
     if (replacing) await replacing.catch(() => {}); // whoever began it deals with its failure
     if (session !== this.#session) return;
     if (loss.why === "closed") this.#life.signal.throwIfAborted();
@@ -286,7 +217,7 @@ export class Meeting {
     const words = { dead: "the router is dead", cut: "the media path was cut", media: "the media path was lost" };
     this.#recorder.event(why in words ? words[why as keyof typeof words] : "the router ended the session");
     const { everConnected } = session.vigil;
-    if (why === "media" && !everConnected) this.#takeLastWay("no media path to the router was found");
+    if (why === "media" && !everConnected) this.#wayIn.takeLast("no media path to the router was found");
     const shown = setTimeout(() => this.status.set({ state: "reconnecting", what: "media" }), unnoticedMS.media);
     const reason = why === "media" && !everConnected ? "media" : "dead";
     const elsewhere = why === "dead" || why === "gone" || (why === "media" && !everConnected);
@@ -297,7 +228,7 @@ export class Meeting {
         try {
           const wanted = () => !session.well;
           const resume = this.#resume(session, reason, elsewhere);
-          await this.#succeed({ quick: n === 0, resume, side: why === "cut", wanted });
+          await this.#sessions.succeed({ quick: n === 0, resume, side: why === "cut", wanted });
           this.#recorder.event(`back in the meeting, on ${this.#session?.answer.mmr}`);
           return;
         } catch (error) {
@@ -305,7 +236,8 @@ export class Meeting {
           if (error instanceof Unwanted) return this.#recorder.event("the session came back by itself");
           const p = problemOf(error);
           this.#recorder.event(`could not come back: ${p.detail ?? p.title}`);
-          if (p.code === "control_failed" && n > 1) this.#takeLastWay("the router's control channel is out of reach");
+          if (p.code === "control_failed" && n > 1)
+            this.#wayIn.takeLast("the router's control channel is out of reach");
           if (hopeless(p.code)) throw error;
         }
       }
@@ -326,10 +258,10 @@ export class Meeting {
     const resume = this.#resume(session, "drain");
     for (let n = 0; performance.now() < until; n++) {
       await this.#pauseOrNetwork(backoff(n));
-      await this.#succession?.catch(() => {}); // perhaps that has moved us already
+      await this.#sessions.work?.catch(() => {}); // perhaps that has moved us already
       if (session !== this.#session || this.#life.signal.aborted) return;
       try {
-        await this.#succeed({ quick: n === 0, resume, side: true, wanted: () => true });
+        await this.#sessions.succeed({ quick: n === 0, resume, side: true, wanted: () => true });
         return this.#recorder.event(`moved to ${this.#session?.answer.mmr}`);
       } catch (error) {
         if (this.#life.signal.aborted) return;
@@ -350,10 +282,16 @@ export class Meeting {
         continue;
       }
       if (changed) tries = 0;
-      if (!session?.well || this.#succession || this.#before) continue;
+      if (!session?.well || this.#sessions.work || this.#sessions.before) continue;
       try {
         const resume = this.#resume(session, "media", false);
-        await this.#succeed({ quick: true, resume, rung: "udp", side: true, wanted: () => session === this.#session });
+        await this.#sessions.succeed({
+          quick: true,
+          resume,
+          rung: "udp",
+          side: true,
+          wanted: () => session === this.#session,
+        });
         this.#recorder.event("climbed back to UDP");
         steadyFrom = performance.now();
       } catch {
@@ -363,150 +301,29 @@ export class Meeting {
     }
   }
 
-  /** One at a time: finds the next session and puts it in the place of the current one. */
-  #succeed(plan: Plan): Promise<{ session: Session; attempts: Attempt[] }> {
-    const work = this.#find(plan);
-    this.#succession = work;
-    const done = () => {
-      if (this.#succession === work) this.#succession = null;
-    };
-    work.then(done, done);
-    return work;
-  }
-
-  async #find(plan: Plan): Promise<{ session: Session; attempts: Attempt[] }> {
-    const { signal } = this.#life;
-    const scratch = new Recorder(this.link.number);
-    const attempt = new AbortController();
-    const life = AbortSignal.any([signal, attempt.signal]);
-    const connections = new Connections(videoSlots());
-    let next: Session | null = null;
-    try {
-      if (!plan.quick) await this.#lookAgain(scratch, life);
-      const offers = await connections.offers();
-      const { answer, phase } = await this.#admit(offers, plan.resume, scratch, life);
-      if (!plan.wanted()) throw new Unwanted();
-      next = this.#begin(connections, answer);
-      if (this.#recorder.lacks("media")) void recordMedia(connections, this.#recorder, next.signal);
-      await this.#enter(next, phase, plan);
-      if (!plan.wanted()) throw new Unwanted();
-      this.#recorder.admitted(answer);
-      this.#adopt(next);
-      return { session: next, attempts: scratch.report().phases.find((p) => p.name === "mmr")?.attempts ?? [] };
-    } catch (error) {
-      if (next) this.#drop(next);
-      else connections.close();
-      throw error;
-    } finally {
-      attempt.abort();
-    }
-  }
-
-  /** Phases 1 and 2 anew, as the same participant. */
-  async #lookAgain(scratch: Recorder, life: AbortSignal): Promise<void> {
-    const { name } = this.#package.participant;
-    try {
-      const person = { name, client: clientInfo(), token: this.#package.token };
-      this.#package = await lookup(this.link, person, scratch, life);
-      const found = await findZones(this.#package, this.#session?.answer.zone ?? "", life);
-      this.#ranked = found.ranked;
-      if (this.#wayIsLast) return;
-      this.#way = found.way;
-      this.#recorder.route(found.way.route);
-    } catch (error) {
-      // Web may be down while the zones are up: what it said before still holds.
-      const { code } = problemOf(error);
-      const still = ["web_unreachable", "internal", "rate_limited", "zones_unreachable", "no_zone"];
-      if (!still.includes(code)) throw error;
-    }
-  }
-
-  #begin(connections: Connections, answer: JoinAnswer): Session {
-    const around: Surroundings = {
-      token: () => this.#package.token,
+  #household(): Household {
+    return {
+      wayIn: this.#wayIn,
+      recorder: this.#recorder,
+      publisher: this.publisher,
+      sound: this.sound,
+      signal: this.#life.signal,
+      token: () => this.token,
       state: () => stateOf(this.publisher.local.get()),
-      receive: (from, message) => this.#receive(from, message),
-      opened: (from) => {
-        this.publisher.attach(connections, true);
-        if (from === this.#session) this.#want(true);
+      detours: (url) => this.#wayIn.detours(url),
+      asked: (session, { deadline_ms }) => void this.#move(session, deadline_ms).catch(() => {}), // the meeting is over
+      told: (message) => this.#apply(message),
+      ready: () => {
+        this.#handTold = false; // by this session, or this channel
+        this.#want(true);
       },
-      detours: (url) => controlThrough(this.#package, url),
+      changed: () => this.#show(),
+      unheard: (session, since) => this.#tellUnheard(session, since),
     };
-    const session = new Session(connections, answer, around);
-    this.publisher.attach(connections);
-    session.events.subscribe((what) => session === this.#session && this.#recorder.event(what));
-    for (const stream of session.streams.values()) this.#sessions.set(stream, session);
-    session.slots.subscribe(() => this.#show());
-    session.unheard.subscribe((since) => session === this.#session && this.#tellUnheard(session, since));
-    return session;
-  }
-
-  /** Media and control channel come up side by side; beside a session that lives, sound must have its way first. */
-  async #enter(session: Session, phase: Phase, plan?: Plan): Promise<void> {
-    const { answer } = session;
-    const began = performance.now();
-    const base = {
-      target: answer.control_url,
-      transport: "wss",
-      via: this.#way.via,
-      tls_ms: 0,
-      rtt_ms: 0,
-      jitter_ms: 0,
-    };
-    const media = session.connect(plan?.rung);
-    media.catch(() => {}); // awaited below
-    try {
-      // Without a control channel nobody is disturbed by an attempt that fails.
-      if (plan?.rung) await session.connected(overlap.climb);
-      await session.attach(5500);
-      phase.attempt({ ...base, connect_ms: Math.round(performance.now() - began), ok: true });
-    } catch (error) {
-      phase.attempt({ ...base, connect_ms: 0, ok: false, error: problemOf(error).title });
-      throw error;
-    }
-    await media;
-    if (plan?.side) await session.connected(overlap.connect);
-  }
-
-  /** A new session is the one from now on; the one before goes on beside it for a while. */
-  #adopt(next: Session): void {
-    const previous = this.#session;
-    this.#session = next;
-    if (this.#before) this.#drop(this.#before);
-    this.#before = previous;
-    previous?.retire();
-    this.#handTold = false;
-    for (const message of this.#early.get(next) ?? []) this.#apply(message);
-    this.#early.delete(next);
-    this.#want(true);
-    this.#show();
-    void this.#handOver(previous, next).catch(() => {}); // the meeting is over
-  }
-
-  async #handOver(previous: Session | null, next: Session): Promise<void> {
-    const { signal } = this.#life;
-    const goesOn = previous?.vigil.trouble.get() === null;
-    if (goesOn) await Promise.race([next.sounding(), pause(overlap.sound, signal)]);
-    if (this.#session === next) this.sound.hear(next.voices);
-    if (!previous) return;
-    await pause(overlap.linger, signal);
-    if (this.#before !== previous) return; // dropped already
-    this.#before = null;
-    this.#drop(previous);
-    this.#show();
-  }
-
-  #drop(session: Session): void {
-    this.#early.delete(session);
-    this.publisher.detach(session.connections);
-    session.close();
   }
 
   #show(): void {
-    const now = this.#session;
-    if (!now) return;
-    const of = (s: Session) => ({ slots: s.slots.get(), streams: s.streams });
-    const next = pictures(of(now), this.#before ? of(this.#before) : null);
+    const next = this.#sessions.pictures();
     if (next.screen && !this.room.get().participants.get(next.screen.by)) next.screen = null;
     if (!samePictures(next, this.pictures.get())) this.pictures.set(next);
   }
@@ -539,12 +356,6 @@ export class Meeting {
     } finally {
       early.abort();
     }
-  }
-
-  #receive(from: Session, message: FromRouter): void {
-    if (message.type === "move") void this.#move(from, message.deadline_ms).catch(() => {}); // the meeting is over
-    if (from === this.#session) this.#apply(message);
-    else if (from !== this.#before) this.#early.set(from, [...(this.#early.get(from) ?? []), message]);
   }
 
   #apply(message: FromRouter): void {
@@ -637,10 +448,10 @@ export class Meeting {
   #over(reason: FarewellReason | "failed", by = "", p: Problem | null = null): void {
     if (this.#life.signal.aborted) return;
     this.#recorder.event(reason === "failed" ? `failed: ${p?.detail ?? p?.title ?? ""}` : `over: ${reason}`);
-    postReport(this.report(), this.#package.token);
+    postReport(this.report(), this.token);
     clearTimeout(this.#wantTimer);
     this.#life.abort();
-    for (const session of [...this.#early.keys(), this.#before, this.#session]) session?.close();
+    this.#sessions.close();
     this.sound.close();
     const told = reason === "removed" ? problem("removed") : p;
     this.status.set({ state: "over", reason, by, problem: told });
