@@ -204,6 +204,26 @@ func (s *Selector) Remove(id ID) (changed bool) {
 	return true
 }
 
+// Replace lets heir follow a source that is the same person's, in its place if
+// it has one and is known; the source is forgotten.
+func (s *Selector) Replace(id, heir ID) {
+	e, h := s.sources[id], s.sources[heir]
+	if e == nil || h == nil || e.place < 0 {
+		s.Remove(id)
+		return
+	}
+	s.put(h, e.place)
+	h.spoke = later(h.spoke, e.spoke)
+	delete(s.sources, id)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // Selected appends the choice to dst: the first, then the reserve, each at
 // its own lasting place; 0 is a free place.
 func (s *Selector) Selected(dst []ID) []ID {

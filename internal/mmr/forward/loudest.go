@@ -120,6 +120,28 @@ func (l *Loudest) remove(s *Source) {
 	}
 }
 
+// Succeed gives an old source's place in the competition to its heir, the
+// same person's of a newer session, if that has been heard; it reports
+// whether it has.
+func (l *Loudest) Succeed(old, heir *Source) bool {
+	l.mu.Lock()
+	heard, tellOwn := heir.entry != 0, l.tellOwn
+	if heard && old.entry != 0 {
+		l.selector.Replace(old.entry, heir.entry)
+		if l.own != nil {
+			l.own.Replace(old.entry, heir.entry)
+		}
+		delete(l.sources, old.entry)
+		old.entry = 0
+		l.changed = true
+	}
+	l.mu.Unlock()
+	if heard && tellOwn != nil {
+		tellOwn()
+	}
+	return heard
+}
+
 // SelectOwn selects, from now on, the loudest of this router's own
 // microphones apart, for other routers. notify is called, possibly with a
 // shard held, when that selection has changed.

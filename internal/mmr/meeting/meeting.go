@@ -68,6 +68,7 @@ type Meeting struct {
 	waiting   map[string]*person // those that may take over from them
 	order     []*person          // all sessions, by admission
 	unsettled []*person          // those that are not established, or ending
+	handovers []handover
 	sessions  map[string]*person
 	roster    map[string]*entry // everybody on any leg
 	shares    int               // number of shares so far

@@ -66,7 +66,7 @@ func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Ti
 	v, there := m.state.Shown(id)
 	e := m.roster[id]
 	if e != nil && (!there || v.Leg != e.leg) {
-		m.hush(e)
+		m.hush(e, now)
 	}
 	if !there {
 		if e != nil {
@@ -115,15 +115,16 @@ func (m *Meeting) gateFar(e *entry) {
 	}
 }
 
-// hush ends the sound of a session on another leg that is not shown any more.
-// Its pictures go on until that leg ends them.
-func (m *Meeting) hush(e *entry) {
+// hush ends the sound of a session on another leg that is not shown any more,
+// once that of the new session is heard. Its pictures go on until that leg
+// ends them.
+func (m *Meeting) hush(e *entry, now time.Time) {
 	if e.local != nil {
 		return
 	}
 	for _, s := range e.streams {
 		if source := m.farSource(e, s.Stream); source != nil && s.Kind == protocol.Mic {
-			source.SetMuted(true)
+			m.handOver(source, now)
 		}
 	}
 }

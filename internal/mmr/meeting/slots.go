@@ -1,6 +1,7 @@
 package meeting
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -61,7 +62,8 @@ func (p *person) listen(selected []*forward.Source) {
 	}
 	others := make([]*forward.Source, 0, len(places))
 	for _, s := range selected {
-		if s.Owner() != p.ID && len(others) < len(places) {
+		twice := slices.ContainsFunc(others, func(o *forward.Source) bool { return o.Owner() == s.Owner() }) // for a moment: handover
+		if s.Owner() != p.ID && !twice && len(others) < len(places) {
 			others = append(others, s)
 		}
 	}
@@ -97,9 +99,10 @@ func (p *person) watch(m *Meeting) {
 		if s.slot.Kind() != protocol.Camera {
 			continue
 		}
+		before := s.source
 		s.source, s.height = nil, s.want.MaxHeight
 		if who := m.roster[s.want.Participant]; who != nil && who.ID != p.ID {
-			s.take(m.sourceOf(who, protocol.Camera))
+			s.take(cmp.Or(m.sourceOf(who, protocol.Camera), s.lasting(before, who)))
 		}
 	}
 }
@@ -123,9 +126,10 @@ func (p *person) follow(m *Meeting, sharers []*entry) {
 }
 
 func (s *place) share(m *Meeting, sharers []*entry, n int, kind protocol.Source) {
+	before := s.source
 	s.source, s.height = nil, wholeScreen
 	if n < len(sharers) {
-		s.take(m.sourceOf(sharers[n], kind))
+		s.take(cmp.Or(m.sourceOf(sharers[n], kind), s.lasting(before, sharers[n])))
 	}
 }
 

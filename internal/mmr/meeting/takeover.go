@@ -74,15 +74,13 @@ func (m *Meeting) succeed(p *person) {
 }
 
 // retire ends a session that was taken over, here or elsewhere: the client is
-// told at once, and not heard any more. Its pictures go on for a moment, so
-// that everybody can go over to those of the new session at a key frame.
+// told at once. Its sound goes on until that of the new session is heard, and
+// its pictures for a moment, so that everybody can go over at a key frame.
 func (m *Meeting) retire(p *person, now time.Time) {
 	p.farewell(protocol.FarewellResumed, "")
 	p.endAt = now.Add(Linger)
 	m.unsettled = append(m.unsettled, p)
-	if mic := p.media.Sources[protocol.Mic]; mic != nil {
-		mic.SetMuted(true)
-	}
+	m.handOver(p.media.Sources[protocol.Mic], now)
 	m.streamsDue, m.slotsDirty = true, true
 }
 
