@@ -17,7 +17,7 @@
 //     [causeway/internal/peer].
 //
 // Goroutines: Server.Run owns three (keys, announcements, endings to be told
-// to web), three per meeting (the meeting, what its other legs say, its
+// to web), four per meeting (the meeting, two for what its other legs say, its
 // relays), two per control channel, and those of the bus for
 // requests under way; all have ended when Run returns. A participant's media
 // over UDP have none of their own: the media port owns one per shard.
