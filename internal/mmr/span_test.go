@@ -117,6 +117,7 @@ func TestHostAcrossRouters(t *testing.T) {
 	bob := w[1].join("m1", "bob", wish{})
 	cyd := w[1].join("m1", "cyd", wish{})
 	ada.sees("ada", "bob", "cyd")
+	bob.sees("ada", "bob", "cyd") // his router knows who is host
 	unmuted := false
 	for _, c := range []*client{bob, cyd} {
 		c.say(protocol.SetState{AudioMuted: &unmuted})
