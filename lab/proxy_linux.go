@@ -11,7 +11,7 @@ import (
 
 // Ports of the site's proxies, one for each way to authenticate. The user is
 // ann, the password secret.
-var proxyPorts = map[string]int{"open": 3128, "basic": 3129, "digest": 3130, "negotiate": 3131, "tinyproxy": 3132}
+var proxyPorts = map[string]int{"open": 3128, "basic": 3129, "digest": 3130, "negotiate": 3131, "tinyproxy": 3132, "ntlm": 3133}
 
 const (
 	proxyUser     = "ann"
@@ -37,6 +37,8 @@ func (w *World) StartProxies() {
 		"digest": "auth_param digest program " + squidHelpers + "digest_file_auth -c " + w.file("digest", digestLine()) + "\nauth_param digest realm corp",
 		"negotiate": "auth_param negotiate program " + squidHelpers + "negotiate_kerberos_auth -k " + w.path("http.keytab") +
 			" -s HTTP/" + names["proxy"] + "@" + realm,
+		// Its handshake is NTLM's, its answer to any password yes.
+		"ntlm": "auth_param ntlm program " + squidHelpers + "ntlm_fake_auth",
 	}
 	w.startTinyproxy()
 	for kind, port := range proxyPorts {

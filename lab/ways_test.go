@@ -54,7 +54,7 @@ func cells(w *World) []cell {
 		},
 	}
 	kerberos := []string{"KRB5_CONFIG=" + w.path("krb5.conf"), "KRB5CCNAME=" + w.path("nobody")}
-	for _, kind := range []string{"open", "basic", "digest", "negotiate", "tinyproxy"} {
+	for _, kind := range []string{"open", "basic", "digest", "ntlm", "negotiate", "tinyproxy"} {
 		c := cell{network: "proxy only, " + kind, policy: ProxyOnly, args: proxied(kind), route: "proxy", sound: protocol.TLS}
 		if kind == "negotiate" {
 			c.env = kerberos

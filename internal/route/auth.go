@@ -281,21 +281,47 @@ func (n *ntlmScheme) next(challenge, _ string) (string, error) {
 }
 func (*ntlmScheme) close() {}
 
-// withTargetInfo gives an NTLM challenge that says it has no target
-// information the empty field that the library reads all the same: such
-// messages may be shorter (MS-NLMP 2.2.1.2).
+// withTargetInfo gives an NTLM challenge without usable target information the
+// empty field that the library reads all the same: such messages may be shorter
+// (MS-NLMP 2.2.1.2), and some proxies say that they have it and do not. A name
+// beyond the message's end is left out: it is for people only.
 func withTargetInfo(c []byte) []byte {
-	const fields, negotiateTargetInfo = 40, 0x0080_0000
-	if len(c) < fields || binary.LittleEndian.Uint32(c[20:])&negotiateTargetInfo != 0 {
+	const name, flags, info, fields, negotiateTargetInfo = 12, 20, 40, 40, 0x0080_0000
+	if len(c) < fields {
+		return c
+	}
+	told := binary.LittleEndian.Uint32(c[flags:])&negotiateTargetInfo != 0
+	target, named := varField(c, name)
+	if _, fits := varField(c, info); told && fits && named {
 		return c
 	}
 	out := make([]byte, fields+16, fields+16+len(c))
 	copy(out, c[:fields])
-	length, offset := int(binary.LittleEndian.Uint16(c[12:])), int(binary.LittleEndian.Uint32(c[16:]))
-	if offset > len(c) || length > len(c)-offset {
-		clear(out[12:16]) // the name is for people only
-		offset, length = 0, 0
+	if told {
+		if v, fits := varField(c, info); fits {
+			copy(out[info:], c[info:info+4])
+			binary.LittleEndian.PutUint32(out[info+4:], uint32(len(out)))
+			return append(clearField(out, name), v...)
+		}
 	}
-	binary.LittleEndian.PutUint32(out[16:], uint32(len(out)))
-	return append(out, c[offset:offset+length]...)
+	if !named {
+		return clearField(out, name)
+	}
+	binary.LittleEndian.PutUint32(out[name+4:], uint32(len(out)))
+	return append(out, target...)
+}
+
+func clearField(m []byte, at int) []byte { clear(m[at : at+8]); return m }
+
+// varField reads a field of an NTLM message: length, room and offset (MS-NLMP
+// 2.2.1); false if it is not within the message.
+func varField(m []byte, at int) (value []byte, ok bool) {
+	if len(m) < at+8 {
+		return nil, false
+	}
+	length, offset := int(binary.LittleEndian.Uint16(m[at:])), int(binary.LittleEndian.Uint32(m[at+4:]))
+	if offset > len(m) || length > len(m)-offset {
+		return nil, false
+	}
+	return m[offset : offset+length], true
 }
