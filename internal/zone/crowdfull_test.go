@@ -91,7 +91,7 @@ type crowdZone struct {
 }
 
 func newCrowdZone(t *testing.T, routers int) *crowdZone {
-	z := &crowdZone{world: &world{T: t}, crowd: &crowd{TB: t, fresh: true, seed: 1}, dir: t.TempDir()}
+	z := &crowdZone{world: &world{T: t}, crowd: &crowd{TB: t, fresh: true, seed: 1, attempts: 2}, dir: t.TempDir()}
 	var err error
 	if z.issuer, err = pki.NewIssuer(time.Now()); err != nil {
 		t.Fatal(err)
