@@ -93,9 +93,11 @@ describe("admission", () => {
     expect(await ask()).toBe("f1");
     expect(asked.map((a) => a.host)).toEqual(["t1", "f1"]);
   });
-  it("tells why the last one refused when all do", async () => {
+  it("tells why the best zone refused when all do", async () => {
     plays = { t1: { code: "mmr_unavailable" }, t2: { code: "zone_full" }, f1: { code: "zone_full" } };
-    expect(await ask()).toBe("zone_full");
+    expect(await ask()).toBe("mmr_unavailable");
+    plays = { t1: { silent: true }, t2: { code: "zone_full" }, f1: { code: "zone_full" } };
+    expect(await ask(all.slice(1))).toBe("zone_full");
   });
   it("ends at a refusal that holds everywhere", async () => {
     plays = { t1: { code: "meeting_ended" } };

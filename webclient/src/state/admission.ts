@@ -101,11 +101,11 @@ export async function admit(
   try {
     const answer = await new Promise<JoinAnswer>((resolve, reject) => {
       let [next, waiting] = [0, 0];
-      let last: unknown = new ProblemError(problem("no_zone"));
+      let why: unknown = null; // the first refusal, of the best zone: it says most
       let timer: ReturnType<typeof setTimeout> | undefined;
       const failed = (target: Target, error: unknown) => {
         waiting--;
-        last = error;
+        if (why === null || problemOf(why).code === "zones_unreachable") why = error;
         if (problemOf(error).code === "zone_full") full.add(target.zone.id);
         if (signal.aborted || !worthAnother(error)) reject(error);
         else go();
@@ -114,7 +114,8 @@ export async function admit(
         clearTimeout(timer);
         while (full.has(to[next]?.zone.id ?? "")) next++;
         const target = to[next++];
-        if (!target || life.aborted) return waiting === 0 ? reject(last) : undefined;
+        if (!target || life.aborted)
+          return waiting === 0 ? reject(why ?? new ProblemError(problem("no_zone"))) : undefined;
         waiting++;
         ask(target, { ...admission, signal: life }, phase).then(resolve, (error) => failed(target, error));
         timer = setTimeout(go, admission.staggerMS);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { choose, decided, jitter, measures, median, type ProbeRecord, patience, score } from "./choose.ts";
+import { verdict } from "./verdict.ts";
 
 interface Wanted {
   rtts?: number[];
@@ -147,5 +148,25 @@ describe("numbers", () => {
     const r = record("a", { rtts: [10], load: 1 });
     r.zone.load = 0;
     expect(score(r)).toBe(110);
+  });
+});
+
+describe("the verdict in words", () => {
+  const says = (records: ProbeRecord[], previous = "") => verdict(choose(records, previous), previous);
+  it("says what the choice was made of", () => {
+    expect(says([])).toBe("no zone answered");
+    expect(says([record("tpe", { rtts: [20, 20, 20] })])).toBe("zone tpe: 20 ms; no other zone had answered");
+    expect(says([record("tpe", { rtts: [20] }), record("fra", { rtts: [10], load: 0.9, weight: -5 })])).toBe(
+      "zone tpe: 20 ms; next best zone fra: 10 ms, load +64, weight -5",
+    );
+    expect(says([record("tpe", { rtts: [20] }), record("fra", { rtts: [10], state: "full" })])).toBe(
+      "zone tpe: 20 ms; next best zone fra: 10 ms, it says that it is full",
+    );
+  });
+  it("says why the old zone was kept or left", () => {
+    const two = [record("tpe", { rtts: [29] }), record("fra", { rtts: [20] })];
+    expect(says(two, "tpe")).toBe("zone tpe: 29 ms; kept, because zone fra is not better by 10 ms and a third: 20 ms");
+    const far = [record("tpe", { rtts: [85] }), record("fra", { rtts: [20] })];
+    expect(says(far, "tpe")).toBe("zone fra: 20 ms; clearly better than zone tpe, which it was before: 85 ms");
   });
 });

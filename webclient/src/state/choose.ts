@@ -1,7 +1,7 @@
 // Phase 2's choice: a pure function of what was measured, by the same rules
 // and numbers as the native client's (client/connect/choose.go). Scores are
 // in milliseconds of round trip.
-import type { Controller, ProbeAnswer, Zone } from "../protocol/messages.ts";
+import type { Controller, ProbeAnswer, Zone, ZoneStatus } from "../protocol/messages.ts";
 
 /** What is known of one controller. */
 export interface ProbeRecord {
@@ -51,16 +51,19 @@ export function jitter(rtts: readonly number[]): number {
 
 /** What a controller's zone is worth to this client; less is better. */
 export function score(r: ProbeRecord): number {
-  return median(r.rtts) + jitter(r.rtts) + penalty(r);
+  return median(r.rtts) + jitter(r.rtts) + penaltyOf(r);
 }
 
-/** The part of a score that does not depend on the network; before an answer, as web knows it. */
-function penalty(r: ProbeRecord): number {
+/** The part of a controller's score that does not depend on the network; before an answer, as web knows it. */
+function penaltyOf(r: ProbeRecord): number {
   const { state, load, weight } = r.answer ?? { state: "open", load: r.zone.load, weight: r.zone.weight };
+  return penalty(state, load, weight ?? 0);
+}
+
+/** What a zone's state, load and weight add to a score. */
+export function penalty(state: ZoneStatus, load: number, weight: number): number {
   const over = (Math.min(load, 1) - measures.loadFrom) / (1 - measures.loadFrom);
-  return (
-    (weight ?? 0) + (over > 0 ? measures.loadPenalty * over * over : 0) + (state === "open" ? 0 : measures.shutPenalty)
-  );
+  return weight + (over > 0 ? measures.loadPenalty * over * over : 0) + (state === "open" ? 0 : measures.shutPenalty);
 }
 
 const answered = (r: ProbeRecord): boolean => r.rtts.length > 0;
@@ -105,7 +108,7 @@ export function decided(records: readonly ProbeRecord[], previous: string, elaps
 /** Whether r answered so much slower than the winner that more samples would not change the choice. */
 function hopeless(r: ProbeRecord, winner: ProbeRecord, previous: string): boolean {
   if (r.zone.id === previous) return false;
-  const optimistic = Math.min(...r.rtts) + penalty(r);
+  const optimistic = Math.min(...r.rtts) + penaltyOf(r);
   return optimistic > score(winner) * measures.clearShare + measures.clearMS;
 }
 
@@ -125,7 +128,7 @@ export function patience(records: readonly ProbeRecord[], previous: string): num
       : winner.zone.id === previous
         ? mustBeat(mine)
         : mine;
-    const rtt = beat - penalty(r);
+    const rtt = beat - penaltyOf(r);
     if (rtt > 0) longest = Math.max(longest, rtt * measures.firstAnswer + measures.firstLeewayMS);
   }
   return Math.min(longest, measures.budgetMS);

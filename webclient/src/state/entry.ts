@@ -9,6 +9,7 @@ import type { ProbeRecord } from "./choose.ts";
 import { clientInfo, obstacle, videoSlots } from "./client.ts";
 import type { MeetingLink } from "./link.ts";
 import { Recorder } from "./report.ts";
+import { verdict } from "./verdict.ts";
 import type { Way } from "./way.ts";
 import { type Found, findZones, type Survey } from "./zones.ts";
 
@@ -166,6 +167,7 @@ export class Entry {
       phase.attempts(attempts());
       phase.done();
       this.recorder.route(way.route);
+      this.recorder.event(verdict(ranked, this.#previousZone));
       const rttMS = survey.attempts().find((a) => a.target === best?.controller.url)?.rtt_ms ?? 0;
       this.state.set({ step: "ready", zone: best?.zone.name || best?.zone.id || "", rttMS });
     } catch (error) {

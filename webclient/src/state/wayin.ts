@@ -8,6 +8,7 @@ import { clientInfo } from "./client.ts";
 import type { Ticket } from "./entry.ts";
 import type { MeetingLink } from "./link.ts";
 import type { Phase, Recorder } from "./report.ts";
+import { verdict } from "./verdict.ts";
 import { controlThrough, lastWay, type Way } from "./way.ts";
 import { findZones } from "./zones.ts";
 
@@ -70,6 +71,7 @@ export class WayIn {
       this.#package = await lookup(this.#link, person, scratch, signal);
       const found = await findZones(this.#package, zone, signal);
       this.#ranked = found.ranked;
+      this.#recorder.event(verdict(found.ranked, zone));
       if (this.#isLast) return;
       this.#way = found.way;
       this.#recorder.route(found.way.route);

@@ -3,7 +3,7 @@
 import { every } from "../media/value.ts";
 import type { Attempt, Package, Problem } from "../protocol/messages.ts";
 import { ProblemError, problem } from "../protocol/problems.ts";
-import { choose, decided, jitter, measures, median, type ProbeRecord, patience } from "./choose.ts";
+import { choose, decided, jitter, measures, median, type ProbeRecord, patience, score } from "./choose.ts";
 import { type ProbeSample, timedProbe } from "./probe.ts";
 import { direct, lastWay, type Way } from "./way.ts";
 
@@ -167,6 +167,7 @@ function attemptOf(record: ProbeRecord, via: string): Attempt {
     rtt_ms: tenths(median(record.rtts)),
     rtt_min_ms: answered ? tenths(Math.min(...record.rtts)) : 0,
     jitter_ms: tenths(jitter(record.rtts)),
+    ...(answered ? { score_ms: tenths(score(record)) } : {}),
     ok: record.error === undefined && answered,
     ...(record.error ? { error: record.error } : answered ? {} : { error: "no answer yet" }),
   };
