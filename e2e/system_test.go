@@ -136,11 +136,11 @@ web:
   creation: api_key
 `, s.database, s.url("web")))
 	for name, other := range map[string]string{"zc1": "zc2", "zc2": "zc1"} {
-		s.write(name+".yaml", common("zone", name, files)+bus+fmt.Sprintf(`  hubs: [%s]
+		s.write(name+".yaml", common("zone", name, files)+bus+fmt.Sprintf(`  hubs: [%s, %s]
   cluster: [%s]
 data: %s
 zone: {id: %s, zone: taipei, name: Taipei, url: %q, joins_per_minute: 6000, join_burst: 3000}
-`, s.address("web"), s.address(other), s.file("data-"+name), name, s.url(name)))
+`, s.address("web"), s.address("web2"), s.address(other), s.file("data-"+name), name, s.url(name)))
 	}
 	s.write("mmr.yaml", common("mmr", "mmr", files)+bus+fmt.Sprintf(`  controllers: [%s, %s]
 data: %s
@@ -190,6 +190,8 @@ func (s *system) start(name string) {
 		kind = "zone"
 	case strings.HasPrefix(name, "m"):
 		kind = "mmr"
+	case strings.HasPrefix(name, "web"):
+		kind = "web"
 	}
 	s.processes[name] = start(s.t, name, kind, "--config", s.file(name+".yaml"), "--ready-json")
 }

@@ -26,7 +26,7 @@ import (
 
 const (
 	enrolTimeout = 30 * time.Second
-	enrolWait    = 2 * time.Second // between attempts to reach web
+	enrolWait    = 500 * time.Millisecond // between attempts to reach web
 	maxAnswer    = 1 << 20
 )
 
