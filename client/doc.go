@@ -17,13 +17,17 @@
 //		fmt.Println(e)
 //	}
 //
-// When the control channel is lost it is opened again while media goes on;
-// when the router is gone the meeting is joined again as the same
-// participant. Both are told as events and in the report.
+// When the control channel is lost it is opened again while media goes on.
+// When the router is dead or frozen, which is noticed within a second, or asks
+// its participants to go, the meeting is joined again as the same participant,
+// by any controller that is known, beside the session that is: a router that
+// was only slow is stayed with, and one that lives is left without a gap in
+// what is sent and received. All of it is told as events and in the report.
 //
 // Goroutines: a Meeting owns one for its state, one that delivers frames, one
-// that publishes, and those of its connections (one per media connection, two
-// for the control channel). All have ended when Done is closed. Queues are
+// that publishes, one that keeps the way back known, and those of its
+// connections (one per media connection, two for the control channel), of
+// which there are two sets while it changes routers. All have ended when Done is closed. Queues are
 // bounded: frames that the receiver does not take in time are dropped, and
 // events beyond 256 push out the oldest.
 package client
