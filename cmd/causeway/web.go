@@ -30,7 +30,10 @@ type webBus struct {
 }
 
 func defaultWebFile() webFile {
-	return webFile{Common: defaultCommon(kindWeb, "127.0.0.1:9101"), Web: web.DefaultConfig(), Tunnel: tunnel.DefaultConfig()}
+	return webFile{
+		Common: defaultCommon(kindWeb, "127.0.0.1:9101"), Web: web.DefaultConfig(), Tunnel: tunnel.DefaultConfig(),
+		Database: os.Getenv("CAUSEWAY_DATABASE"), // a secret that need not be in the file
+	}
 }
 
 // Check implements config.Checker.
@@ -93,6 +96,9 @@ func (c *webCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer p.close()
+	if f.Web.ID == "" {
+		f.Web.ID = hostID()
+	}
 	s := served{name: kindWeb, log: f.logger(to), registry: metrics.New()}
 	if s.tls, err = f.tls(kindWeb, f.Web.PublicURL, f.Bus.CA); err != nil {
 		return err

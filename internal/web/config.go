@@ -28,7 +28,7 @@ const maxTokenLifetime = 24 * time.Hour
 
 // Config is the configuration of a web node.
 type Config struct {
-	// ID names this node among the web nodes.
+	// ID names this node among the web nodes; empty is "web".
 	ID string `yaml:"id"`
 	// PublicURL is the address at which people reach the site, the beginning
 	// of every join link: https://HOST[:PORT]. When it is empty, links begin
@@ -77,7 +77,6 @@ type Limits struct {
 // DefaultConfig is what a web node runs with unless told otherwise.
 func DefaultConfig() Config {
 	return Config{
-		ID:              "web",
 		Creation:        CreationAPIKey,
 		Gateway:         gateway.DefaultConfig(),
 		TokenLifetime:   2 * time.Hour,
@@ -98,7 +97,7 @@ func (c Config) Check() []config.Issue {
 	add := func(field, problem, remedy string) {
 		issues = append(issues, config.Issue{Field: field, Problem: problem, Remedy: remedy})
 	}
-	if !protocol.ValidID(c.ID) {
+	if c.ID != "" && !protocol.ValidID(c.ID) {
 		add("id", fmt.Sprintf("%q cannot be an id", c.ID), "use lower-case letters, digits and hyphens, another for each web server")
 	}
 	if c.PublicURL != "" && !validBase(c.PublicURL) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -94,6 +95,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	for _, issue := range cfg.Check() {
 		return nil, fmt.Errorf("new web server: %s: %s; %s", issue.Field, issue.Problem, issue.Remedy)
 	}
+	cfg.ID = cmp.Or(cfg.ID, "web")
 	s := &Server{
 		cfg: cfg, store: d.Store, bus: d.Bus, trust: d.Trust, log: d.Log, version: d.Version,
 		keysChanged: make(chan struct{}, 1), revoked: make(chan struct{}, 1),
