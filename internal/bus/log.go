@@ -23,10 +23,21 @@ func (l *serverLog) Warnf(format string, v ...any) {
 	if strings.HasPrefix(format, "Plaintext passwords") {
 		return // it came from memory, not from a file
 	}
-	l.log.Warn(text(format, v))
+	l.warn(text(format, v))
 }
 
-func (l *serverLog) Errorf(format string, v ...any) { l.log.Warn(text(format, v)) }
+func (l *serverLog) Errorf(format string, v ...any) { l.warn(text(format, v)) }
+
+// warn tells what went wrong, but for what belongs to an ordinary day: a
+// connection that ends, as the second of two between the same servers does,
+// and the address that servers of a cluster tell each other to no purpose.
+func (l *serverLog) warn(text string) {
+	if strings.Contains(text, "Error flushing") || strings.Contains(text, nowhere) {
+		l.log.Debug(text)
+		return
+	}
+	l.log.Warn(text)
+}
 
 func (l *serverLog) Fatalf(format string, v ...any) {
 	select {

@@ -135,8 +135,11 @@ func (t *Trust) mutual(protocols []string, whom func(pki.Identity) error) *tls.C
 		t.mu.Lock()
 		revoked := t.isRevoked(id, issued)
 		t.mu.Unlock()
-		if revoked {
+		switch {
+		case revoked:
 			return fmt.Errorf("%s: %w", id, ErrRevoked)
+		case id == t.Identity():
+			return fmt.Errorf("two servers are called %s, or one was given its own address; give each server a name of its own", id)
 		}
 		return whom(id)
 	})

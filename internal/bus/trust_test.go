@@ -232,6 +232,17 @@ func (s *system) welcomed(trust *Trust, at *port, alpn string) bool {
 	return err == nil && string(hello) == "INFO "
 }
 
+// TestOwnName: servers that were given one name, as by a copied file, do not
+// take each other for themselves.
+func TestOwnName(t *testing.T) {
+	s := newSystem(t)
+	_, hub := s.hub(s.trust("web/w"))
+	_, err := s.trust("web/w").dial(t.Context(), dialler(nil), []string{hub.address}, protocol.ALPNRoute, newTicket(), admit{roles: []pki.Role{pki.RoleWeb}})
+	if err == nil || !strings.Contains(err.Error(), "two servers are called web/w") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestOnlyThroughTheGate: another program of the same machine that finds
 // nats-server's or a forwarder's port gets nowhere.
 func TestOnlyThroughTheGate(t *testing.T) {
