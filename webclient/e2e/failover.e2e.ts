@@ -4,7 +4,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Cluster, type RouterName } from "./cluster.ts";
 import { gapsOf, longest, watchGaps } from "./gaps.ts";
-import { launch, Person } from "./people.ts";
+import { launch, Person, patience } from "./people.ts";
 
 const binary = process.env.CAUSEWAY_BIN ?? "";
 
@@ -45,13 +45,13 @@ describe.runIf(binary)("two routers", () => {
     await ben.hears(/Ann raised a hand/);
     await ann.receives("Ben", "camera", 10);
     cluster.kill(dead);
-    await expect.poll(() => routerOf(ann), { timeout: 20_000 }).not.toBe(dead);
+    await expect.poll(() => routerOf(ann), { timeout: patience }).not.toBe(dead);
     await ann.receives("Ben", "camera", 10);
     await ann.receives("Ben", "mic", 0.0001);
     await ben.receives("Ann", "camera", 10);
     const { frames, sounds, heard } = await gapsOf(ann.page);
     say(`router killed: no picture for ${longest(frames)} ms, no sound for ${longest(sounds)} ms`);
-    expect(longest(frames)).toBeLessThan(15_000);
+    expect(longest(frames)).toBeLessThan(patience);
     expect(heard).toBeLessThanOrEqual(4);
     await ann.button("Lower hand").waitFor();
     expect(await ann.page.locator("[data-tile]").count()).toBe(2); // nobody twice
@@ -66,12 +66,12 @@ describe.runIf(binary)("two routers", () => {
     await watchGaps(ann.page, "Ben");
     await ann.receives("Ben", "camera", 10);
     cluster.freeze(frozen, true);
-    await expect.poll(() => routerOf(ann), { timeout: 20_000 }).not.toBe(frozen);
+    await expect.poll(() => routerOf(ann), { timeout: patience }).not.toBe(frozen);
     await ann.receives("Ben", "camera", 10);
     await ben.receives("Ann", "camera", 10);
     const { frames, sounds } = await gapsOf(ann.page);
     say(`router frozen: no picture for ${longest(frames)} ms, no sound for ${longest(sounds)} ms`);
-    expect(longest(frames)).toBeLessThan(15_000);
+    expect(longest(frames)).toBeLessThan(patience);
     cluster.freeze(frozen, false); // what it says now is of no consequence
     await ann.receives("Ben", "camera", 10);
     expect(await routerOf(ann)).not.toBe(frozen);
@@ -85,8 +85,8 @@ describe.runIf(binary)("two routers", () => {
     await watchGaps(ann.page, "Ben");
     await ann.receives("Ben", "camera", 20);
     const ended = cluster.drain(old);
-    await expect.poll(() => routerOf(ann), { timeout: 30_000 }).not.toBe(old);
-    await expect.poll(() => routerOf(ben), { timeout: 30_000 }).not.toBe(old);
+    await expect.poll(() => routerOf(ann), { timeout: patience }).not.toBe(old);
+    await expect.poll(() => routerOf(ben), { timeout: patience }).not.toBe(old);
     expect(await ended).toBe(0);
     await ann.receives("Ben", "camera", 20);
     await ann.receives("Ben", "mic", 0.0001);
@@ -110,7 +110,7 @@ describe.runIf(binary)("two routers", () => {
     const [peers, before] = [await ann.peersMade(), await ann.ports()];
     await ann.changeNetwork();
     const moved = async () => (await ann.ports()).filter((port) => !before.includes(port)).length;
-    await expect.poll(moved, { timeout: 20_000 }).toBe(3);
+    await expect.poll(moved, { timeout: patience }).toBe(3);
     await ann.receives("Ben", "camera", 10);
     await ben.receives("Ann", "camera", 10);
     const { frames, bare } = await gapsOf(ann.page);
@@ -127,7 +127,7 @@ describe.runIf(binary)("two routers", () => {
     await ann.blockControl();
     await ann.breakControl();
     await ann.receives("Ben", "camera", 10);
-    await expect.poll(() => ann.controlURL(), { timeout: 20_000 }).toContain("/gateway/v1/control");
+    await expect.poll(() => ann.controlURL(), { timeout: patience }).toContain("/gateway/v1/control");
     await ann.controlled();
     await ann.page.keyboard.press("h");
     await ben.hears(/Ann raised a hand/);
@@ -152,7 +152,7 @@ describe.runIf(binary)("two routers", () => {
     await ann.receives("Ben", "camera", 20);
     await ann.blockUDP(false);
     await ann.changeNetwork(); // without it, it would be tried after 15 s
-    await expect.poll(over, { timeout: 20_000 }).toBe("udp");
+    await expect.poll(over, { timeout: patience }).toBe("udp");
     await ann.receives("Ben", "camera", 20);
     await ben.receives("Ann", "camera", 10);
     const { frames, heard, bare } = await gapsOf(ann.page);

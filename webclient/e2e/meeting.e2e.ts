@@ -2,7 +2,7 @@
 // does what a host may do.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { createMeeting, here, launch, Person } from "./people.ts";
+import { createMeeting, here, launch, Person, patience } from "./people.ts";
 
 let browser: Browser;
 beforeAll(async () => {
@@ -56,7 +56,7 @@ describe("two people", () => {
       const skew = await ann.skew(); // above 0 the sound is early
       return skew <= 45 && skew >= -125;
     };
-    await expect.poll(together, { timeout: 20_000, interval: 250 }).toBe(true);
+    await expect.poll(together, { timeout: patience, interval: 250 }).toBe(true);
   });
 
   it("write to each other", async () => {

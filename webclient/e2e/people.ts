@@ -7,6 +7,9 @@ import type { FromRouter, Meeting, SlotState, SlotSync, Source } from "../src/pr
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** How long anything may take, in ms, on a machine that is busy with something else. */
+export const patience = 60_000;
+
 /** Starts the browser, with a camera and a microphone that are made up. */
 export function launch(): Promise<Browser> {
   return chromium.launch({
@@ -90,6 +93,7 @@ export class Person {
   /** Opens a window with a profile of its own. */
   static async arrive(browser: Browser, options: BrowserContextOptions = {}): Promise<Person> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US", ...options });
+    context.setDefaultTimeout(patience);
     await context.addInitScript(watchConnections);
     return new Person(await context.newPage());
   }
@@ -220,14 +224,14 @@ export class Person {
       const last = (globalThis as unknown as Watched).sockets.at(-1);
       return last?.readyState === WebSocket.OPEN && (last as WebSocket & { welcomed?: boolean }).welcomed === true;
     };
-    await this.page.waitForFunction(open, undefined, { timeout: 30_000 });
+    await this.page.waitForFunction(open, undefined, { timeout: patience });
   }
 
   /** Waits until something seen has grown past what it was at the call. */
   async grows(what: keyof Seen, by: number): Promise<void> {
     const before = (await this.seen())[what];
     await expect
-      .poll(async () => (await this.seen())[what], { timeout: 15_000, interval: 100 })
+      .poll(async () => (await this.seen())[what], { timeout: patience, interval: 100 })
       .toBeGreaterThan(before + by);
   }
 
@@ -248,7 +252,7 @@ export class Person {
       );
     const before = await now();
     await expect
-      .poll(now, { timeout: 20_000, interval: 200, message: `${name}'s ${source}` })
+      .poll(now, { timeout: patience, interval: 200, message: `${name}'s ${source}` })
       .toBeGreaterThan(before + more);
   }
 
