@@ -44,6 +44,7 @@ func TestCutInMidCall(t *testing.T) {
 		to     protocol.Transport
 	}{
 		{"UDP silently", UDPBlocked, protocol.TCP},
+		{"UDP outgoing only", UDPDeaf, protocol.TCP},
 		{"UDP, refusing", Policy{"meta l4proto udp reject"}, protocol.TCP},
 		{"all but 443 silently", Only443, protocol.TLS},
 		{"all but 443, refusing", Only443Refusing, protocol.TLS},

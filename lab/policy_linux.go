@@ -15,6 +15,7 @@ type Policy []string
 var (
 	Open             = Policy{}
 	UDPBlocked       = Policy{"meta l4proto udp drop"}
+	UDPDeaf          = Policy{"udp dport 8801 drop"} // what comes in goes on
 	UDPRefused       = Policy{"meta l4proto udp reject"}
 	Only443          = Policy{"meta l4proto udp drop", "tcp dport != 443 drop"}
 	Only443Refusing  = Policy{"meta l4proto udp reject", "tcp dport != 443 reject with tcp reset"}
