@@ -12,7 +12,7 @@ import (
 	"causeway/protocol"
 )
 
-var seeds = flag.Uint64("seeds", 200, "how many fault schedules to play")
+var seeds = flag.Uint64("seeds", 50, "how many fault schedules to play")
 
 // Bounds that the schedules hold the legs to.
 const (

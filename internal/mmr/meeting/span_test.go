@@ -265,11 +265,11 @@ func TestRemovedWhileCutOff(t *testing.T) {
 	})
 }
 
-// TestManyParticipants has a thousand on two legs: no message on the bus or
+// TestManyParticipants has six hundred on two legs: no message on the bus or
 // on a control channel is too large.
 func TestManyParticipants(t *testing.T) {
 	onStreet(t, 2, func(t *testing.T, s *street) {
-		for i := range 1000 {
+		for i := range 600 {
 			s.houses[i%2].crowd(fmt.Sprintf("p%04d", i), control.NewDetached())
 		}
 		later(2 * time.Second)
@@ -297,7 +297,7 @@ func TestManyParticipants(t *testing.T) {
 				chat++
 			}
 		}
-		if len(people) != 1001 || chat != 20 {
+		if len(people) != 601 || chat != 20 {
 			t.Errorf("told of %d people and %d chat messages", len(people), chat)
 		}
 		if s.largest > 1<<19 {
