@@ -161,8 +161,12 @@ func (e *Estimator) refine(now time.Duration) {
 // drained looks whether the drain is over.
 func (e *Estimator) drained(now time.Duration) {
 	d := &e.drain
-	if !d.probe {
+	switch {
+	case !d.probe:
 		e.refine(now)
+	case e.rises(d.measured + surge/2):
+		e.overuse(true, now) // that is not the probe's queue any more
+		return
 	}
 	switch q := e.predicted(d.capacity, now); {
 	case e.recent() <= emptied/2:

@@ -11,8 +11,10 @@ const (
 	// for the path to have carried it.
 	probeArrives = 0.88
 	probeSlack   = 300 * time.Millisecond // for feedback on the last packet
+	probeSlow    = 600e3                  // bits per second, below which probes are rarer
+	maxStep      = 30 * time.Millisecond
 	probeSoon    = time.Second
-	probeLate    = 2500 * time.Millisecond
+	probeLate    = 2000 * time.Millisecond
 )
 
 // phase is where a probe is.
@@ -33,6 +35,8 @@ type prober struct {
 	begin    time.Duration
 	end      time.Duration // of sending
 	deadline time.Duration
+	step     time.Duration // between two looks at what is due
+	looked   time.Duration // the last one
 
 	sentBytes, sent int
 	left            line // bytes up to each packet, over when it left
@@ -52,12 +56,22 @@ func (p *prober) start(rate float64, span, now time.Duration) {
 		id = 1
 	}
 	goal := max(int(rate/8*span.Seconds()), probePackets*probePacket)
-	*p = prober{phase: sending, id: id, rate: rate, goal: goal, begin: now, next: p.next, every: p.every, row: p.row, span: span}
+	*p = prober{phase: sending, id: id, rate: rate, goal: goal, begin: now, next: p.next, every: p.every, row: p.row, span: span, step: p.step, looked: p.looked}
+}
+
+// look notes that the sender asks what is due.
+func (p *prober) look(now time.Duration) {
+	if d := now - p.looked; d > time.Millisecond {
+		p.step, p.looked = min(d, maxStep), now
+	}
 }
 
 // due is how many bytes should leave now beyond those that did.
 func (p *prober) due(now time.Duration) int {
-	should := int(p.rate/8*(now-p.begin).Seconds()) + 2*probePacket
+	// As much ahead as leaves between two looks, so that all lumps are of a
+	// size: a first one that is smaller would look like a growing queue.
+	ahead := max(2*probePacket, int(p.rate/8*p.step.Seconds()))
+	should := int(p.rate/8*(now-p.begin).Seconds()) + ahead
 	return max(0, min(should, p.goal)-p.sentBytes)
 }
 

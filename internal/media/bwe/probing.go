@@ -7,6 +7,7 @@ import "time"
 // sender calls it every few milliseconds, and again after it has sent.
 func (e *Estimator) Padding(now time.Time) int {
 	t := now.Sub(e.epoch)
+	e.probe.look(t)
 	if e.probe.phase == idle && e.mayProbe(t) {
 		e.probe.start(e.probeRate(), probeSpan+3*max(0, e.window.jitter-probeJitter), t)
 	}
@@ -75,5 +76,7 @@ func (e *Estimator) probed(v verdict, now time.Duration) {
 func (e *Estimator) retry(now time.Duration) {
 	e.probe.row = 0
 	e.probe.next = now + e.probe.every
-	e.probe.every = min(2*e.probe.every, probeLate)
+	// A slow path takes long for a probe of a few packets.
+	late := max(1, min(probeSlow/e.estimate, 2))
+	e.probe.every = min(2*e.probe.every, time.Duration(late*float64(probeLate)))
 }

@@ -150,16 +150,14 @@ func (w *window) collapsed() bool {
 	return rise > collapse+2*w.jitter && 2*rise > took
 }
 
-// latestFrom returns the sample from which on the latest few packets are, and
-// their bytes without it.
+// latestFrom returns the sample from which on the latest few packets are that
+// met a queue, and their bytes without it; false if those are too few.
 func (w *window) latestFrom() (oldest, bytes int, ok bool) {
-	for ; bytes < latestBytes; oldest++ {
-		if oldest+1 >= w.len() {
-			return 0, 0, false
-		}
+	for oldest+1 < w.len() && bytes < latestBytes && w.back(oldest+1).queue >= busyQueue {
 		bytes += w.back(oldest).size
+		oldest++
 	}
-	return oldest, bytes, true
+	return oldest, bytes, bytes >= latestBytes/2
 }
 
 // latest is the rate at which the very latest packets came, at most, given the
@@ -228,7 +226,8 @@ func (w *window) carried(until time.Duration) (float64, bool) {
 // either end.
 func (w *window) carriedOver(over, until time.Duration) (float64, bool) {
 	from, to := until, time.Duration(0)
-	bytes, first, n, idle := 0, 0, 0, false
+	bytes, first, n := 0, 0, 0
+	idle := w.jitter < busyQueue // one packet that was lucky is so by jitter
 	for i := range w.len() {
 		s := w.back(i)
 		if s.recv() > until {
@@ -237,7 +236,7 @@ func (w *window) carriedOver(over, until time.Duration) (float64, bool) {
 		if until-s.recv() > over || s.queue < busyQueue && idle {
 			break
 		}
-		idle = s.queue < busyQueue
+		idle = s.queue < busyQueue || w.jitter < busyQueue
 		if s.recv() <= from {
 			from, first = s.recv(), s.size
 		}

@@ -22,6 +22,10 @@ const (
 	// headers, and the tag of AES-GCM (RFC 7714).
 	wireOverhead = 28 + 16
 	shareEvery   = 100 * time.Millisecond
+	smoothing    = 16 // parts of a layer's rate that a new measurement moves it by one of
+	// settle is how long a slot that was given less is not given more: each
+	// change costs a key frame.
+	settle = 1500 * time.Millisecond
 	// deafAfter is how many bytes a link sends before it gives up on a remote
 	// that offered feedback and sends none.
 	deafAfter = 4 << 20
@@ -53,8 +57,10 @@ type share struct {
 	slot    *Slot
 	kind    protocol.Source
 	active  bool
-	height  int // lines that are wanted
-	current int // layer that is sent, -1 none
+	height  int            // lines that are wanted
+	current int            // layer that is sent, -1 none
+	rates   [maxLayers]int // of layers, smoothed, with headers; 0 not known
+	lowered time.Time      // when the slot was last given less
 	rungs   [maxLayers]alloc.Rung
 	layers  [maxLayers]int // by rung
 	n       int            // rungs
@@ -79,6 +85,7 @@ type path struct {
 	sent   int       // bytes, as long as no feedback has come
 	heard  bool
 	deaf   bool // no feedback comes
+	rate   int  // at which to send, bits per second
 }
 
 // number notes a packet that leaves, and returns the transport-wide sequence
@@ -100,7 +107,15 @@ func (p *path) number(bytes int, now time.Time) (uint16, bool) {
 			return 0, false
 		}
 	}
+	p.follow(now)
 	return p.path.Sent(bytes+wireOverhead, now), true
+}
+
+// follow takes note of the rate at which to send. While a queue is emptied
+// what is still sent is little, and need not be held up much.
+func (p *path) follow(now time.Time) {
+	e := p.budget.estimator
+	p.rate = max(e.Rate(now), e.Estimate()/2)
 }
 
 // feedback takes feedback of the link's remote.
@@ -114,6 +129,7 @@ func (p *path) feedback(f twcc.Feedback, now time.Time) {
 	before := b.estimator.Rate(now)
 	p.path.Feedback(f, now)
 	p.heard, b.heard = true, true
+	p.follow(now)
 	if !now.Before(b.next) || b.estimator.Rate(now) < before*3/4 {
 		b.share(now)
 	}
@@ -218,11 +234,7 @@ func (y *share) describe(layers *simulcast.Layers, now time.Time) {
 		if !layers.Active(i, now) {
 			continue
 		}
-		l := layers.Layer(i)
-		rate := l.BitsPerSecond + l.BitsPerSecond/12 // headers
-		if rate == 0 {
-			rate = nominalRates[i]
-		}
+		rate := y.smooth(i, layers.Layer(i).BitsPerSecond)
 		height := layers.Height(i)
 		if y.n > 0 && (height <= y.rungs[y.n-1].Height || rate <= y.rungs[y.n-1].Rate) {
 			continue // not worth more
@@ -236,6 +248,24 @@ func (y *share) describe(layers *simulcast.Layers, now time.Time) {
 	if y.given < 0 && was >= 0 && y.n > 0 {
 		y.given = 0
 	}
+}
+
+// smooth returns a layer's rate. Key frames, which slots going up and down ask
+// for, make it jump; if those jumps counted there would be no end of them.
+func (y *share) smooth(layer, measured int) int {
+	rate := &y.rates[layer]
+	measured += measured / 12 // headers
+	switch {
+	case measured == 0:
+	case *rate == 0:
+		*rate = measured * 2 / 3 // it began with a key frame
+	default:
+		*rate += (measured - *rate) / smoothing
+	}
+	if *rate == 0 {
+		return nominalRates[layer]
+	}
+	return *rate
 }
 
 // tight reports whether a queue has to be emptied for which it does not do to
@@ -257,14 +287,18 @@ func (b *Budget) share(now time.Time) {
 		}
 	}
 	for i := range b.shares {
-		b.streams = append(b.streams, b.shares[i].stream(tallest, second))
+		b.streams = append(b.streams, b.shares[i].stream(tallest, second, now))
 	}
 	r := alloc.Allocate(b.estimator.Estimate(), b.streams)
-	b.estimator.Want(r.Want + r.Want/8)
+	b.estimator.Want(r.Want + r.Want*3/10) // room for what package alloc keeps free, and for key frames
 	changed := b.tight(now)
 	for i := range b.shares {
-		if y := &b.shares[i]; y.given != b.streams[i].Given {
-			y.given, changed = b.streams[i].Given, true
+		y, given := &b.shares[i], b.streams[i].Given
+		if given < y.given {
+			y.lowered = now
+		}
+		if given != y.given {
+			y.given, changed = given, true
 		}
 	}
 	if changed {
@@ -279,7 +313,7 @@ var (
 
 // stream is the share as package alloc knows it. The tallest camera, if it is
 // to be much taller than the others, is that of whoever speaks.
-func (y *share) stream(tallest, second int) alloc.Stream {
+func (y *share) stream(tallest, second int, now time.Time) alloc.Stream {
 	if !y.active {
 		return alloc.Stream{Class: alloc.Other, Current: -1}
 	}
@@ -288,6 +322,9 @@ func (y *share) stream(tallest, second int) alloc.Stream {
 		if y.layers[i] == y.current {
 			s.Current = i
 		}
+	}
+	if now.Sub(y.lowered) < settle && y.given >= 0 {
+		s.Height = min(s.Height, y.rungs[y.given].Height)
 	}
 	switch {
 	case y.kind == protocol.Mic:

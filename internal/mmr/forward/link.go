@@ -9,6 +9,7 @@ import (
 
 	"causeway/internal/media/header"
 	"causeway/internal/media/offer"
+	"causeway/internal/media/pace"
 	"causeway/internal/media/rtx"
 	"causeway/internal/media/twcc"
 	"causeway/protocol"
@@ -68,8 +69,9 @@ type Link struct {
 	tracks  []*track
 	recent  int // index into streams, of the latest packet
 	twcc    *twcc.Recorder
-	path    path // what the network takes
-	busy    bool // ticks
+	path    path               // what the network takes
+	queue   *pace.Queue[paced] // pictures that wait; nil before the first feedback
+	busy    bool               // ticks
 	rtt     time.Duration
 	shed    time.Time // when packets last grew too old on their way out
 	next    struct{ reports, twcc time.Time }
@@ -207,6 +209,7 @@ func (l *Link) Closed() {
 		t.close()
 	}
 	l.path.close()
+	l.queue = nil
 	l.closed = true
 	l.notify()
 }

@@ -76,6 +76,18 @@ func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
 // again returns a packet that was sent as it is to be sent again, in the
 // shard's scratch; false if it is not remembered.
 func (s *Slot) again(sh *shard, seq uint16) ([]byte, bool) {
+	out, ok := s.restore(sh, seq)
+	if pt := s.rtxType(out); ok && pt != 0 {
+		if out, ok = rtx.Wrap(out, pt, s.rtx, s.sent.rtxSeq); ok {
+			s.sent.rtxSeq++
+		}
+	}
+	return out, ok
+}
+
+// restore returns a packet as it was sent, in the shard's scratch; false if
+// it is not remembered.
+func (s *Slot) restore(sh *shard, seq uint16) ([]byte, bool) {
 	o := s.sent
 	token, source, ok := o.stream.Lookup(seq)
 	track := o.carried[int(token)%len(o.carried)]
@@ -87,17 +99,7 @@ func (s *Slot) again(sh *shard, seq uint16) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	out, ok := o.stream.Restore(buf[:n], seq)
-	if !ok {
-		return nil, false
-	}
-	if pt := s.rtxType(out); pt != 0 {
-		if out, ok = rtx.Wrap(out, pt, s.rtx, o.rtxSeq); !ok {
-			return nil, false
-		}
-		o.rtxSeq++
-	}
-	return out, true
+	return o.stream.Restore(buf[:n], seq)
 }
 
 // rtxType is the payload type that repairs a packet, 0 if retransmissions

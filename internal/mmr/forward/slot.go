@@ -290,6 +290,9 @@ func (s *Slot) take(sh *shard, p *packet, now time.Time) {
 
 // passOn sends a packet as the next one of the slot's stream.
 func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
+	if s.link.queue != nil {
+		s.link.unqueue(now) // before its scratch is used
+	}
 	buf := sh.scratch[header.InsertRoom:]
 	out, ok := s.sent.stream.Rewrite(buf[:copy(buf, p.raw)], now)
 	if !ok {
@@ -298,7 +301,9 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 	s.stats.Packet(p.PayloadEnd - p.PayloadAt)
 	s.sent.budget = min(s.sent.budget+1, maxBudget)
 	s.sent.newest = binary.BigEndian.Uint16(out[2:])
-	s.transmit(sh, out, now)
+	if s.cc == 0 || !p.track.video || s.link.pass(s, s.sent.newest, len(out), now) {
+		s.transmit(sh, out, now)
+	}
 }
 
 // follow reports whether the packet is of the layer that the slot shows, and
@@ -383,7 +388,8 @@ func (s *Slot) begin(p *packet, now time.Time) {
 func (s *Slot) transmit(sh *shard, out []byte, now time.Time) {
 	if s.cc != 0 {
 		if n, ok := s.link.path.number(len(out)+header.InsertRoom, now); ok {
-			out = header.Insert(sh.scratch[:], len(sh.scratch)-cap(out), s.cc, n)
+			at := len(sh.scratch) - cap(out)
+			out = header.Insert(sh.scratch[:at+len(out)], at, s.cc, n)
 		}
 	}
 	if s.link.wire.SendRTP(out) == nil {

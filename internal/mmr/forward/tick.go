@@ -39,6 +39,7 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 			l.busy = true
 		}
 	}
+	l.unqueue(now)
 	if n := l.path.padding(now); n > 0 {
 		l.pad(n, now)
 	}
