@@ -347,6 +347,21 @@ func TestKeyStates(t *testing.T) {
 	}
 }
 
+// TestTURNSecret stays when keys are rotated, and goes with a revoked key.
+func TestTURNSecret(t *testing.T) {
+	now := time.Now()
+	first := store.SigningKey{KID: "a", Seed: []byte("a"), CreatedAt: now}
+	second := store.SigningKey{KID: "b", Seed: []byte("b"), CreatedAt: now.Add(time.Second)}
+	before := string(turnSecret([]store.SigningKey{first}))
+	if string(turnSecret([]store.SigningKey{second, first})) != before {
+		t.Error("a rotation changes it")
+	}
+	first.RevokedAt = &now
+	if string(turnSecret([]store.SigningKey{second, first})) == before {
+		t.Error("it outlives a revoked key")
+	}
+}
+
 // TestRotateKeys: nobody notices, unless the old keys are revoked.
 func TestRotateKeys(t *testing.T) {
 	both(t, func(t *testing.T, dsn string) {

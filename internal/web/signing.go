@@ -48,10 +48,14 @@ func (s *Server) loadKeys(ctx context.Context) error {
 	return s.useKeys(keys, time.Now())
 }
 
-// turnSecret makes the secret of TURN credentials of the oldest key, which
-// all nodes have and keep.
+// turnSecret makes the secret of TURN credentials of the oldest key that was
+// not revoked, which all nodes have and keep.
 func turnSecret(keys []store.SigningKey) []byte {
-	oldest := slices.MinFunc(keys, func(a, b store.SigningKey) int {
+	good := slices.DeleteFunc(slices.Clone(keys), func(k store.SigningKey) bool { return k.RevokedAt != nil })
+	if len(good) == 0 {
+		good = keys
+	}
+	oldest := slices.MinFunc(good, func(a, b store.SigningKey) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.KID, b.KID))
 	})
 	mac := hmac.New(sha256.New, oldest.Seed)
