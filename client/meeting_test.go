@@ -287,11 +287,7 @@ func TestControlChannelReopens(t *testing.T) {
 	awaitEvent(t, m, Reconnected)
 	n := len(s.await(t, "a frame", func([]Frame) bool { return true }))
 	s.await(t, "25 more frames", func(list []Frame) bool { return len(list) > n+25 })
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.joins) != 1 || len(f.channels) != 2 {
-		t.Errorf("%d joins, %d channels", len(f.joins), len(f.channels))
-	}
+	f.attachedAgain("s1")
 }
 
 // When the router has closed the media connections the meeting is joined again
@@ -309,7 +305,7 @@ func TestResume(t *testing.T) {
 	f.mu.Lock()
 	lookups, joins := f.lookups, f.joins
 	f.mu.Unlock()
-	if len(lookups) != 1 || len(joins) != 2 || joins[0].Resume != nil || joins[1].Resume == nil {
+	if len(lookups) != 1 || len(joins) < 2 || joins[0].Resume != nil || joins[1].Resume == nil {
 		t.Fatalf("lookups %+v, joins %+v", lookups, joins)
 	}
 	want := protocol.Resume{Session: "s1", Zone: "z", MMR: "r1", Reason: protocol.ResumeMedia, Admitted: 1}
