@@ -163,7 +163,7 @@ func (u ssrcs) fresh() uint32 {
 // connect makes the participant's part of the packet path and registers its
 // connections at the media port.
 func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan) (meeting.Media, protocol.Offers, error) {
-	clock := s.router.NewClock()
+	shared := own{clock: s.router.NewClock(), budget: s.router.NewBudget()}
 	media := meeting.Media{Sources: map[protocol.Source]*forward.Source{}}
 	var conns []*peer.Conn
 	media.Close = func() {
@@ -173,7 +173,7 @@ func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan) 
 	}
 	var answers protocol.Offers
 	for _, p := range plans {
-		link := p.link(s.router, m, participant, clock, &media)
+		link := p.link(s.router, m, participant, shared, &media)
 		conn, err := s.port.Accept(peer.AcceptConfig{
 			Remote:            peer.Credentials{Ufrag: strings.Clone(p.offer.Ufrag), Pwd: strings.Clone(p.offer.Pwd)},
 			RemoteFingerprint: strings.Clone(p.offer.Fingerprint),
@@ -216,14 +216,31 @@ func (c *codecs) keep(list []offer.Codec) []offer.Codec {
 	return kept
 }
 
+// transportCC is the id of transport-wide sequence numbers on a line, 0 if the
+// participant does not answer them with feedback, or not by a short id.
+func transportCC(l *offer.Line) uint8 {
+	const longest = 14 // of the one-byte form (RFC 8285 section 4.2)
+	id := l.ExtensionID(offer.URITransportCC)
+	if id > longest || !slices.ContainsFunc(l.Codecs, func(c offer.Codec) bool { return c.HasFeedback("transport-cc") }) {
+		return 0
+	}
+	return id
+}
+
+// own is what a participant's connections have in common.
+type own struct {
+	clock  *forward.Clock
+	budget *forward.Budget
+}
+
 // link makes one connection's part of the packet path.
-func (p *plan) link(r *forward.Router, m *meeting.Meeting, participant string, clock *forward.Clock, media *meeting.Media) *forward.Link {
-	cfg := forward.LinkConfig{Kind: p.kind, Notify: m.Wake}
+func (p *plan) link(r *forward.Router, m *meeting.Meeting, participant string, o own, media *meeting.Media) *forward.Link {
+	cfg := forward.LinkConfig{Kind: p.kind, Budget: o.budget, Notify: m.Wake}
 	var kept codecs
 	for i, source := range p.publish {
 		answered := kept.keep(p.answer.Lines[i].Codecs)
 		src := r.NewSource(forward.SourceConfig{
-			Owner: participant, Kind: source, Codec: answered[0], Clock: clock, Loudest: m.LoudestOf(source),
+			Owner: participant, Kind: source, Codec: answered[0], Clock: o.clock, Loudest: m.LoudestOf(source),
 		})
 		media.Sources[source] = src
 		cfg.Publish = append(cfg.Publish, forward.Publish{Source: src, Line: p.offer.Lines[i], Codecs: answered})
@@ -233,6 +250,7 @@ func (p *plan) link(r *forward.Router, m *meeting.Meeting, participant string, c
 		cfg.Slots = append(cfg.Slots, forward.SlotConfig{
 			ID: protocol.SlotID(s.ID), Kind: s.source, SSRC: s.SSRC, RTX: l.RTXOf[s.SSRC],
 			Codecs: kept.keep(l.Codecs), AudioLevel: l.ExtensionID(offer.URIAudioLevel),
+			TransportCC: transportCC(l),
 		})
 	}
 	link := r.NewLink(cfg)
