@@ -48,6 +48,7 @@ type link struct {
 	ssrc       uint32 // names us in reports when nothing is published
 	reportedAt time.Time
 	shedAt     time.Time // when packets last grew too old in a slow stream
+	arrivals   arrivals
 	buffer     [2048]byte
 
 	mu    sync.Mutex
@@ -82,6 +83,7 @@ func dialLink(ctx context.Context, p *plan, answer string, cfg linkConfig) (*lin
 		emit: cfg.emit, wake: cfg.wake, log: cfg.log, ssrc: rand.Uint32() | 1, dialled: time.Now(),
 	}
 	l.state.acked = map[protocol.Source]bool{}
+	l.arrivals = newArrivals(l.ssrc, &d)
 	for _, s := range slots {
 		s.link = l
 		l.in[s.ssrc] = s
@@ -181,8 +183,12 @@ func (l *link) Closed(_ *peer.Conn, err error) {
 // RTP implements peer.Handler.
 func (l *link) RTP(_ *peer.Conn, packet []byte, now time.Time) {
 	h, ok := header.Parse(packet)
+	if !ok {
+		return
+	}
+	l.arrivals.note(&h, packet, now)
 	slot := l.in[h.SSRC]
-	if !ok || slot == nil {
+	if slot == nil {
 		return
 	}
 	if l.state.firstMedia.IsZero() { // written with the shard held only
@@ -291,6 +297,7 @@ func (l *link) tick(_ *peer.Shard, now time.Time) {
 	if l.state.ready.IsZero() || l.state.closed {
 		return
 	}
+	l.arrivals.tell(l.buffer[:], now, l.live.SendRTCP)
 	var feedback []rtcp.Packet
 	for _, s := range l.slots {
 		feedback = append(feedback, s.tick(now)...)
