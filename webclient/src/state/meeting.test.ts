@@ -39,7 +39,7 @@ describe("a router that dies", () => {
     m1.kill();
     await wait(1500);
     expect(tookMS()).toBeLessThan(1000);
-    expect(resumes()).toEqual([{ session: "s1", zone: "z", mmr: "m1", reason: "dead", admitted: 1 }]);
+    expect(resumes()).toEqual([{ session: "s1", zone: "z", mmr: "m1", reason: "dead", admitted: 1, joined_at: "1" }]);
     expect(meeting.report().mmr).toBe("m2");
     expect(m2.told.slice(0, 2)).toMatchObject([
       { type: "hello", token: "token" },
@@ -154,7 +154,7 @@ describe("a router that drains", () => {
   it("is left for another, with both sessions side by side", async () => {
     move();
     await wait(100);
-    expect(resumes()).toEqual([{ session: "s1", zone: "z", mmr: "m1", reason: "drain", admitted: 1 }]);
+    expect(resumes()).toEqual([{ session: "s1", zone: "z", mmr: "m1", reason: "drain", admitted: 1, joined_at: "1" }]);
     expect(meeting.report().mmr).toBe("m2");
     expect(open()).toHaveLength(6);
     m1.say({ type: "farewell", reason: "resumed" }); // the new one has taken over

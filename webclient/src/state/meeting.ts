@@ -248,7 +248,18 @@ export class Meeting {
 
   #resume(session: Session, reason: Resume["reason"], elsewhere = true): Resume {
     const { session: id, zone, mmr, admitted } = session.answer;
-    return { session: id, zone, mmr: elsewhere ? mmr : "", reason, ...(admitted ? { admitted } : {}) };
+    const { participants, me } = this.room.get();
+    const own = participants.get(me);
+    return {
+      session: id,
+      zone,
+      mmr: elsewhere ? mmr : "",
+      reason,
+      ...(admitted ? { admitted } : {}),
+      // For when no router is left that knows.
+      ...(own ? { joined_at: own.joined_at } : {}),
+      ...(own?.hand_raised_at ? { hand_raised_at: own.hand_raised_at } : {}),
+    };
   }
 
   /** The router goes: another session is brought up beside this one. */
