@@ -32,7 +32,7 @@ type (
 		Sharing    *bool `json:"sharing,omitempty"`
 		HandRaised *bool `json:"hand_raised,omitempty"`
 	}
-	// SendChat says something to everyone.
+	// SendChat says something to everyone; an attendee, to hosts and panellists.
 	SendChat struct {
 		Text string `json:"text"`
 	}
@@ -59,9 +59,13 @@ type (
 type (
 	// Welcome answers Hello.
 	Welcome struct {
-		Meeting      MeetingInfo   `json:"meeting"`
-		Participant  string        `json:"participant"` // the receiver's own id
+		Meeting     MeetingInfo `json:"meeting"`
+		Participant string      `json:"participant"` // the receiver's own id
+		// Participants are those on the roster whom the receiver is shown, the
+		// first of them: the next Parts messages are Roster and hold the rest.
 		Participants []Participant `json:"participants"`
+		Parts        int           `json:"parts,omitempty"`
+		Attendees    int           `json:"attendees,omitempty"` // as Audience
 		Slots        []SlotState   `json:"slots"`
 		Chat         []Chat        `json:"chat"` // what was said recently
 		NowMS        float64       `json:"now_ms"`
@@ -71,6 +75,10 @@ type (
 	Roster struct {
 		Changed []Participant `json:"changed,omitempty"`
 		Left    []Left        `json:"left,omitempty"`
+	}
+	// Audience tells how many attendees a webinar has.
+	Audience struct {
+		Attendees int `json:"attendees"`
 	}
 	// Slots tells what the named slots carry from now on.
 	Slots struct {
@@ -93,6 +101,9 @@ type (
 		Name string    `json:"name"`
 		Text string    `json:"text"`
 		At   time.Time `json:"at"`
+		// Panel says that an attendee said it: hosts, panellists and the
+		// attendee see it.
+		Panel bool `json:"panel,omitempty"`
 	}
 	// Muted tells the receiver that a host muted its microphone. Its sound
 	// is not forwarded until it says SetState{AudioMuted:false}.
@@ -164,6 +175,11 @@ const (
 	HostLowerHand HostVerb = "lower_hand"
 	HostRemove    HostVerb = "remove"
 	HostEnd       HostVerb = "end"
+	// HostPromote brings an attendee of a webinar up to speak, HostDemote
+	// sends whoever speaks, but a host, back among the attendees. The one whom
+	// it concerns learns it from the role in a Roster.
+	HostPromote HostVerb = "promote"
+	HostDemote  HostVerb = "demote"
 )
 
 // FarewellReason says why a participation is over.
@@ -177,6 +193,9 @@ const (
 	FarewellLost    FarewellReason = "lost"    // not heard of for too long
 	FarewellResumed FarewellReason = "resumed" // the same participant joined anew elsewhere
 	FarewellMoved   FarewellReason = "moved"   // the router goes: join anew, as the same participant
+	// FarewellAudience is no end: somebody is among the attendees now, or an
+	// attendee's hand is down, and is not on the receiver's roster any more.
+	FarewellAudience FarewellReason = "audience"
 )
 
 // Participant is a participant as others see it.
@@ -220,6 +239,7 @@ func (Leave) ControlType() string      { return "leave" }
 func (Ping) ControlType() string       { return "ping" }
 func (Welcome) ControlType() string    { return "welcome" }
 func (Roster) ControlType() string     { return "roster" }
+func (Audience) ControlType() string   { return "audience" }
 func (Slots) ControlType() string      { return "slots" }
 func (Sync) ControlType() string       { return "sync" }
 func (Speakers) ControlType() string   { return "speakers" }
@@ -234,7 +254,7 @@ func (Pong) ControlType() string       { return "pong" }
 // each is the first on the channel.
 var (
 	FromClient = []ControlMessage{Hello{}, SetState{}, SendChat{}, Want{}, HostAction{}, Leave{}, Ping{}}
-	FromRouter = []ControlMessage{Welcome{}, Roster{}, Slots{}, Sync{}, Speakers{}, Chat{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
+	FromRouter = []ControlMessage{Welcome{}, Roster{}, Audience{}, Slots{}, Sync{}, Speakers{}, Chat{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
 )
 
 // EncodeControl renders a message with its type as the first field.
@@ -289,6 +309,8 @@ func DecodeFromRouter(data []byte) (ControlMessage, error) {
 			return &Welcome{}, true
 		case "roster":
 			return &Roster{}, true
+		case "audience":
+			return &Audience{}, true
 		case "slots":
 			return &Slots{}, true
 		case "sync":

@@ -34,7 +34,7 @@ var samples = map[string][]ControlMessage{
 	},
 	"from_router.json": {
 		Welcome{
-			Meeting:     MeetingInfo{ID: "m1", Number: "1234567890", Topic: "Standup", ScheduledAt: &moment},
+			Meeting:     MeetingInfo{ID: "m1", Number: "1234567890", Topic: "Standup", ScheduledAt: &moment, Kind: KindWebinar},
 			Participant: "p1",
 			Participants: []Participant{{
 				ID: "p1", Name: "Ann", Role: Host, JoinedAt: moment, ClientKind: "web", AudioMuted: true,
@@ -42,16 +42,17 @@ var samples = map[string][]ControlMessage{
 			}},
 			Slots: []SlotState{{Slot: "a1", Participant: "p2", Source: Mic}},
 			Chat:  []Chat{{ID: "c1", From: "p2", Name: "Ben", Text: "hi", At: moment}},
-			NowMS: 1000.5,
+			Parts: 1, Attendees: 811, NowMS: 1000.5,
 		},
 		Roster{
 			Changed: []Participant{{ID: "p2", Name: "Ben", Role: Guest, JoinedAt: moment, Path: PathConnecting}},
 			Left:    []Left{{ID: "p3", Reason: FarewellLost}},
 		},
+		Audience{Attendees: 812},
 		Slots{Slots: []SlotState{{Slot: "v1", Participant: "p2", Source: Camera}, {Slot: "v2"}}},
 		Sync{NowMS: 2000.25, Slots: []SlotSync{{Slot: "v1", RTP: 4294967295, ClockRate: 90000, AtMS: 1999.75}}},
 		Speakers{Speakers: []Speaker{{Participant: "p2", Level: 23}}},
-		Chat{ID: "c2", From: "p1", Name: "Ann", Text: "hello", At: moment},
+		Chat{ID: "c2", From: "p1", Name: "Ann", Text: "hello", At: moment, Panel: true},
 		Muted{By: "p1"},
 		Move{DeadlineMS: 30000, Reason: ResumeDrain},
 		Farewell{Reason: FarewellRemoved, By: "p1"},

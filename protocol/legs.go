@@ -109,8 +109,9 @@ type LegLeft struct {
 	Reason FarewellReason `json:"reason"`
 }
 
-// LegSetting is something that holds for the whole meeting. Of two values for
-// a key the one with the higher Clock holds, then the one whose By is higher.
+// LegSetting is something that holds for the whole meeting: "removed/ID" whom a
+// host has removed, "stage/ID" whether somebody speaks in a webinar ("up" or
+// "down"; "": as the join token says). Of two values for a key the one with the higher Clock holds, then the one whose By is higher.
 type LegSetting struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`

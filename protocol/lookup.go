@@ -37,8 +37,9 @@ func TLSMark(c *tls.ConnectionState) string {
 // POST /api/v1/meetings/{number}/lookup.
 type LookupRequest struct {
 	Passcode string `json:"passcode,omitempty" maxLength:"64" doc:"The meeting's passcode"`
-	// Invitation is the secret of a host link; it makes the participant a host.
-	Invitation string `json:"invitation,omitempty" maxLength:"128" doc:"The secret of a host link"`
+	// Invitation is the secret of a host link or, of a webinar, a panellist
+	// link; it makes the participant a host or a panellist.
+	Invitation string `json:"invitation,omitempty" maxLength:"128" doc:"The secret of a host or panellist link"`
 	Name       string `json:"name" minLength:"1" maxLength:"64" doc:"The name that others see"`
 	// Token is an earlier join token of the same participant for the same
 	// meeting: the answer keeps its participant id and role. It may have
@@ -79,7 +80,19 @@ type MeetingInfo struct {
 	Number      string     `json:"number"`
 	Topic       string     `json:"topic"`
 	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
+	// Kind is KindWebinar or "", which is KindMeeting.
+	Kind MeetingKind `json:"kind,omitempty"`
 }
+
+// MeetingKind says what attendees may do in a meeting.
+type MeetingKind string
+
+// The kinds of meetings. In a webinar hosts and panellists are seen and heard;
+// everybody else is an Attendee until a host brings them up.
+const (
+	KindMeeting MeetingKind = "meeting"
+	KindWebinar MeetingKind = "webinar"
+)
 
 // Role is a participant's role in a meeting.
 type Role string
@@ -87,7 +100,10 @@ type Role string
 // The roles.
 const (
 	Host  Role = "host"
-	Guest Role = "participant"
+	Guest Role = "participant" // in a webinar: a panellist
+	// Attendee watches a webinar. What an attendee sends is not forwarded,
+	// and others but hosts do not see one on the roster.
+	Attendee Role = "attendee"
 )
 
 // Identity is who the participant is in this meeting.

@@ -141,6 +141,7 @@ const (
 	ProblemBadOffer         Code = "bad_offer"
 	ProblemSessionUnknown   Code = "session_unknown"
 	ProblemNotHost          Code = "not_host"
+	ProblemViewOnly         Code = "view_only"
 	ProblemBadLink          Code = "bad_link"
 	ProblemWebUnreachable   Code = "web_unreachable"
 	ProblemCertificate      Code = "certificate_untrusted"

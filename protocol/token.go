@@ -15,4 +15,6 @@ type JoinClaims struct {
 	Topic   string `json:"top,omitempty"`
 	Name    string `json:"nam"`
 	Role    Role   `json:"rol"`
+	// Kind is KindWebinar or "". An Attendee may be one only there.
+	Kind MeetingKind `json:"knd,omitempty"`
 }

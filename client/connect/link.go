@@ -17,10 +17,12 @@ type Link struct {
 	Base       string // https://HOST[:PORT]; http:// only on this machine
 	Number     string // 9 to 11 digits
 	Passcode   string // "" if the link has none
-	Invitation string // the secret that makes a host, "" if the link has none
+	Invitation string // the secret that makes a host or a panellist, "" if the link has none
+	Panel      bool   // Invitation is a panellist's
 }
 
-// ParseLink reads https://HOST[:PORT]/j/NUMBER[?pwd=PASSCODE][&host=SECRET].
+// ParseLink reads https://HOST[:PORT]/j/NUMBER[?pwd=PASSCODE][&host=SECRET]; a panellist's link has
+// panel=SECRET.
 // Plain http is accepted for loopback hosts only. Its error is the problem
 // bad_link.
 func ParseLink(s string) (Link, error) {
@@ -60,6 +62,9 @@ func parseLink(s string) (Link, error) {
 		Base: (&url.URL{Scheme: u.Scheme, Host: u.Host}).String(), Number: number,
 		Passcode: query.Get("pwd"), Invitation: query.Get("host"),
 	}
+	if panel := query.Get("panel"); panel != "" && l.Invitation == "" {
+		l.Invitation, l.Panel = panel, true
+	}
 	if len(l.Passcode) > 64 || len(l.Invitation) > 128 {
 		return Link{}, fmt.Errorf("its passcode or invitation is too long")
 	}
@@ -73,7 +78,11 @@ func (l Link) String() string {
 		q.Set("pwd", l.Passcode)
 	}
 	if l.Invitation != "" {
-		q.Set("host", l.Invitation)
+		name := "host"
+		if l.Panel {
+			name = "panel"
+		}
+		q.Set(name, l.Invitation)
 	}
 	s := l.Base + "/j/" + l.Number
 	if len(q) > 0 {

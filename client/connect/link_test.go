@@ -13,7 +13,8 @@ func TestParseLink(t *testing.T) {
 		want Link
 	}{
 		{"https://meet.test/j/123456789", Link{Base: "https://meet.test", Number: "123456789"}},
-		{"  https://meet.test/j/12345678901?pwd=a%20b&host=s3cret \n", Link{"https://meet.test", "12345678901", "a b", "s3cret"}},
+		{"  https://meet.test/j/12345678901?pwd=a%20b&host=s3cret \n", Link{Base: "https://meet.test", Number: "12345678901", Passcode: "a b", Invitation: "s3cret"}},
+		{"https://meet.test/j/123456789?pwd=x&panel=s3cret", Link{Base: "https://meet.test", Number: "123456789", Passcode: "x", Invitation: "s3cret", Panel: true}},
 		{"https://meet.test:8443/j/123456789/?pwd=x&utm=y", Link{Base: "https://meet.test:8443", Number: "123456789", Passcode: "x"}},
 		{"HTTPS://meet.test/j/123456789#room", Link{Base: "https://meet.test", Number: "123456789"}},
 		{"https://[2001:db8::1]:8443/j/123456789", Link{Base: "https://[2001:db8::1]:8443", Number: "123456789"}},

@@ -45,6 +45,7 @@ type meetingCreateCmd struct {
 	apiFlags
 	Topic    string `help:"What the meeting is about." placeholder:"TEXT"`
 	Passcode string `help:"Passcode; one is made when none is given." placeholder:"TEXT"`
+	Webinar  bool   `help:"A webinar: whoever comes by the join link only watches."`
 }
 
 // Help is the longer help of `causeway meeting create --help`.
@@ -53,9 +54,11 @@ func (*meetingCreateCmd) Help() string {
 
   causeway meeting create --topic 'Monday'
   causeway meeting create --server https://meet.example.org --api-key KEY --json
+  causeway meeting create --webinar --topic 'Open day'
 
-With --json it prints number, passcode, join_url and host_url. Whoever has the
-host_url is a host.`
+With --json it prints number, passcode, join_url and host_url, for a webinar
+panel_url too. Whoever has the host_url is a host, who has the panel_url speaks
+in the webinar, and who has the join_url watches until a host brings them up.`
 }
 
 // created is what `meeting create --json` prints.
@@ -64,17 +67,25 @@ type created struct {
 	Passcode string `json:"passcode"`
 	JoinURL  string `json:"join_url"`
 	HostURL  string `json:"host_url"`
+	PanelURL string `json:"panel_url,omitempty"`
 }
 
 // Run creates a meeting.
 func (c *meetingCreateCmd) Run(ctx context.Context, to console) error {
 	var m protocol.Meeting
 	body := protocol.CreateMeeting{Topic: c.Topic, Passcode: c.Passcode}
+	if c.Webinar {
+		body.Kind = protocol.KindWebinar
+	}
 	if err := c.call(ctx, to, http.MethodPost, protocol.PathMeetings, body, &m); err != nil {
 		return err
 	}
 	if c.JSON {
-		return printJSON(to.out, created{m.Number, m.Passcode, m.JoinURL, m.HostURL})
+		return printJSON(to.out, created{m.Number, m.Passcode, m.JoinURL, m.HostURL, m.PanelURL})
+	}
+	if m.Kind == protocol.KindWebinar {
+		_, err := fmt.Fprintf(to.out, "Webinar %s, passcode %s\n\n  watch  %s\n  speak  %s\n  host   %s\n", m.Number, m.Passcode, m.JoinURL, m.PanelURL, m.HostURL)
+		return err
 	}
 	_, err := fmt.Fprintf(to.out, "Meeting %s, passcode %s\n\n  join  %s\n  host  %s\n", m.Number, m.Passcode, m.JoinURL, m.HostURL)
 	return err

@@ -37,7 +37,7 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 	if err != nil {
 		return protocol.AdmitAnswer{}, err
 	}
-	info := protocol.MeetingInfo{ID: claims.Meeting, Number: claims.Number, Topic: claims.Topic}
+	info := protocol.MeetingInfo{ID: claims.Meeting, Number: claims.Number, Topic: claims.Topic, Kind: claims.Kind}
 	a := meeting.Admission{
 		Session: newSession(), ID: claims.Subject, Name: claims.Name, Role: claims.Role, ClientKind: req.Client.Kind,
 	}

@@ -17,6 +17,7 @@ type Meeting struct {
 	Topic       string
 	Passcode    string
 	HostSecret  string
+	PanelSecret string // of a webinar, "" otherwise
 	Owner       string // id of the API key that made it, "" for a visitor
 	ScheduledAt *time.Time
 	CreatedAt   time.Time
@@ -30,22 +31,25 @@ type MeetingChange struct {
 	ScheduledAt *time.Time
 }
 
-const meetingColumns = `id, number, topic, passcode, host_secret, owner, scheduled_at, created_at, ended_at`
+const meetingColumns = `id, number, topic, passcode, host_secret, panel_secret, owner, scheduled_at, created_at, ended_at`
 
 func scanMeeting(r row) (Meeting, error) {
 	var m Meeting
 	var scheduled, ended sql.NullTime
-	err := r.Scan(&m.ID, &m.Number, &m.Topic, &m.Passcode, &m.HostSecret, &m.Owner, &scheduled, &m.CreatedAt, &ended)
+	err := r.Scan(&m.ID, &m.Number, &m.Topic, &m.Passcode, &m.HostSecret, &m.PanelSecret, &m.Owner, &scheduled, &m.CreatedAt, &ended)
 	m.CreatedAt = m.CreatedAt.UTC()
 	m.ScheduledAt, m.EndedAt = timeOrNil(scheduled), timeOrNil(ended)
 	return m, err
 }
 
+// Webinar reports whether the meeting is a webinar: whether it has panellists.
+func (m *Meeting) Webinar() bool { return m.PanelSecret != "" }
+
 // CreateMeeting adds a meeting. It is ErrTaken when its number is in use.
 func (s *Store) CreateMeeting(ctx context.Context, m Meeting) error {
 	n, err := s.exec(ctx, "create meeting",
-		`INSERT INTO meetings (`+meetingColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (number) DO NOTHING`,
-		m.ID, m.Number, m.Topic, m.Passcode, m.HostSecret, m.Owner, stampOrNull(m.ScheduledAt), stamp(m.CreatedAt), stampOrNull(m.EndedAt))
+		`INSERT INTO meetings (`+meetingColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (number) DO NOTHING`,
+		m.ID, m.Number, m.Topic, m.Passcode, m.HostSecret, m.PanelSecret, m.Owner, stampOrNull(m.ScheduledAt), stamp(m.CreatedAt), stampOrNull(m.EndedAt))
 	if err == nil && n == 0 {
 		return fmt.Errorf("store: create meeting %s: %w", m.Number, ErrTaken)
 	}

@@ -51,7 +51,7 @@ func both(t *testing.T, f func(t *testing.T, dsn string)) {
 func meeting(i int) store.Meeting {
 	return store.Meeting{
 		ID: fmt.Sprintf("m-%02d", i), Number: fmt.Sprintf("%010d", i), Topic: "Tea & 茶", Passcode: "pass",
-		HostSecret: "secret", Owner: "k-1", CreatedAt: noon.Add(time.Duration(i/2) * 500 * time.Millisecond),
+		HostSecret: "secret", PanelSecret: []string{"", "panel"}[i%2], Owner: "k-1", CreatedAt: noon.Add(time.Duration(i/2) * 500 * time.Millisecond),
 	}
 }
 

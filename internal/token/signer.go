@@ -97,7 +97,9 @@ func complete(c *protocol.JoinClaims) error {
 		return errors.New("no subject")
 	case !protocol.ValidID(c.Meeting):
 		return errors.New("no valid meeting id")
-	case c.Role != protocol.Host && c.Role != protocol.Guest:
+	case c.Kind != "" && c.Kind != protocol.KindMeeting && c.Kind != protocol.KindWebinar:
+		return fmt.Errorf("unknown kind of meeting %q", c.Kind)
+	case c.Role != protocol.Host && c.Role != protocol.Guest && (c.Role != protocol.Attendee || c.Kind != protocol.KindWebinar):
 		return fmt.Errorf("unknown role %q", c.Role)
 	case c.ExpiresAt == nil:
 		return errors.New("no expiry")

@@ -58,6 +58,19 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+func TestAttendeeOfWebinar(t *testing.T) {
+	s, v := pair(t)
+	c := claims()
+	c.Role, c.Kind = protocol.Attendee, protocol.KindWebinar
+	raw, err := s.Sign(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := v.Verify(raw, noon); err != nil || got.Role != protocol.Attendee || got.Kind != protocol.KindWebinar {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	s, v := pair(t)
 	raw, _ := s.Sign(claims())
@@ -131,31 +144,33 @@ func TestRefused(t *testing.T) {
 	good, _ := s.Sign(claims())
 	part := strings.Split(good, ".")
 	for name, raw := range map[string]string{
-		"empty":              "",
-		"garbage":            "garbage",
-		"dots":               "..",
-		"binary":             "\x00\xff.\x01.\x02",
-		"huge":               strings.Repeat("a", 1<<20),
-		"no signature":       part[0] + "." + part[1] + ".",
-		"cut":                good[:len(good)-2],
-		"fourth part":        good + ".x",
-		"padded":             good + "=",
-		"payload exchanged":  part[0] + "." + strings.Split(eddsa(change(func(c *protocol.JoinClaims) { c.Role = protocol.Guest })), ".")[1] + "." + part[2],
-		"alg none":           sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, map[string]any{"kid": kid}, full),
-		"HS256, public key":  sign(t, jwt.SigningMethodHS256, []byte(ours.Public().(ed25519.PublicKey)), map[string]any{"kid": kid}, full),
-		"forged, our kid":    sign(t, jwt.SigningMethodEdDSA, theirs, map[string]any{"kid": kid}, full),
-		"forged, their kid":  sign(t, jwt.SigningMethodEdDSA, theirs, map[string]any{"kid": token.KeyID(theirs.Public().(ed25519.PublicKey))}, full),
-		"no kid":             sign(t, jwt.SigningMethodEdDSA, ours, nil, full),
-		"kid not a string":   sign(t, jwt.SigningMethodEdDSA, ours, map[string]any{"kid": 7}, full),
-		"critical extension": sign(t, jwt.SigningMethodEdDSA, ours, map[string]any{"kid": kid, "crit": []string{"x"}}, full),
-		"audience":           eddsa(change(func(c *protocol.JoinClaims) { c.Audience = jwt.ClaimStrings{"other"} })),
-		"no audience":        eddsa(change(func(c *protocol.JoinClaims) { c.Audience = nil })),
-		"issuer":             eddsa(change(func(c *protocol.JoinClaims) { c.Issuer = "other" })),
-		"no subject":         eddsa(change(func(c *protocol.JoinClaims) { c.Subject = "" })),
-		"no meeting":         eddsa(change(func(c *protocol.JoinClaims) { c.Meeting = "" })),
-		"meeting wildcard":   eddsa(change(func(c *protocol.JoinClaims) { c.Meeting = "*" })),
-		"role":               eddsa(change(func(c *protocol.JoinClaims) { c.Role = "root" })),
-		"no expiry":          eddsa(change(func(c *protocol.JoinClaims) { c.ExpiresAt = nil })),
+		"empty":                 "",
+		"garbage":               "garbage",
+		"dots":                  "..",
+		"binary":                "\x00\xff.\x01.\x02",
+		"huge":                  strings.Repeat("a", 1<<20),
+		"no signature":          part[0] + "." + part[1] + ".",
+		"cut":                   good[:len(good)-2],
+		"fourth part":           good + ".x",
+		"padded":                good + "=",
+		"payload exchanged":     part[0] + "." + strings.Split(eddsa(change(func(c *protocol.JoinClaims) { c.Role = protocol.Guest })), ".")[1] + "." + part[2],
+		"alg none":              sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, map[string]any{"kid": kid}, full),
+		"HS256, public key":     sign(t, jwt.SigningMethodHS256, []byte(ours.Public().(ed25519.PublicKey)), map[string]any{"kid": kid}, full),
+		"forged, our kid":       sign(t, jwt.SigningMethodEdDSA, theirs, map[string]any{"kid": kid}, full),
+		"forged, their kid":     sign(t, jwt.SigningMethodEdDSA, theirs, map[string]any{"kid": token.KeyID(theirs.Public().(ed25519.PublicKey))}, full),
+		"no kid":                sign(t, jwt.SigningMethodEdDSA, ours, nil, full),
+		"kid not a string":      sign(t, jwt.SigningMethodEdDSA, ours, map[string]any{"kid": 7}, full),
+		"critical extension":    sign(t, jwt.SigningMethodEdDSA, ours, map[string]any{"kid": kid, "crit": []string{"x"}}, full),
+		"audience":              eddsa(change(func(c *protocol.JoinClaims) { c.Audience = jwt.ClaimStrings{"other"} })),
+		"no audience":           eddsa(change(func(c *protocol.JoinClaims) { c.Audience = nil })),
+		"issuer":                eddsa(change(func(c *protocol.JoinClaims) { c.Issuer = "other" })),
+		"attendee of a meeting": eddsa(change(func(c *protocol.JoinClaims) { c.Role = protocol.Attendee })),
+		"unknown kind":          eddsa(change(func(c *protocol.JoinClaims) { c.Kind = "party" })),
+		"no subject":            eddsa(change(func(c *protocol.JoinClaims) { c.Subject = "" })),
+		"no meeting":            eddsa(change(func(c *protocol.JoinClaims) { c.Meeting = "" })),
+		"meeting wildcard":      eddsa(change(func(c *protocol.JoinClaims) { c.Meeting = "*" })),
+		"role":                  eddsa(change(func(c *protocol.JoinClaims) { c.Role = "root" })),
+		"no expiry":             eddsa(change(func(c *protocol.JoinClaims) { c.ExpiresAt = nil })),
 		"not before": eddsa(change(func(c *protocol.JoinClaims) {
 			c.NotBefore = jwt.NewNumericDate(noon.Add(time.Hour))
 		})),

@@ -85,8 +85,12 @@ func (s *Server) lookup(ctx context.Context, in *lookupInput, now time.Time) (pr
 	if err != nil {
 		return protocol.Package{}, err
 	}
+	info := protocol.MeetingInfo{ID: m.ID, Number: m.Number, Topic: m.Topic, ScheduledAt: m.ScheduledAt}
+	if m.Webinar() {
+		info.Kind = protocol.KindWebinar
+	}
 	p := protocol.Package{
-		Meeting:     protocol.MeetingInfo{ID: m.ID, Number: m.Number, Topic: m.Topic, ScheduledAt: m.ScheduledAt},
+		Meeting:     info,
 		Participant: protocol.Identity{ID: who.id, Name: name, Role: who.role},
 		Zones:       zones,
 		Tunnels:     s.tunnelsFor(v, now),
@@ -124,12 +128,16 @@ func (s *Server) letIn(ctx context.Context, in *lookupInput, now time.Time) (sto
 	return m, who, err
 }
 
-// identify finds out who makes a lookup. The invitation makes a host. An
+// identify finds out who makes a lookup. The invitation makes a host or a
+// panellist; without one a webinar has attendees. An
 // earlier token of this meeting keeps id and role, and is enough by itself:
 // its bearer was let in before, and must not be locked out of a long meeting
 // by a passcode that was changed meanwhile.
 func (s *Server) identify(m store.Meeting, r protocol.LookupRequest, now time.Time) (entrant, error) {
 	who := entrant{id: newID(), role: protocol.Guest, invited: same(strings.TrimSpace(r.Passcode), m.Passcode)}
+	if m.Webinar() {
+		who.role = protocol.Attendee
+	}
 	var returned error = protocol.NewProblem(protocol.ProblemWrongPasscode, "")
 	known := false
 	if r.Token != "" {
@@ -148,10 +156,15 @@ func (s *Server) identify(m store.Meeting, r protocol.LookupRequest, now time.Ti
 		}
 	}
 	if r.Invitation != "" {
-		if !same(r.Invitation, m.HostSecret) {
+		switch {
+		case same(r.Invitation, m.HostSecret):
+			who.role = protocol.Host
+		case same(r.Invitation, m.PanelSecret):
+			who.role = protocol.Guest
+		default:
 			return entrant{}, protocol.NewProblem(protocol.ProblemBadInvitation, "")
 		}
-		who.invited, who.role = true, protocol.Host
+		who.invited = true
 	}
 	if !who.invited && !known {
 		return entrant{}, returned
@@ -204,7 +217,7 @@ func (s *Server) sign(p protocol.Package, now time.Time) (string, time.Time, err
 		RegisteredClaims: jwt.RegisteredClaims{
 			Subject: p.Participant.ID, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(expires),
 		},
-		Meeting: p.Meeting.ID, Number: p.Meeting.Number, Topic: p.Meeting.Topic,
+		Meeting: p.Meeting.ID, Kind: p.Meeting.Kind, Number: p.Meeting.Number, Topic: p.Meeting.Topic,
 		Name: p.Participant.Name, Role: p.Participant.Role,
 	})
 	return raw, expires, err

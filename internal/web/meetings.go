@@ -85,6 +85,13 @@ func (s *Server) createMeeting(ctx context.Context, in *createInput) (*meetingOu
 		return nil, err
 	}
 	m := store.Meeting{ID: newID(), HostSecret: newSecret(""), Owner: owner, CreatedAt: now}
+	switch in.Body.Kind {
+	case "", protocol.KindMeeting:
+	case protocol.KindWebinar:
+		m.PanelSecret = newSecret("")
+	default:
+		return nil, protocol.NewProblem(protocol.ProblemBadRequest, "body.kind: meeting or webinar")
+	}
 	if m.Topic, err = text("topic", in.Body.Topic, maxTopic); err != nil {
 		return nil, err
 	}
@@ -314,11 +321,22 @@ func planned(t *time.Time) (*time.Time, error) {
 // show gives a meeting to its owner.
 func show(ctx context.Context, m store.Meeting) *meetingOutput {
 	join := joinURL(visitOf(ctx).base, m.Number, m.Passcode)
-	return &meetingOutput{protocol.Meeting{
-		ID: m.ID, Number: m.Number, Topic: m.Topic, Passcode: m.Passcode,
+	shown := protocol.Meeting{
+		ID: m.ID, Number: m.Number, Topic: m.Topic, Passcode: m.Passcode, Kind: kind(&m),
 		JoinURL: join, HostURL: join + "&host=" + url.QueryEscape(m.HostSecret),
 		ScheduledAt: m.ScheduledAt, CreatedAt: m.CreatedAt, EndedAt: m.EndedAt,
-	}}
+	}
+	if m.Webinar() {
+		shown.PanelURL = join + "&panel=" + url.QueryEscape(m.PanelSecret)
+	}
+	return &meetingOutput{shown}
+}
+
+func kind(m *store.Meeting) protocol.MeetingKind {
+	if m.Webinar() {
+		return protocol.KindWebinar
+	}
+	return protocol.KindMeeting
 }
 
 // joinURL is the link of a meeting.

@@ -1,17 +1,18 @@
 // Generated from package protocol by `go generate ./protocol`. Do not edit.
 
 export type Ailment = "silent" | "no_media" | "left";
-export type Code = "already_enrolled" | "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "enrolment_refused" | "forbidden" | "gateway_failed" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "server_silent" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
+export type Code = "already_enrolled" | "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "enrolment_refused" | "forbidden" | "gateway_failed" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "server_silent" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "view_only" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
 export type EventKind = "appeared" | "silent" | "returned" | "stopped" | "draining" | "healthy" | "full" | "room";
-export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed" | "moved";
+export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed" | "moved" | "audience";
 export type Health = "healthy" | "draining" | "stopping" | "silent";
-export type HostVerb = "mute" | "mute_all" | "lower_hand" | "remove" | "end";
+export type HostVerb = "mute" | "mute_all" | "lower_hand" | "remove" | "end" | "promote" | "demote";
 export type Language = "en" | "zh-TW";
 export type MediaKind = "audio" | "video" | "content";
+export type MeetingKind = "meeting" | "webinar";
 export type PathState = "connecting" | "ok" | "silent" | "lost";
 export type PhaseName = "lookup" | "zone" | "mmr" | "media";
 export type ResumeReason = "dead" | "drain" | "media";
-export type Role = "host" | "participant";
+export type Role = "host" | "participant" | "attendee";
 export type ServerKind = "web" | "controller" | "mmr" | "tunnel";
 export type SlotID = string;
 export type Source = "mic" | "camera" | "screen" | "screen_audio";
@@ -35,6 +36,7 @@ export type FromClient =
 export type FromRouter =
   | ({ type: "welcome" } & Welcome)
   | ({ type: "roster" } & Roster)
+  | ({ type: "audience" } & Audience)
   | ({ type: "slots" } & Slots)
   | ({ type: "sync" } & Sync)
   | ({ type: "speakers" } & Speakers)
@@ -62,12 +64,17 @@ export interface Attempt {
   media?: string;
 }
 
+export interface Audience {
+  attendees: number;
+}
+
 export interface Chat {
   id: string;
   from: string;
   name: string;
   text: string;
   at: string;
+  panel?: boolean;
 }
 
 export interface ClientInfo {
@@ -85,6 +92,7 @@ export interface CreateMeeting {
   topic?: string;
   passcode?: string;
   scheduled_at?: string;
+  kind?: MeetingKind;
 }
 
 export interface DrainServer {
@@ -204,6 +212,8 @@ export interface Meeting {
   passcode: string;
   join_url: string;
   host_url: string;
+  kind: MeetingKind;
+  panel_url?: string;
   scheduled_at?: string;
   created_at: string;
   ended_at?: string;
@@ -214,6 +224,7 @@ export interface MeetingInfo {
   number: string;
   topic: string;
   scheduled_at?: string;
+  kind?: MeetingKind;
 }
 
 export interface MeetingOverview {
@@ -453,6 +464,8 @@ export interface Welcome {
   meeting: MeetingInfo;
   participant: string;
   participants: Participant[];
+  parts?: number;
+  attendees?: number;
   slots: SlotState[];
   chat: Chat[];
   now_ms: number;

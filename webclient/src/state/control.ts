@@ -35,6 +35,7 @@ export function decode(text: string): FromRouter | null {
 const known = new Set<FromRouter["type"]>([
   "welcome",
   "roster",
+  "audience",
   "slots",
   "sync",
   "speakers",

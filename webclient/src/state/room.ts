@@ -19,6 +19,8 @@ export interface RoomState {
   /** This participant's own id. */
   me: string;
   participants: ReadonlyMap<string, Participant>;
+  /** How many watch a webinar. */
+  attendees: number;
   speakers: readonly Speaker[];
   chat: readonly Chat[];
   farewell: { reason: FarewellReason; by: string } | null;
@@ -41,6 +43,7 @@ export function emptyRoom(meeting: MeetingInfo, me: string): RoomState {
     meeting,
     me,
     participants: new Map(),
+    attendees: 0,
     speakers: [],
     chat: [],
     farewell: null,
@@ -64,6 +67,8 @@ export function reduce(state: RoomState, message: FromRouter): { state: RoomStat
       return quiet({ ...state, farewell: { reason: message.reason, by: message.by ?? "" } });
     case "refusal":
       return { state, notices: [{ what: "refused", problem: message.problem }] };
+    case "audience":
+      return quiet({ ...state, attendees: message.attendees });
     case "slots":
     case "sync":
     case "move":
@@ -85,6 +90,7 @@ function welcome(state: RoomState, message: Extract<FromRouter, { type: "welcome
     meeting: message.meeting,
     me: message.participant,
     participants: new Map((message.participants ?? []).map((p) => [p.id, p])),
+    attendees: message.attendees ?? 0,
     speakers: [],
     chat: [...earlier, ...spoken].sort((a, b) => a.at.localeCompare(b.at)).slice(-maxKeptChat),
     farewell: null,
