@@ -217,7 +217,10 @@ func (c *crowd) reset() time.Time {
 
 // sources are what a guest is to receive.
 func (g *guest) sources() []protocol.Source {
-	if _, watches := g.gap[protocol.Camera]; watches || g.pictures() {
+	g.mu.Lock()
+	_, watches := g.gap[protocol.Camera]
+	g.mu.Unlock()
+	if watches || g.pictures() {
 		return []protocol.Source{protocol.Mic, protocol.Camera}
 	}
 	return []protocol.Source{protocol.Mic}

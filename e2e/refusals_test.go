@@ -259,7 +259,7 @@ func testRates(t *testing.T, s *system) {
 	tooOften("wrong passcodes", 30, func() (int, string) { return s.lookup(m, "wrong") })
 	status, body := s.lookup(m, m.Passcode)
 	refuses(t, "the right passcode after many wrong ones", protocol.ProblemRateLimited, status, body)
-	tooOften("joins", 1500, func() (int, string) {
+	tooOften("joins", 6000, func() (int, string) {
 		return s.post(s.url("zc2")+protocol.PathJoin, "garbage", protocol.JoinRequest{})
 	})
 	tooOften("bad API keys", 60, func() (int, string) {
