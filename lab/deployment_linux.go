@@ -90,34 +90,83 @@ func kindOf(host string) string { return strings.TrimRight(host, "0123456789") }
 func (d *Deployment) StartServer(host string) {
 	d.t.Helper()
 	kind := kindOf(host)
-	file := filepath.Join(d.dir, host+".yaml")
-	text := fmt.Sprintf("server: %s\nlisten: \":443\"\nadmin: 127.0.0.1:9100\ntls: {own_ca: %s/ca, names: [%s]}\nlog: {level: warn}\n", kind, d.dir, names[host])
-	text += strings.ReplaceAll(configs[host], "DIR", d.dir)
-	if kind != "web" {
-		text += d.identity(host)
-	}
-	d.must(os.WriteFile(file, []byte(text), 0o600))
-	p := d.Start(host, d.binary, kind, "--config", file, "--ready-json")
-	d.servers[host] = p
-	if kind == "web" && !p.Until(`"ready":true`, startWithin) {
-		d.t.Fatalf("%s did not get ready", host)
-	}
-}
-
-// identity are the lines of a server's file with which it comes to its
-// identity; a token is for its first start, and in the way of no other.
-func (d *Deployment) identity(host string) string {
-	args := map[string][]string{
+	s := server{name: host, host: host, kind: kind, dns: names[host], listen: ":443", config: configs[host]}
+	s.enrol = map[string][]string{
 		"zone":   {"--zone", "lab", "--role", "controller", "--name", "zc1"},
 		"mmr":    {"--zone", "lab", "--role", "mmr", "--name", "mmr1"},
 		"tunnel": {"--role", "tunnel", "--name", "t1"}, "tunnel2": {"--role", "tunnel", "--name", "t2"},
 	}[host]
+	d.start(s)
+	if kind == "web" && !d.servers[host].Until(`"ready":true`, startWithin) {
+		d.t.Fatalf("%s did not get ready", host)
+	}
+}
+
+// A server says how one is started.
+type server struct {
+	name, host string
+	kind       string
+	dns        string   // that its certificate is for
+	listen     string   // address and port of HTTPS
+	config     string   // below the common head
+	enrol      []string // arguments for its token; nil for web
+}
+
+// start starts a server.
+func (d *Deployment) start(s server) {
+	d.t.Helper()
+	file := filepath.Join(d.dir, s.name+".yaml")
+	text := fmt.Sprintf("server: %s\nlisten: %q\nadmin: \"\"\ntls: {own_ca: %s/ca, names: [%s]}\nlog: {level: warn}\n", s.kind, s.listen, d.dir, s.dns)
+	text += strings.ReplaceAll(s.config, "DIR", d.dir)
+	if s.enrol != nil {
+		text += d.identity(s)
+	}
+	d.must(os.WriteFile(file, []byte(text), 0o600))
+	d.servers[s.name] = d.Start(s.host, d.binary, s.kind, "--config", file, "--ready-json")
+}
+
+// identity are the lines of a server's file with which it comes to its
+// identity; a token is for its first start, and in the way of no other.
+func (d *Deployment) identity(s server) string {
 	web := filepath.Join(d.dir, "web.yaml")
-	d.in("web", d.binary, "zone", "add", "lab", "--config", web)
+	if s.enrol[0] == "--zone" {
+		d.in("web", d.binary, "zone", "add", s.enrol[1], "--config", web)
+	}
 	var made protocol.Enrolment
-	out := d.in("web", append([]string{d.binary, "token", "create", "--config", web, "--json"}, args...)...)
+	out := d.in("web", append([]string{d.binary, "token", "create", "--config", web, "--json"}, s.enrol...)...)
 	d.must(json.Unmarshal([]byte(out), &made))
-	return fmt.Sprintf("data: %s/data-%s\nenroll: %s\n", d.dir, host, made.Token)
+	return fmt.Sprintf("data: %s/data-%s\nenroll: %s\n", d.dir, s.name, made.Token)
+}
+
+// A zone says how one of a controller and a router is started: both in one
+// host, each with an address of its own.
+type zone struct {
+	id, host, first string // see AddSite
+	more            string // lines of both files
+	controller      string // more of the controller's configuration
+	mmr             string // and of the router's
+}
+
+// StartZone starts a zone.
+func (d *Deployment) StartZone(z zone) {
+	d.t.Helper()
+	zc, mmr := "zone."+z.id+".test", "mmr."+z.id+".test"
+	d.start(server{
+		name: z.id + "-zone", host: z.host, kind: "zone", dns: zc, listen: z.first + ".20:443",
+		config: z.more + fmt.Sprintf("bus: {hubs: [\"web.causeway.test:443\"]}\nzone: {id: zc1, zone: %s, url: \"https://%s\"%s}\n", z.id, zc, z.controller),
+		enrol:  []string{"--zone", z.id, "--role", "controller", "--name", "zc1"},
+	})
+	d.start(server{
+		name: z.id + "-mmr", host: z.host, kind: "mmr", dns: mmr, listen: z.first + ".30:443",
+		config: z.more + fmt.Sprintf("bus: {controllers: [\"%s:443\"]}\nmmr: {id: mmr1, zone: %s, control_url: \"wss://%s/mmr/v1/control\", media_listen: \"%[4]s.30:8801\", public_addresses: [%[4]s.30]%[5]s}\n",
+			zc, z.id, mmr, z.first, z.mmr),
+		enrol: []string{"--zone", z.id, "--role", "mmr", "--name", "mmr1"},
+	})
+	for _, name := range []string{z.id + "-zone", z.id + "-mmr"} {
+		if !d.servers[name].Until(`"ready":true`, startWithin) {
+			d.t.Fatalf("%s did not get ready", name)
+		}
+	}
 }
 
 // untilRouted waits until every server says that it is ready, and all have

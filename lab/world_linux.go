@@ -20,6 +20,16 @@ var addresses = map[string]string{
 	"client": "10.77.0.2", "proxy": "10.77.0.3",
 }
 
+// Hosts that a World has only when it is asked for them.
+var extras = map[string]string{"office": "10.77.0.20"}
+
+// Servers of the sites, see AddSite, and of the office.
+var elsewhere = map[string]string{
+	"zone.europe.test": "198.18.2.20", "mmr.europe.test": "198.18.2.30",
+	"zone.asia.test": "198.18.3.20", "mmr.asia.test": "198.18.3.30",
+	"zone.office.test": "10.77.0.20", "mmr.office.test": "10.77.0.30",
+}
+
 // names resolve the same in every host.
 var names = map[string]string{
 	"web": "web.causeway.test", "zone": "zone.causeway.test", "mmr": "mmr.causeway.test", "tunnel": "tunnel.causeway.test",
@@ -61,15 +71,26 @@ func (w *World) up() {
 		w.in("gateway", "ip", "link", "set", site.bridge, "up")
 	}
 	w.in("gateway", "ip", "link", "set", "lo", "up")
-	hosts := w.hostsFile()
 	for name, address := range addresses {
 		w.addHost(name, address)
-		dir := filepath.Join("/etc/netns", w.host(name))
-		w.must(os.MkdirAll(dir, 0o755))
-		w.must(os.WriteFile(filepath.Join(dir, "hosts"), []byte(hosts), 0o644))
-		w.must(os.WriteFile(filepath.Join(dir, "resolv.conf"), nil, 0o644))
 	}
 	w.Apply(Open)
+}
+
+// AddHost adds one of the extras.
+func (w *World) AddHost(name string) {
+	w.t.Helper()
+	w.t.Cleanup(func() { w.removeHost(name) })
+	w.addHost(name, extras[name])
+}
+
+// etc gives a host names to resolve.
+func (w *World) etc(name string) {
+	w.t.Helper()
+	dir := filepath.Join("/etc/netns", w.host(name))
+	w.must(os.MkdirAll(dir, 0o755))
+	w.must(os.WriteFile(filepath.Join(dir, "hosts"), []byte(w.hostsFile()), 0o644))
+	w.must(os.WriteFile(filepath.Join(dir, "resolv.conf"), nil, 0o644))
 }
 
 func (w *World) addHost(name, address string) {
@@ -85,6 +106,7 @@ func (w *World) addHost(name, address string) {
 	w.in(name, "ip", "addr", "add", address+"/24", "dev", "eth0")
 	w.in(name, "ip", "link", "set", "eth0", "up")
 	w.in(name, "ip", "route", "add", "default", "via", gateway)
+	w.etc(name)
 }
 
 func (w *World) hostsFile() string {
@@ -93,15 +115,22 @@ func (w *World) hostsFile() string {
 	for host, name := range names {
 		fmt.Fprintf(&b, "%s %s\n", addresses[host], name)
 	}
+	for name, address := range elsewhere {
+		fmt.Fprintf(&b, "%s %s\n", address, name)
+	}
 	return b.String()
 }
 
 // down removes the namespaces; the processes in them were ended before.
 func (w *World) down() {
 	for _, name := range append([]string{"gateway"}, hostNames()...) {
-		_ = exec.Command("ip", "netns", "del", w.host(name)).Run()
-		_ = os.RemoveAll(filepath.Join("/etc/netns", w.host(name)))
+		w.removeHost(name)
 	}
+}
+
+func (w *World) removeHost(name string) {
+	_ = exec.Command("ip", "netns", "del", w.host(name)).Run()
+	_ = os.RemoveAll(filepath.Join("/etc/netns", w.host(name)))
 }
 
 func hostNames() []string {
