@@ -30,9 +30,9 @@ type Deployment struct {
 	}
 }
 
-// binary builds causeway once for all tests; CAUSEWAY_BIN names one that
+// built is causeway, built once for all tests; CAUSEWAY_BIN names one that
 // exists.
-var binary = sync.OnceValues(func() (string, error) {
+var built = sync.OnceValues(func() (string, error) {
 	if b := os.Getenv("CAUSEWAY_BIN"); b != "" {
 		return b, nil
 	}
@@ -52,7 +52,7 @@ var binary = sync.OnceValues(func() (string, error) {
 // and creates a meeting.
 func NewDeployment(w *World) *Deployment {
 	w.t.Helper()
-	b, err := binary()
+	b, err := built()
 	w.must(err)
 	d := &Deployment{World: w, binary: b, ca: filepath.Join(w.dir, "ca", "ca.pem"), servers: map[string]*Process{}}
 	for _, kind := range []string{"web", "zone", "mmr", "tunnel"} {
