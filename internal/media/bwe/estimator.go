@@ -205,6 +205,11 @@ func (e *Estimator) Tick(now time.Time) {
 	if e.probe.phase == sending && t-e.probe.begin > 4*e.probe.span {
 		e.probe.stop(t, e.rtt) // the sender could not follow
 	}
+	if e.started && e.inFlight() == 0 && t-e.heard > ackSpan {
+		// Nothing is sent: what was a queue has gone.
+		e.mode = steady
+		e.window.clear()
+	}
 	if !e.started || e.inFlight() == 0 || t-e.heard < deafness+e.rtt {
 		return
 	}

@@ -316,3 +316,23 @@ func TestFeedbackBeforeOthers(t *testing.T) {
 		r.shards[0].Run(func() { bob.link.RTCP(raw[:n], r.now) })
 	}
 }
+
+// TestBudgetComesBackFromNothing: a network that does not even take the least
+// picture shows none; when it does again, there are pictures again.
+func TestBudgetComesBackFromNothing(t *testing.T) {
+	v := newViewer(t, 1, nettest.Step{Rate: 3e6}, nettest.Step{At: 10 * time.Second, Rate: 0.1e6}, nettest.Step{At: 30 * time.Second, Rate: 3e6})
+	cam := v.studio("ada", 0)
+	bob := v.link(protocol.Camera, 1, 0, vp8Codec)
+	v.router.Assign([]Assignment{{Slot: bob.Slots()[0], Source: cam.source, Height: 720}}, v.now)
+	v.run(30 * time.Second)
+	if !bob.slots[0].starved {
+		t.Errorf("there is a picture at 100 kbit/s; estimate %d", v.budget.estimator.Estimate())
+	}
+	v.shows[0] = -1
+	if d := v.showing(0, 2, 30*time.Second); d < 0 || d > 10*time.Second {
+		t.Errorf("full size %v after the return", d)
+	}
+	if last := v.frames[0][len(v.frames[0])-1]; v.world.Elapsed()-last > time.Second {
+		t.Error("no picture")
+	}
+}
