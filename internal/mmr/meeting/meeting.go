@@ -75,11 +75,16 @@ type Meeting struct {
 	over      bool
 	emptyAt   time.Time
 
-	slotsDirty  bool
+	attendees     int // of a webinar
+	attendeesTold int
+	audienceAt    time.Time
+
+	slotsDirty  bool      // of everybody
+	placesDue   bool      // of those who are marked so
 	streamsAt   time.Time // when the mesh was last told
 	streamsDue  bool
-	changedIDs  map[string]bool                    // whose entry is to be told
-	leftIDs     map[string]protocol.FarewellReason // who is to be told to have left
+	changedIDs  map[string]bool     // whose entry is to be told
+	leftIDs     map[string]departed // who is to be told to have left
 	rosterAt    time.Time
 	speakers    []protocol.Speaker
 	speakersAt  time.Time
@@ -102,7 +107,7 @@ func New(cfg Config) *Meeting {
 		roster:   map[string]*entry{},
 
 		changedIDs: map[string]bool{},
-		leftIDs:    map[string]protocol.FarewellReason{},
+		leftIDs:    map[string]departed{},
 	}
 	m.loudest = cfg.Router.NewLoudest(m.Wake)
 	now := time.Now()

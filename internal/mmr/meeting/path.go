@@ -28,7 +28,7 @@ func (m *Meeting) look(now time.Time) {
 		m.firstPackets(p)
 		for i := range p.slots {
 			if s := &p.slots[i]; !s.ready && s.slot.Up() {
-				m.slotsDirty = true
+				m.lookThrough(p)
 			}
 		}
 	}
@@ -40,6 +40,9 @@ func (m *Meeting) look(now time.Time) {
 // firstPackets takes a source whose packets arrive for unmuted, unless the
 // client itself said otherwise.
 func (m *Meeting) firstPackets(p *person) {
+	if p.viewOnly() {
+		return
+	}
 	audio, video := p.media.Sources[protocol.Mic], p.media.Sources[protocol.Camera]
 	openAudio := p.AudioMuted && !p.audioSaid && audio != nil && audio.Heard()
 	openVideo := p.VideoMuted && !p.videoSaid && video != nil && video.Heard()

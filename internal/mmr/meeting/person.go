@@ -15,7 +15,7 @@ type Admission struct {
 	Session    string
 	ID         string
 	Name       string
-	Role       protocol.Role
+	Role       protocol.Role // by the join token
 	ClientKind string
 	Media      Media
 	// Resumed is when the session was admitted that this one resumes, as its
@@ -48,6 +48,7 @@ func (m *Media) close() {
 // Meeting.waiting, and for a moment those that were taken over.
 type person struct {
 	protocol.Participant
+	granted  protocol.Role // by the join token
 	session  string
 	admitted int64 // Unix milliseconds, in the order of the participant's sessions
 	media    Media
@@ -67,6 +68,8 @@ type person struct {
 	videoSaid   bool
 	handSaid    bool
 	syncDue     bool // a slot has a new source
+	placesDue   bool // its slots must be looked through
+	placesNew   bool // and perhaps carry something else now
 }
 
 // ending reports whether the session was taken over by another one.
@@ -118,19 +121,25 @@ func (a admit) handle(m *Meeting, now time.Time) {
 func (m *Meeting) admit(a Admission, now time.Time) *person {
 	p := &person{
 		Participant: protocol.Participant{
-			ID: a.ID, Name: a.Name, Role: a.Role, ClientKind: a.ClientKind,
+			ID: a.ID, Name: a.Name, Role: m.role(a.ID, a.Role), ClientKind: a.ClientKind,
 			AudioMuted: true, VideoMuted: true, Path: protocol.PathConnecting,
 			JoinedAt: past(a.JoinedAt, now), HandRaisedAt: past(a.HandRaisedAt, now),
 		},
+		granted: a.Role,
 		session: a.Session, admitted: m.state.After(a.ID, a.Resumed, now), media: a.Media, admittedAt: now,
 		sources: legSources(&a.Media), slots: make([]place, len(a.Media.Slots)),
 	}
 	for i, s := range a.Media.Slots {
 		p.slots[i] = place{slot: s, told: protocol.SlotState{Slot: s.ID()}}
 	}
+	if p.viewOnly() {
+		p.quiet()
+	} else {
+		m.streamsDue = true
+	}
 	m.sessions[a.Session] = p
 	m.order = append(m.order, p)
-	m.streamsDue, m.slotsDirty = true, true
+	m.lookThrough(p)
 	old := m.people[a.ID]
 	if w := m.waiting[a.ID]; w != nil {
 		p.admitted = max(p.admitted, w.admitted+1)
@@ -207,7 +216,9 @@ func (m *Meeting) discard(p *person) {
 	}
 	m.order = slices.DeleteFunc(m.order, func(o *person) bool { return o == p })
 	m.cfg.Gone(p.session)
-	m.streamsDue, m.slotsDirty = true, true
+	if !p.viewOnly() && len(p.media.Sources) > 0 {
+		m.streamsDue, m.slotsDirty = true, true
+	}
 }
 
 // farewell says the last word on the participant's channel.
@@ -229,6 +240,9 @@ func (p *person) gate(shown bool) {
 // shows reports whether a participant's state shows a kind of source to
 // others.
 func shows(p *protocol.Participant, kind protocol.Source) bool {
+	if !onStage(p) {
+		return false
+	}
 	switch kind {
 	case protocol.Mic:
 		return !p.AudioMuted

@@ -2,7 +2,6 @@ package meeting
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,12 +11,6 @@ import (
 	"causeway/protocol"
 )
 
-// Bounds of one message on a control channel.
-const (
-	rosterPart = 100      // participants
-	chatPart   = 20 << 10 // bytes of chat in a Welcome
-)
-
 // entry is a participant as everybody is shown, wherever the session is.
 type entry struct {
 	protocol.Participant
@@ -25,10 +18,16 @@ type entry struct {
 	leg        legs.Address         // that it is on
 	streams    []protocol.LegSource // that it publishes there
 	shareOrder int                  // among shares
+	// What was told last: to everybody, or to hosts as somebody who calls.
+	stageTold, callerTold bool
 }
 
 // publishes tells which kinds of sources a participant shows to others.
-func (e *entry) publishes() [3]bool { return [3]bool{e.AudioMuted, e.VideoMuted, e.Sharing} }
+func (e *entry) publishes() [3]bool {
+	return [3]bool{
+		shows(&e.Participant, protocol.Mic), shows(&e.Participant, protocol.Camera), shows(&e.Participant, protocol.Screen),
+	}
+}
 
 // changed notes that others must be told of a participant.
 func (m *Meeting) changed(p *person) {
@@ -40,6 +39,9 @@ func (m *Meeting) changed(p *person) {
 		if o.ending() && o.ID == p.ID {
 			sources = slices.Concat(sources, o.sources)
 		}
+	}
+	if p.viewOnly() {
+		sources = nil
 	}
 	m.state.Put(protocol.LegPerson{
 		Participant: p.Participant, Admitted: p.admitted, Established: p.established, Sources: sources,
@@ -70,18 +72,18 @@ func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Ti
 	}
 	if !there {
 		if e != nil {
-			delete(m.roster, id)
-			delete(m.changedIDs, id)
-			m.leftIDs[id] = reason
-			m.slotsDirty = true
+			m.strike(e, reason)
 		}
 		return
 	}
 	if e == nil {
-		e = &entry{Participant: protocol.Participant{AudioMuted: true, VideoMuted: true}}
+		left := m.leftIDs[id]
+		e = &entry{stageTold: left.stageTold, callerTold: left.callerTold}
+		e.AudioMuted, e.VideoMuted = true, true
 		m.roster[id] = e
 	}
 	delete(m.leftIDs, id)
+	m.attendees += attending(&v.Participant) - attending(&e.Participant)
 	if e.Participant != v.Participant {
 		m.changedIDs[id] = true
 	}
@@ -94,12 +96,34 @@ func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Ti
 	if v.Own {
 		e.local = p
 	}
-	m.slotsDirty = m.slotsDirty || was.publishes() != e.publishes() || was.local != e.local ||
-		was.leg != e.leg || !slices.Equal(was.streams, e.streams)
+	silent := [3]bool{} // nothing to put into a slot
+	if was.publishes() != silent || e.publishes() != silent {
+		m.slotsDirty = m.slotsDirty || was.publishes() != e.publishes() || was.local != e.local ||
+			was.leg != e.leg || !slices.Equal(was.streams, e.streams)
+	}
 	if p != nil && !p.ending() {
 		p.gate(e.local == p)
 	}
 	m.gateFar(e)
+}
+
+// strike takes somebody off the roster.
+func (m *Meeting) strike(e *entry, reason protocol.FarewellReason) {
+	delete(m.roster, e.ID)
+	delete(m.changedIDs, e.ID)
+	if e.stageTold || e.callerTold {
+		m.leftIDs[e.ID] = departed{reason, e.stageTold, e.callerTold}
+	}
+	m.attendees -= attending(&e.Participant)
+	m.slotsDirty = m.slotsDirty || e.publishes() != [3]bool{}
+}
+
+// attending is 1 for an attendee.
+func attending(p *protocol.Participant) int {
+	if onStage(p) {
+		return 0
+	}
+	return 1
 }
 
 // gateFar lets through those sources of somebody on another leg that the
@@ -151,104 +175,6 @@ func (m *Meeting) sourceOf(e *entry, kind protocol.Source) *forward.Source {
 		return nil
 	}
 	return source
-}
-
-// visible lists the roster, who came first first.
-func (m *Meeting) visible() []protocol.Participant {
-	all := make([]protocol.Participant, 0, len(m.roster))
-	for _, e := range m.roster {
-		all = append(all, e.Participant)
-	}
-	slices.SortFunc(all, func(a, b protocol.Participant) int {
-		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), strings.Compare(a.ID, b.ID))
-	})
-	return all
-}
-
-// welcome greets new channels with the whole picture: what does not fit into
-// one message follows in more.
-func (m *Meeting) welcome(now time.Time) {
-	for _, p := range m.order {
-		if p.channel == nil || p.welcomed {
-			continue
-		}
-		people, chat := m.visible(), m.state.Chat()
-		first, said := min(len(people), rosterPart), fits(chat)
-		w := protocol.Welcome{
-			Meeting: m.cfg.Info, Participant: p.ID, Participants: people[:first],
-			Chat: slices.Clone(chat[:said]), NowMS: m.cfg.Router.Milliseconds(now),
-		}
-		for i := range p.slots {
-			s := &p.slots[i]
-			s.told = s.state()
-			w.Slots = append(w.Slots, s.told)
-		}
-		p.channel.Send(w)
-		for part := range slices.Chunk(people[first:], rosterPart) {
-			p.channel.Send(protocol.Roster{Changed: part})
-		}
-		for _, c := range chat[said:] {
-			p.channel.Send(c)
-		}
-		p.welcomed, p.syncDue = true, true
-		if len(m.speakers) > 0 {
-			p.channel.Send(protocol.Speakers{Speakers: m.speakers})
-		}
-	}
-}
-
-// fits counts the messages that a Welcome has room for.
-func fits(chat []protocol.Chat) int {
-	room := chatPart
-	for i := range chat {
-		if room -= encodedLength(chat[i].Text) + 200; room < 0 {
-			return i
-		}
-	}
-	return len(chat)
-}
-
-// encodedLength is how long a text is in JSON, at most.
-func encodedLength(text string) int {
-	n := len(text)
-	for _, r := range text {
-		switch {
-		case r < ' ', r == '<', r == '>', r == '&', r == '\u2028', r == '\u2029':
-			n += 5
-		case r == '"', r == '\\':
-			n++
-		}
-	}
-	return n
-}
-
-// tellRoster tells what changed on the roster, at most every rosterEvery
-// unless it must be now. It returns how long what waits must wait.
-func (m *Meeting) tellRoster(now time.Time, must bool) time.Duration {
-	if len(m.changedIDs) == 0 && len(m.leftIDs) == 0 {
-		return never
-	}
-	if wait := rosterEvery - now.Sub(m.rosterAt); wait > 0 && !must {
-		return wait
-	}
-	m.rosterAt = now
-	left := make([]protocol.Left, 0, len(m.leftIDs))
-	for _, id := range slices.Sorted(maps.Keys(m.leftIDs)) {
-		left = append(left, protocol.Left{ID: id, Reason: m.leftIDs[id]})
-	}
-	changed := slices.Sorted(maps.Keys(m.changedIDs))
-	for len(changed) > 0 || len(left) > 0 {
-		c, l := min(len(changed), rosterPart), min(len(left), rosterPart)
-		r := protocol.Roster{Left: left[:l]}
-		for _, id := range changed[:c] {
-			r.Changed = append(r.Changed, m.roster[id].Participant)
-		}
-		m.broadcast(r)
-		changed, left = changed[c:], left[l:]
-	}
-	clear(m.changedIDs)
-	clear(m.leftIDs)
-	return never
 }
 
 // sharers returns who shares, the latest first.

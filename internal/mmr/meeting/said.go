@@ -48,14 +48,7 @@ func (s said) handle(m *Meeting, now time.Time) {
 // setState changes what others see of a participant. A source without a
 // connection to carry it stays muted.
 func (m *Meeting) setState(p *person, s *protocol.SetState, now time.Time) *protocol.Problem {
-	if s.AudioMuted != nil {
-		p.audioSaid = true
-		p.AudioMuted = *s.AudioMuted || p.media.Sources[protocol.Mic] == nil
-	}
-	if s.VideoMuted != nil {
-		p.videoSaid = true
-		p.VideoMuted = *s.VideoMuted || p.media.Sources[protocol.Camera] == nil
-	}
+	refused := m.setSources(p, s)
 	if s.HandRaised != nil {
 		p.handSaid = true
 		switch {
@@ -65,12 +58,31 @@ func (m *Meeting) setState(p *person, s *protocol.SetState, now time.Time) *prot
 			p.HandRaisedAt = now.UTC().Round(time.Millisecond)
 		}
 	}
-	var refused *protocol.Problem
-	if s.Sharing != nil {
-		refused = m.setSharing(p, *s.Sharing)
-	}
 	m.changed(p)
 	return refused
+}
+
+// setSources says what of a participant is to be heard and seen.
+func (m *Meeting) setSources(p *person, s *protocol.SetState) *protocol.Problem {
+	if p.viewOnly() {
+		is := func(b *bool, v bool) bool { return b != nil && *b == v }
+		if is(s.AudioMuted, false) || is(s.VideoMuted, false) || is(s.Sharing, true) {
+			return protocol.NewProblem(protocol.ProblemViewOnly, "")
+		}
+		return nil
+	}
+	if s.AudioMuted != nil {
+		p.audioSaid = true
+		p.AudioMuted = *s.AudioMuted || p.media.Sources[protocol.Mic] == nil
+	}
+	if s.VideoMuted != nil {
+		p.videoSaid = true
+		p.VideoMuted = *s.VideoMuted || p.media.Sources[protocol.Camera] == nil
+	}
+	if s.Sharing != nil {
+		return m.setSharing(p, *s.Sharing)
+	}
+	return nil
 }
 
 func (m *Meeting) setSharing(p *person, sharing bool) *protocol.Problem {
@@ -81,7 +93,8 @@ func (m *Meeting) setSharing(p *person, sharing bool) *protocol.Problem {
 	return nil
 }
 
-// say hands a chat message to everyone, its sender included.
+// say hands a chat message to everyone, its sender included; an attendee's
+// to hosts and panellists.
 func (m *Meeting) say(p *person, s *protocol.SendChat, now time.Time) *protocol.Problem {
 	text := strings.TrimSpace(s.Text)
 	switch {
@@ -90,7 +103,7 @@ func (m *Meeting) say(p *person, s *protocol.SendChat, now time.Time) *protocol.
 	case len(text) > protocol.MaxChat:
 		return protocol.NewProblem(protocol.ProblemTooLarge, "chat: the text is too long")
 	}
-	m.state.Say(protocol.Chat{ID: rand.Text()[:13], From: p.ID, Name: p.Name, Text: text, At: now.UTC().Round(time.Millisecond)})
+	m.state.Say(protocol.Chat{ID: rand.Text()[:13], From: p.ID, Name: p.Name, Text: text, At: now.UTC().Round(time.Millisecond), Panel: p.viewOnly()})
 	return nil
 }
 
@@ -114,7 +127,7 @@ func (m *Meeting) want(p *person, w *protocol.Want) *protocol.Problem {
 			s.want = named[s.slot.ID()]
 		}
 	}
-	m.slotsDirty = true
+	m.lookThrough(p)
 	return unknown
 }
 
@@ -153,6 +166,8 @@ func (m *Meeting) host(p *person, a *protocol.HostAction) *protocol.Problem {
 		if !m.state.Set(removed+a.Participant, p.ID) {
 			return protocol.NewProblem(protocol.ProblemTooLarge, "too many were removed from this meeting")
 		}
+	case protocol.HostPromote, protocol.HostDemote:
+		return m.setStage(e, a.Action)
 	default:
 		return protocol.NewProblem(protocol.ProblemBadRequest, "unknown host action "+clip(string(a.Action)))
 	}

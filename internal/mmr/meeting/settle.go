@@ -17,14 +17,14 @@ func (m *Meeting) settle(now time.Time) {
 	next = min(next, m.publish(now))
 	m.takeIn(now) // time may have made legs lost
 	next = min(next, m.handOvers(now))
-	if m.slotsDirty {
-		m.slotsDirty = false
+	if m.slotsDirty || m.placesDue {
 		m.assign(now)
 		m.tellSlots(now)
 	}
 	m.tellChat(now)
 	m.welcome(now)
 	next = min(next, m.tellRoster(now, false))
+	next = min(next, m.tellAudience(now))
 	next = min(next, m.tellSpeakers(now))
 	m.sync(now)
 	m.countPeople(now)
@@ -40,13 +40,18 @@ const never = time.Hour
 
 // broadcast sends a message to everyone who has been welcomed.
 func (m *Meeting) broadcast(msg protocol.ControlMessage) {
+	m.broadcastTo(msg, func(*person) bool { return true })
+}
+
+// broadcastTo sends a message to those whom it is for.
+func (m *Meeting) broadcastTo(msg protocol.ControlMessage, to func(*person) bool) {
 	data, err := protocol.EncodeControl(msg)
 	if err != nil {
 		m.cfg.Log.Error("message cannot be encoded", "type", msg.ControlType(), "err", err)
 		return
 	}
 	for _, p := range m.order {
-		if p.channel != nil && p.welcomed {
+		if p.channel != nil && p.welcomed && to(p) {
 			p.channel.SendEncoded(data)
 		}
 	}
@@ -56,8 +61,8 @@ func (m *Meeting) broadcast(msg protocol.ControlMessage) {
 // first, so that nobody hears of a participant they do not know.
 func (m *Meeting) tellChat(now time.Time) {
 	for _, c := range m.state.TakeChat() {
-		m.tellRoster(now, true)
-		m.broadcast(c)
+		m.tellRosterOf(c.From, now)
+		m.broadcastTo(c, func(p *person) bool { return p.hears(&c) })
 	}
 }
 
@@ -65,18 +70,19 @@ func (m *Meeting) tellChat(now time.Time) {
 // roster goes first, so that nobody hears of a participant they do not know.
 func (m *Meeting) tellSlots(now time.Time) {
 	for _, p := range m.order {
-		if p.channel == nil || !p.welcomed {
+		if p.channel == nil || !p.welcomed || !p.placesNew {
 			continue
 		}
+		p.placesNew = false
 		var news []protocol.SlotState
 		for i := range p.slots {
 			if s := &p.slots[i]; s.state() != s.told {
 				s.told = s.state()
 				news = append(news, s.told)
+				m.tellRosterOf(s.told.Participant, now)
 			}
 		}
 		if len(news) > 0 {
-			m.tellRoster(now, true)
 			p.channel.Send(protocol.Slots{Slots: news})
 		}
 	}
@@ -85,7 +91,7 @@ func (m *Meeting) tellSlots(now time.Time) {
 // tellSpeakers tells who speaks when that has changed, at most every
 // speakersEvery. It returns when to look again.
 func (m *Meeting) tellSpeakers(now time.Time) time.Duration {
-	if wait := speakersEvery - now.Sub(m.speakersAt); wait > 0 {
+	if wait := m.pace(speakersEvery) - now.Sub(m.speakersAt); wait > 0 {
 		return wait
 	}
 	speaking := m.loudest.Speakers(now)
@@ -94,7 +100,9 @@ func (m *Meeting) tellSpeakers(now time.Time) time.Duration {
 	})
 	if !same {
 		m.speakers, m.speakersAt = speaking, now
-		m.tellRoster(now, true)
+		for _, s := range speaking {
+			m.tellRosterOf(s.Participant, now)
+		}
 		data, err := protocol.EncodeControl(protocol.Speakers{Speakers: speaking})
 		if err == nil {
 			for _, p := range m.order {
@@ -105,7 +113,7 @@ func (m *Meeting) tellSpeakers(now time.Time) time.Duration {
 		}
 	}
 	if len(speaking) > 0 {
-		return speakersEvery
+		return m.pace(speakersEvery)
 	}
 	return never
 }

@@ -12,10 +12,16 @@ import (
 // assign works out what every slot carries and hands the differences to the
 // packet path and to the clients.
 func (m *Meeting) assign(now time.Time) {
+	all := m.slotsDirty
+	m.slotsDirty, m.placesDue = false, false
 	selected := m.loudest.Selected()
 	sharers := m.sharers()
 	m.changes = m.changes[:0]
 	for _, p := range m.order {
+		if !all && !p.placesDue {
+			continue
+		}
+		p.placesDue, p.placesNew = false, true
 		p.listen(selected)
 		p.watch(m)
 		p.follow(m, sharers)
@@ -28,6 +34,9 @@ func (m *Meeting) assign(now time.Time) {
 	m.cfg.Router.Assign(m.changes, now)
 	clear(m.changes)
 }
+
+// lookThrough lets the slots of one participant be worked out anew.
+func (m *Meeting) lookThrough(p *person) { p.placesDue, m.placesDue = true, true }
 
 // settle returns what the packet path must be told of the place, if anything.
 func (s *place) settle() (forward.Assignment, bool) {

@@ -120,6 +120,10 @@ func (r refused) handle(m *Meeting, _ time.Time) {
 // obey carries out what has become known of the meeting's settings.
 func (m *Meeting) obey(now time.Time) {
 	for _, s := range m.state.TakeSettings() {
+		if id, is := strings.CutPrefix(s.Key, stage); is {
+			m.restage(id)
+			continue
+		}
 		id, is := strings.CutPrefix(s.Key, removed)
 		if p := m.people[id]; is && p != nil && s.Value != "" {
 			m.remove(p, protocol.FarewellRemoved, s.Value, now)
@@ -140,6 +144,9 @@ func (m *Meeting) exchange(now time.Time) time.Duration {
 	m.streamsDue, m.streamsAt, m.slotsDirty = false, now, true
 	var own []*forward.Source
 	for _, p := range m.order {
+		if p.viewOnly() {
+			continue
+		}
 		for _, s := range p.media.Sources {
 			own = append(own, s)
 		}

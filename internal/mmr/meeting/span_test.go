@@ -30,7 +30,7 @@ type street struct {
 }
 
 // onStreet plays something in several houses.
-func onStreet(t *testing.T, n int, f func(t *testing.T, s *street)) {
+func onStreet(t *testing.T, n int, f func(t *testing.T, s *street), change ...func(*Config)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &street{t: t}
 		for range n {
@@ -47,6 +47,9 @@ func onStreet(t *testing.T, n int, f func(t *testing.T, s *street)) {
 				c.Self = legs.Address{Zone: "z", MMR: fmt.Sprint("r", i)}
 				c.Publish = func(out legs.Out) { s.publish(i, out) }
 				c.Do = s.do
+				for _, f := range change {
+					f(c)
+				}
 			})
 			s.mu.Lock()
 			s.houses = append(s.houses, h)

@@ -135,6 +135,10 @@ func (m *Meeting) inheritFrom(p *person, before *protocol.Participant) {
 	if !p.handSaid {
 		p.HandRaisedAt = before.HandRaisedAt
 	}
+	if p.viewOnly() {
+		p.quiet()
+		return
+	}
 	p.Sharing = p.Sharing || before.Sharing && p.media.Sources[protocol.Screen] != nil
 }
 
