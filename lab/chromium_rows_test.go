@@ -1,0 +1,222 @@
+//go:build linux
+
+package lab
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A row is one network, or one thing that happens.
+type row struct {
+	name       string
+	peer, goal string // shared words of the table
+	quick      bool   // of the ordinary test run
+	publisher  bool   // the publisher is behind the line, not the subscriber
+	way        Way    // both directions
+	down       *Way   // towards the subscriber, if other
+	act        func(*call)
+	tell       func(result) string // in the table; nil: freezes, gap, rate, sound
+}
+
+func (r row) out() Way { return r.way }
+
+func (r row) in() Way {
+	if r.down != nil {
+		return *r.down
+	}
+	return r.way
+}
+
+const (
+	twenty  = 10 * time.Millisecond // of delay each way
+	fifty   = 25 * time.Millisecond
+	hundred = 50 * time.Millisecond
+)
+
+// narrow is a downlink.
+func narrow(rate float64) *Way {
+	return &Way{Delay: twenty, Rate: rate, Queue: 100 * time.Millisecond}
+}
+
+// rows are the table, with what LiveKit 1.13.5 and its browser SDK 2.23 gave
+// in the same places.
+var rows = []row{
+	{name: "join, 20 ms", way: Way{Delay: twenty}, quick: true, peer: "762 ms; full size after 1.8–2.5 s", goal: "300 ms; full size within 1 s", act: nothing, tell: joining},
+	{name: "join, 100 ms", way: Way{Delay: hundred}, peer: "970 ms; full size after 1.8–2.5 s", goal: "500 ms; full size within 1 s", act: nothing, tell: joining},
+	{name: "20 ms, clean", way: Way{Delay: twenty}, peer: "frozen 0 s, gap 100–159 ms, sound 0.0–0.1 %", goal: "the same or better"},
+	{name: "100 ms, clean", way: Way{Delay: hundred}, peer: "frozen 0 s, gap 100–159 ms, sound 0.0–0.1 %", goal: "the same or better"},
+	{name: "100 ms, jitter ±30 ms", way: Way{Delay: hundred, Jitter: 30 * time.Millisecond}, peer: "frozen 0 s, gap 100–159 ms, sound 0.0–0.1 %", goal: "the same or better"},
+	{name: "100 ms, 3 % loss", way: Way{Delay: hundred, Loss: 0.03}, quick: true, peer: "5–8 freezes, 1.3–2.3 s, gap 350–469 ms, 20 fps, sound 0.04–0.2 %", goal: "0 freezes, gap ≤ 200 ms, ≥ 24 fps"},
+	{name: "100 ms, 3 % loss in bursts of 5", way: Way{Delay: hundred, Loss: 0.03, Burst: 5}, peer: "12 freezes, 3.2 s, gap 434 ms, sound 1.1 %", goal: "≤ 1 freeze, sound ≤ 0.5 %"},
+	{name: "50 ms, 10 % loss", way: Way{Delay: fifty, Loss: 0.1}, peer: "80 freezes, 22.9 s, gap 3.2 s, sound 1.5 %; first picture after 3 s", goal: "≤ 1 s frozen, ≥ 20 fps, sound ≤ 1 %"},
+	{name: "downlink 700 kbit/s, queue 100 ms", way: Way{Delay: twenty}, down: narrow(700e3), peer: "5–6 freezes, 15–18 s, gap 4.8–5.9 s, 6.6 fps; a third of the packets repairs", goal: "0 frozen after 3 s, ≥ 20 fps"},
+	{name: "downlink 3 → 0.7 → 3 Mbit/s", way: Way{Delay: twenty}, down: narrow(3e6), act: step, peer: "gap 3.3–3.6 s; full size after 16 s or not in 30 s", goal: "gap ≤ 0.5 s; full size within 8 s", tell: stepping},
+	{name: "publisher's path 100 ms, 3 % loss", way: Way{Delay: hundred, Loss: 0.03}, publisher: true, peer: "37 freezes, 9.3 s, gap 617 ms, sound 0.1 %", goal: "≤ 1 s frozen"},
+	{name: "UDP blocked from the start, 20 ms", way: Way{Delay: twenty, NoUDP: true}, peer: "704 ms to the first picture", goal: "600 ms", act: nothing, tell: joining},
+	{name: "UDP cut in mid-call", way: Way{Delay: twenty}, act: cutUDP, peer: "17 s", goal: "≤ 2 s", tell: gapping},
+	{name: "router killed, restarted after 1 s", way: Way{Delay: twenty}, act: restart, peer: "7 s", goal: "≤ 2.5 s", tell: gapping},
+	{name: "router killed, there is a second", way: Way{Delay: twenty}, act: killed, peer: "7 s", goal: "≤ 2 s", tell: gapping},
+	{name: "client changes network", way: Way{Delay: twenty}, act: roam, peer: "2.0 s", goal: "≤ 0.8 s", tell: gapping},
+}
+
+func nothing(c *call) { c.wait(3 * time.Second) }
+
+func step(c *call) {
+	c.wait(5 * time.Second)
+	c.line.Set(Way{Delay: twenty}, *narrow(700e3))
+	c.wait(15 * time.Second)
+	c.changed = c.subscriber.look().Now
+	c.line.Set(Way{Delay: twenty}, *narrow(3e6))
+	c.wait(20 * time.Second)
+}
+
+func cutUDP(c *call) {
+	c.wait(3 * time.Second)
+	way := Way{Delay: twenty, NoUDP: true}
+	c.line.Set(way, way)
+	c.wait(20 * time.Second)
+}
+
+func roam(c *call) {
+	c.wait(3 * time.Second)
+	c.Readdress("far")
+	c.wait(12 * time.Second)
+}
+
+// serving is the router that carries the meeting, and the one that does not.
+func (c *call) serving() (busy, idle string) {
+	if strings.Contains(c.subscriber.look().Control, names["tunnel2"]) {
+		return "mmr2", "mmr"
+	}
+	return "mmr", "mmr2"
+}
+
+func restart(c *call) {
+	busy, idle := c.serving()
+	c.servers[idle].Kill() // so that there is no other
+	c.wait(3 * time.Second)
+	c.begin = c.subscriber.look()
+	c.wait(2 * time.Second)
+	c.servers[busy].Kill()
+	c.wait(time.Second)
+	c.startRouter(busy)
+	c.wait(15 * time.Second)
+	c.startRouter(idle)
+}
+
+func killed(c *call) {
+	busy, _ := c.serving()
+	c.begin = c.subscriber.look()
+	c.wait(2 * time.Second)
+	c.servers[busy].Kill()
+	c.wait(15 * time.Second)
+	c.startRouter(busy)
+}
+
+// startSecondRouter starts another router of the zone.
+func (d *Deployment) startSecondRouter(t *testing.T) {
+	t.Helper()
+	d.startRouter("mmr2")
+	if !d.servers["mmr2"].Until(`"ready":true`, startWithin) {
+		t.Fatal("the second router did not get ready")
+	}
+}
+
+// startRouter starts one of the zone's two routers.
+func (d *Deployment) startRouter(name string) {
+	d.t.Helper()
+	if name == "mmr" {
+		d.StartServer("mmr")
+		return
+	}
+	const host = "tunnel2" // which has no other use here
+	d.start(server{
+		name: name, host: host, kind: "mmr", dns: names[host], listen: ":443",
+		config: fmt.Sprintf("bus: {controllers: [\"zone.causeway.test:443\"]}\nmmr: {id: mmr2, zone: lab, control_url: \"wss://%s/mmr/v1/control\", public_addresses: [%q]}\n",
+			names[host], addresses[host]),
+		enrol: []string{"--zone", "lab", "--role", "mmr", "--name", "mmr2"},
+	})
+}
+
+func joining(r result) string {
+	return fmt.Sprintf("%s; full size after %s", ms(r.FirstMS), ms(r.FullMS))
+}
+
+func stepping(r result) string {
+	return fmt.Sprintf("gap %s; full size after %s", ms(r.LongestMS), ms(r.againMS))
+}
+
+func gapping(r result) string { return ms(r.LongestMS) + ", over " + strings.Join(r.Rungs, ", ") }
+
+func quality(r result) string {
+	return fmt.Sprintf("%d freezes, %.1f s, gap %s, %.0f fps of %.0f lines, sound %.2f %%", r.Freezes, r.FrozenS, ms(r.LongestMS), r.FPS, r.Height, 100*r.Concealed)
+}
+
+func ms(v float64) string {
+	switch {
+	case v < 0:
+		return "never"
+	case v < 1000:
+		return fmt.Sprintf("%.0f ms", v)
+	}
+	return fmt.Sprintf("%.1f s", v/1000)
+}
+
+// chromiumDoc is written by -update.
+const chromiumDoc = "../docs/chromium.md"
+
+// tableRow finds a row that was written before.
+var tableRow = regexp.MustCompile(`(?m)^\| ([^|]+) \|.*\n`)
+
+// writeTable writes the document anew; rows that were not measured stay.
+func writeTable(t *testing.T, results map[string]result) {
+	t.Helper()
+	before := map[string]string{}
+	if old, err := os.ReadFile(chromiumDoc); err == nil {
+		for _, found := range tableRow.FindAllStringSubmatch(string(old), -1) {
+			before[found[1]] = found[0]
+		}
+	}
+	var b strings.Builder
+	b.WriteString(chromiumHead)
+	for _, r := range rows {
+		res, ok := results[r.name]
+		if !ok {
+			b.WriteString(before[r.name])
+			continue
+		}
+		tell := quality
+		if r.tell != nil {
+			tell = r.tell
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | **%s** | %.0f %% |\n", r.name, r.peer, r.goal, tell(res), 100*res.busy)
+	}
+	b.WriteString(chromiumFoot)
+	if err := os.WriteFile(chromiumDoc, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const chromiumHead = `# What a person in Chromium gets
+
+Two people in Chromium: one publishes a camera of 960×540 at 25 pictures a second, in three sizes (VP8), and a voice without pauses; the other watches.
+One of them is behind a line with delay, losses or a narrow downlink, both ways unless told. Round trips. Everything is on one machine with two processors: two browsers,
+all servers, and the emulated line; the last column says how busy it was. Where it was far over 80 % the figures are the machine's rather than the system's.
+
+Beside it: LiveKit 1.13.5 with its browser SDK 2.23 in the same places, same pictures.
+
+<!-- go test ./lab -run TestChromiumTable -table -v -update; -row picks rows, -window says for how long -->
+| network | LiveKit | goal | Causeway | machine busy |
+|---|---|---|---|---|
+`
+
+const chromiumFoot = `<!-- end -->
+
+*Join*: from pressing Join in a lobby that has had its second. *Freezes*, seconds frozen and the longest gap are of the pictures shown (requestVideoFrameCallback), a freeze by
+the measure of webrtc-stats; *sound* is the share of samples that were made up; each counted from 3 s after the first picture.
+`

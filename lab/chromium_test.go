@@ -1,0 +1,214 @@
+//go:build linux
+
+package lab
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	table   = flag.Bool("table", false, "measure the whole of docs/chromium.md in TestChromiumTable")
+	onlyRow = flag.String("row", "", "of TestChromiumTable measure only rows whose names contain this")
+	during  = flag.Duration("window", 45*time.Second, "how long a row of TestChromiumTable is measured")
+)
+
+// personScript drives one Chromium page; see there.
+const personScript = "../webclient/e2e/lab-person.mjs"
+
+// Names of the two people.
+const (
+	publisher  = "Publisher"
+	subscriber = "Subscriber"
+)
+
+// A call is two people in a meeting, one of them behind a line.
+type call struct {
+	*Deployment
+	t          *testing.T
+	line       *Line
+	way        Way // both directions, at first
+	subscriber *person
+	window     time.Duration
+	begin      Sight // of the subscriber
+	changed    float64
+}
+
+// A person is a page that is asked what it saw.
+type person struct {
+	t     *testing.T
+	stdin io.WriteCloser
+	lines *bufio.Scanner
+	first Sight // when media flowed
+}
+
+// open has a person join from a host; it ends with the test.
+func (d *Deployment) open(t *testing.T, host, name, watched, camera, sound string) *person {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := d.command(ctx, host, "node", personScript, d.meeting.JoinURL, name, watched)
+	cmd.Env = append(os.Environ(), "HOME="+d.trusting(), "CAMERA="+camera, "SOUND="+sound)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	d.must(err)
+	stdout, err := cmd.StdoutPipe()
+	d.must(err)
+	d.must(cmd.Start())
+	t.Cleanup(func() {
+		_ = stdin.Close() // the page leaves
+		_, _ = io.Copy(io.Discard, stdout)
+		_ = cmd.Wait()
+		cancel()
+	})
+	p := &person{t: t, stdin: stdin, lines: bufio.NewScanner(stdout)}
+	p.lines.Buffer(nil, 1<<24)
+	p.first = p.next()
+	return p
+}
+
+func (p *person) next() Sight {
+	p.t.Helper()
+	if !p.lines.Scan() {
+		p.t.Fatalf("the page ended: %v", p.lines.Err())
+	}
+	var s Sight
+	if err := json.Unmarshal(p.lines.Bytes(), &s); err != nil {
+		p.t.Fatalf("%v: %s", err, p.lines.Text())
+	}
+	if s.Error != "" {
+		p.t.Fatalf("%s\nthe page says: %s\nthe console: %s", s.Error, s.Text, strings.Join(s.Said, "\n"))
+	}
+	return s
+}
+
+// look asks what was seen so far.
+func (p *person) look() Sight {
+	p.t.Helper()
+	if _, err := fmt.Fprintln(p.stdin); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.next()
+}
+
+// wait lets a while of the measurement pass.
+func (c *call) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.t.Context().Done():
+	}
+}
+
+// untilFull waits until the publisher's largest layer is encoded well.
+func (c *call) untilFull(p *person) {
+	c.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		now := p.look()
+		if f := now.Layers["f"]; f.Height >= sceneHeight && f.FPS >= sceneFPS*3/5 {
+			return
+		}
+		if time.Now().After(deadline) { // slow or lossy: what is measured shows it
+			c.t.Logf("the publisher's layers: %v", now.Layers)
+			return
+		}
+		c.wait(500 * time.Millisecond)
+	}
+}
+
+// measure runs one row.
+func (c *call) measure(r row, camera, sound string) result {
+	c.t.Helper()
+	hosts := map[string]string{publisher: "client", subscriber: "far"}
+	if r.publisher {
+		hosts[publisher], hosts[subscriber] = "far", "client"
+	}
+	c.line.Set(r.out(), r.in())
+	pub := c.open(c.t, hosts[publisher], publisher, "", camera, sound)
+	c.untilFull(pub)
+	before := machine()
+	c.subscriber = c.open(c.t, hosts[subscriber], subscriber, publisher, camera, sound)
+	c.wait(3 * time.Second) // the row's own time begins when all has settled
+	c.begin = c.subscriber.look()
+	if r.act == nil {
+		c.wait(c.window)
+	} else {
+		r.act(c)
+	}
+	end := c.subscriber.look()
+	g := got(c.begin, end)
+	res := result{Got: g, busy: machine().since(before)}
+	if c.changed > 0 {
+		res.againMS = fullAfter(end.Frames, c.changed)
+	}
+	c.t.Logf("%s: %v; full again %.0f ms; publisher's layers %v; machine %.0f %% busy", r.name, g, res.againMS, pub.look().Layers, 100*res.busy)
+	return res
+}
+
+// result is what a row came to.
+type result struct {
+	Got
+	againMS float64 // until full size after the row's last change
+	busy    float64 // share of the machine's processors
+}
+
+// ticks are the processors' clock ticks since the machine started.
+type ticks struct{ all, idle float64 }
+
+// machine reads /proc/stat.
+func machine() ticks {
+	data, _ := os.ReadFile("/proc/stat")
+	var name string
+	var n [8]float64
+	_, _ = fmt.Sscan(string(data), &name, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7])
+	var t ticks
+	for _, v := range n {
+		t.all += v
+	}
+	t.idle = n[3] + n[4]
+	return t
+}
+
+// since is the share that was busy.
+func (t ticks) since(before ticks) float64 {
+	return 1 - (t.idle-before.idle)/max(t.all-before.all, 1)
+}
+
+// TestChromiumTable measures what a person in Chromium gets on bad networks.
+// Without -table a few rows show for a moment that the harness works.
+func TestChromiumTable(t *testing.T) {
+	d := NewDeployment(NewWorld(t))
+	d.startSecondRouter(t)
+	line := d.AddRemote("far")
+	camera, sound := scene(t)
+	results := map[string]result{}
+	for _, r := range rows {
+		if !*table && !r.quick || !strings.Contains(r.name, *onlyRow) {
+			continue
+		}
+		t.Run(r.name, func(t *testing.T) {
+			window := 5 * time.Second
+			if *table {
+				window = *during
+			}
+			c := &call{Deployment: d, t: t, line: line, window: window}
+			res := c.measure(r, camera, sound)
+			if res.FirstMS < 0 || len(res.Rungs) == 0 {
+				t.Errorf("nothing is shown: %v", res.Got)
+			}
+			results[r.name] = res
+		})
+	}
+	if *update && *table {
+		writeTable(t, results)
+	}
+}

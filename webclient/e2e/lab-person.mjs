@@ -1,0 +1,149 @@
+// One person in Chromium, for the lab's table of what people get
+// (lab/chromium_test.go): joins a meeting from the lobby and tells, in lines of
+// JSON, what was shown and heard.
+//
+//   node lab-person.mjs URL NAME WATCHED
+//
+// Watches the tile of the person called WATCHED, or publishes when that is
+// empty. CAMERA and SOUND name the files that are played as camera (Y4M) and
+// microphone (WAV). Any line on standard input is answered by what was measured
+// so far; the end of input ends the page. Chromium's profile, with what it
+// trusts, is found below HOME.
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const [url, name, watched] = process.argv.slice(2);
+const limit = 60_000;
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    `--use-file-for-fake-video-capture=${process.env.CAMERA}`,
+    `--use-file-for-fake-audio-capture=${process.env.SOUND}`,
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows",
+    "--no-proxy-server",
+  ],
+});
+const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US" });
+await context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"]);
+const page = await context.newPage();
+const said = [];
+page.on("console", (m) => said.push(m.text()));
+page.on("pageerror", (e) => said.push(e.message));
+
+/** Runs in the page: keeps when which picture was shown, and the latest counters of every stream. */
+await page.addInitScript((who) => {
+  const seen = { clicked: 0, frames: [], streams: {}, layers: {}, rungs: {}, control: "" };
+  globalThis.seen = seen;
+  addEventListener(
+    "click",
+    (event) => {
+      if (event.target.closest?.("form.lobby-join")) seen.clicked = performance.now();
+    },
+    true,
+  );
+
+  const known = new WeakSet();
+  const frames = (video) => {
+    const frame = (now, { height }) => {
+      const tile = video.closest("[data-tile]")?.querySelector("[aria-label]");
+      if (who && tile?.getAttribute("aria-label").startsWith(who)) seen.frames.push([Math.round(now), height]);
+      if (video.isConnected) video.requestVideoFrameCallback(frame);
+    };
+    video.requestVideoFrameCallback(frame);
+  };
+  new MutationObserver(() => {
+    for (const video of document.querySelectorAll("video")) {
+      if (known.has(video)) continue;
+      known.add(video);
+      frames(video);
+    }
+  }).observe(document, { childList: true, subtree: true });
+
+  const peers = [];
+  const Peer = globalThis.RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Peer {
+    constructor(configuration) {
+      super(configuration);
+      peers.push(this);
+    }
+  };
+  const Socket = globalThis.WebSocket;
+  globalThis.WebSocket = class extends Socket {
+    constructor(url) {
+      super(url);
+      this.addEventListener("open", () => {
+        seen.control = url;
+      });
+    }
+  };
+  const inbound = (s) => ({
+    kind: s.kind,
+    received: s.packetsReceived ?? 0,
+    lost: s.packetsLost ?? 0,
+    repaired: s.retransmittedPacketsReceived ?? 0,
+    nacks: s.nackCount ?? 0,
+    plis: s.pliCount ?? 0,
+    freezes: s.freezeCount ?? 0,
+    frozen_s: s.totalFreezesDuration ?? 0,
+    decoded: s.framesDecoded ?? 0,
+    dropped: s.framesDropped ?? 0,
+    bytes: s.bytesReceived ?? 0,
+    samples: s.totalSamplesReceived ?? 0,
+    concealed: (s.concealedSamples ?? 0) - (s.silentConcealedSamples ?? 0),
+  });
+  setInterval(async () => {
+    for (const [i, peer] of peers.entries()) {
+      if (peer.connectionState !== "connected") continue;
+      const stats = await peer.getStats();
+      for (const s of stats.values()) {
+        if (s.type === "inbound-rtp") seen.streams[`${i} ${s.id}`] = inbound(s);
+        if (s.type === "media-source" && s.kind === "video" && s.framesPerSecond)
+          seen.layers.camera = { fps: s.framesPerSecond, height: s.height };
+        if (s.type === "outbound-rtp" && s.kind === "video" && s.rid)
+          seen.layers[s.rid] = {
+            fps: s.framesPerSecond ?? 0,
+            height: s.frameHeight ?? 0,
+            limit: s.qualityLimitationReason,
+          };
+        if (s.type !== "transport") continue;
+        const local = stats.get(stats.get(s.selectedCandidatePairId)?.localCandidateId);
+        seen.rungs[i] = local?.relayProtocol ?? local?.protocol ?? "none";
+      }
+    }
+  }, 250);
+}, watched ?? "");
+
+const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+const measured = () =>
+  page.evaluate(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 300)); // until the counters are of now
+    return { now: performance.now(), ...globalThis.seen };
+  });
+try {
+  await page.goto(url);
+  await page.getByLabel("Your name").fill(name);
+  if (watched) await page.getByRole("button", { name: "Stop camera" }).click();
+  await page.locator(".way-ready").waitFor({ timeout: limit });
+  await page.waitForTimeout(1000); // a person looks at the lobby before they go in
+  await page.getByRole("button", { name: "Join now" }).click();
+  await page.locator("#controls").waitFor({ timeout: limit });
+  if (watched) await page.waitForFunction(() => globalThis.seen.frames.length > 0, undefined, { timeout: limit });
+  tell(await measured());
+  for await (const _ of createInterface({ input: process.stdin })) tell({ ...(await measured()), said });
+} catch (error) {
+  const text = await page
+    .locator("body")
+    .innerText()
+    .catch(() => "");
+  tell({ error: String(error), text, said });
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
