@@ -13,9 +13,12 @@ export const mediaKinds: readonly MediaKind[] = ["audio", "video", "content"];
 /** What a participant publishes. */
 export type SendSource = "mic" | "camera" | "screen" | "screen_audio";
 
-/** The camera's simulcast layers, smallest first. The network priority (DSCP) is one per sender, told with the first. */
+/**
+ * The camera's simulcast layers, smallest first. The network priority (DSCP) is one per sender, told with the first. None
+ * has a frame rate of its own: Chromium would slow the camera down for all of them.
+ */
 export const layers: RTCRtpEncodingParameters[] = [
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, maxFramerate: 15, networkPriority: "high" },
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, networkPriority: "high" },
   { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ];
