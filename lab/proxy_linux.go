@@ -31,6 +31,17 @@ func proxyURL(kind string) string {
 func (w *World) StartProxies() {
 	w.t.Helper()
 	w.startKDC()
+	w.startTinyproxy()
+	for kind := range proxyPorts {
+		if kind != "tinyproxy" {
+			w.StartSquid(kind)
+		}
+	}
+}
+
+// StartSquid starts one of the proxies; negotiate needs the KDC.
+func (w *World) StartSquid(kind string) {
+	w.t.Helper()
 	auth := map[string]string{
 		"open":   "",
 		"basic":  "auth_param basic program " + squidHelpers + "basic_ncsa_auth " + w.file("basic", proxyUser+":"+apr1()+"\n"),
@@ -40,16 +51,11 @@ func (w *World) StartProxies() {
 		// Its handshake is NTLM's, its answer to any password yes.
 		"ntlm": "auth_param ntlm program " + squidHelpers + "ntlm_fake_auth",
 	}
-	w.startTinyproxy()
-	for kind, port := range proxyPorts {
-		if kind == "tinyproxy" {
-			continue
-		}
-		access := "http_access allow all"
-		if kind != "open" {
-			access = "acl known proxy_auth REQUIRED\nhttp_access deny !known\nhttp_access allow all"
-		}
-		conf := w.file("squid-"+kind+".conf", fmt.Sprintf(`%s
+	access := "http_access allow all"
+	if kind != "open" {
+		access = "acl known proxy_auth REQUIRED\nhttp_access deny !known\nhttp_access allow all"
+	}
+	conf := w.file("squid-"+kind+".conf", fmt.Sprintf(`%s
 http_port %d
 acl tls port 443
 acl CONNECT method CONNECT
@@ -64,11 +70,10 @@ access_log none
 pid_filename none
 shutdown_lifetime 0 seconds
 visible_hostname %s
-`, auth[kind], port, access, names["proxy"]))
-		p := w.Start("proxy", "squid", "-N", "-d", "1", "-f", conf)
-		if !p.Until("Accepting HTTP", startWithin) {
-			w.t.Fatalf("squid (%s) did not start:\n%s", kind, p.log.String())
-		}
+`, auth[kind], proxyPorts[kind], access, names["proxy"]))
+	p := w.Start("proxy", "squid", "-N", "-d", "1", "-f", conf)
+	if !p.Until("Accepting HTTP", startWithin) {
+		w.t.Fatalf("squid (%s) did not start:\n%s", kind, p.log.String())
 	}
 }
 

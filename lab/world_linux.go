@@ -185,6 +185,7 @@ func (w *World) Start(host string, args ...string) *Process {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Process{cmd: w.command(ctx, host, args...), done: make(chan struct{}), log: &logBuffer{grown: make(chan struct{})}}
+	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT) } // with SIGTERM servers drain first
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	w.must(p.cmd.Start())
 	go func() { defer close(p.done); _ = p.cmd.Wait(); p.log.end() }()
