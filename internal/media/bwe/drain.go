@@ -26,9 +26,14 @@ func (e *Estimator) overused(now time.Duration) bool {
 	if e.lastAcked < e.drain.end+drainSettles && !e.rises(e.drain.left) {
 		return false // what arrives was sent while the queue was longer
 	}
-	growing := e.window.growing()
-	if growing || e.stands() {
-		e.overuse(growing, now)
+	collapsed, growing := e.window.collapsed(), e.window.growing()
+	if growing && !collapsed && now-e.suspected > trendMemory {
+		// Once may be chance, as when a busy machine is late.
+		e.suspected = now
+		growing = false
+	}
+	if collapsed || growing || e.stands() {
+		e.overuse(collapsed || growing, now)
 		return true
 	}
 	return false
@@ -52,16 +57,18 @@ func (e *Estimator) overuse(growing bool, now time.Duration) {
 
 // overusedRate is the capacity of the bottleneck, which is busy.
 func (e *Estimator) overusedRate(growing bool, now time.Duration) float64 {
+	limited := e.appLimited(now)
 	rate, ok := e.window.carried(e.complete())
-	if lately := e.lately(); !ok || rate > lately {
-		rate = lately
+	if lately := e.lately(); !limited && (!ok || rate > lately) {
+		rate, ok = lately, true
 	}
-	if latest, ok := e.window.latest(); growing && ok {
-		rate = min(rate, latest)
+	if latest, new := e.window.latest(); growing && new && (!ok || latest < rate) {
+		rate, ok = latest, true
 	}
 	rate /= 1 - e.losses.inherent()
-	if e.appLimited(now) && rate > 0.9*e.sent.rate(now, ackSpan) {
-		// Others have filled the queue; what arrives is all that was sent.
+	if !ok || limited && rate > 0.9*e.sent.rate(now, ackSpan) {
+		// What arrives is all that was sent: it tells nothing of the capacity,
+		// or others have filled the queue.
 		rate = 0.9 * e.estimate
 	}
 	return max(min(rate, 1.1*e.estimate), float64(e.config.Min))

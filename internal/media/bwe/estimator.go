@@ -55,11 +55,12 @@ type Estimator struct {
 	heard     time.Duration // when feedback came last
 	updated   time.Duration
 
-	mode    mode
-	drain   drain
-	rival   rival
-	held    time.Duration // until when the estimate does not grow
-	started bool
+	mode      mode
+	drain     drain
+	rival     rival
+	suspected time.Duration // when the queue last seemed to grow
+	held      time.Duration // until when the estimate does not grow
+	started   bool
 }
 
 // New makes an estimator.

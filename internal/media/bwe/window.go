@@ -96,9 +96,10 @@ func (w *window) standing() (time.Duration, bool) {
 const (
 	trendSpan    = 80 * time.Millisecond
 	trendSamples = 6
-	trendGrowth  = 12 * time.Millisecond // over the span
-	trendSigma   = 4                     // standard errors
-	trendFloor   = 10 * time.Millisecond // of the later half's queue
+	trendGrowth  = 12 * time.Millisecond  // over the span
+	trendSigma   = 4                      // standard errors
+	trendMemory  = 150 * time.Millisecond // within which it must be seen again
+	trendFloor   = 10 * time.Millisecond  // of the later half's queue
 	latestBytes  = 4 * probePacket
 	collapse     = 30 * time.Millisecond // by which the queue of the very latest grows
 	surge        = 60 * time.Millisecond // of it, that needs no trend
@@ -112,11 +113,8 @@ func (w *window) growing() bool {
 	if w.n == 0 {
 		return false
 	}
-	if w.collapsed() {
-		return true
-	}
 	newest, first := w.back(0).recv(), w.back(0).sent
-	floor := time.Duration(math.MaxInt64)
+	floor := w.floor()
 	var fit line
 	for i := range w.len() {
 		s := w.back(i)
@@ -124,16 +122,10 @@ func (w *window) growing() bool {
 		if age > trendSpan && fit.n >= trendSamples || age > 3*trendSpan {
 			break
 		}
-		if age <= trendSpan/2 {
-			floor = min(floor, s.queue)
-		}
 		fit.add((s.sent - first).Seconds(), s.queue.Seconds())
 	}
-	switch {
-	case fit.n < trendSamples || floor < trendFloor:
+	if fit.n < trendSamples || floor < trendFloor {
 		return false
-	case floor > surge+2*w.jitter: // so suddenly that there is no trend yet
-		return true
 	}
 	slope, deviation := fit.slope()
 	return slope*(fit.most-fit.least) > trendGrowth.Seconds() && slope > trendSigma*deviation
@@ -142,12 +134,29 @@ func (w *window) growing() bool {
 // collapsed reports whether the very latest packets came so much later one
 // after the other than they were sent that there must be a new queue.
 func (w *window) collapsed() bool {
+	if w.floor() > surge+2*w.jitter {
+		return true
+	}
 	oldest, _, ok := w.latestFrom()
 	if !ok {
 		return false
 	}
 	rise, took := w.back(0).queue-w.back(oldest).queue, w.back(0).recv()-w.back(oldest).recv()
 	return rise > collapse+2*w.jitter && 2*rise > took
+}
+
+// floor is the queue that even the luckiest of the latest packets met.
+func (w *window) floor() time.Duration {
+	floor := time.Duration(math.MaxInt64)
+	n := 0
+	for n < w.len() && w.back(0).recv()-w.back(n).recv() <= trendSpan/2 {
+		floor = min(floor, w.back(n).queue)
+		n++
+	}
+	if n < trendSamples/2 {
+		return 0
+	}
+	return floor
 }
 
 // latestFrom returns the sample from which on the latest few packets are that
