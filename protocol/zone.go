@@ -31,8 +31,11 @@ const (
 )
 
 // JoinRequest is the body of POST /zone/v1/join (phase 3). The join token is
-// in the Authorization header, "Bearer TOKEN".
+// in the Authorization header, "Bearer TOKEN", or in the body: a page that sends
+// no such header, and its body as text/plain, need not ask for permission to
+// call another origin first, which would cost a round trip.
 type JoinRequest struct {
+	Token  string     `json:"token,omitempty"`
 	Offers Offers     `json:"offers"`
 	Client ClientInfo `json:"client,omitempty"`
 	// Resume is set by who was in the meeting before: another router is

@@ -91,7 +91,8 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 	if !s.limits.allow(addr, time.Now()) {
 		return protocol.JoinAnswer{}, protocol.NewProblem(protocol.ProblemRateLimited, "")
 	}
-	raw, err := bearer(r)
+	req, unreadable := readJoin(http.MaxBytesReader(w, r.Body, maxBody))
+	raw, err := bearer(r, req.Token)
 	if err != nil {
 		return protocol.JoinAnswer{}, err
 	}
@@ -102,9 +103,8 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 	if err != nil {
 		return protocol.JoinAnswer{}, err
 	}
-	req, err := readJoin(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		return protocol.JoinAnswer{}, err
+	if unreadable != nil {
+		return protocol.JoinAnswer{}, unreadable
 	}
 	start := time.Now()
 	a, err := s.broker(r.Context(), newcomer{meeting: claims.Meeting, avoid: s.comesFrom(req.Resume, claims.Subject), req: protocol.AdmitRequest{
@@ -139,8 +139,12 @@ func (s *Server) comesFrom(r *protocol.Resume, participant string) string {
 	return r.MMR
 }
 
-// bearer takes the token out of the Authorization header (RFC 6750 §2.1).
-func bearer(r *http.Request) (string, error) {
+// bearer takes the token out of the Authorization header (RFC 6750 §2.1), or
+// what the body says if there is none.
+func bearer(r *http.Request, inBody string) (string, error) {
+	if r.Header.Get("Authorization") == "" && inBody != "" {
+		return inBody, nil
+	}
 	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(raw) == "" {
 		return "", protocol.NewProblem(protocol.ProblemTokenInvalid, "no 'Authorization: Bearer TOKEN' header")

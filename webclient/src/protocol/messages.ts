@@ -158,6 +158,7 @@ export interface JoinAnswer {
 }
 
 export interface JoinRequest {
+  token?: string;
   offers: Offers;
   client?: ClientInfo;
   resume?: Resume;

@@ -7,6 +7,8 @@ export interface RequestOptions {
   method?: string;
   body?: unknown;
   bearer?: string;
+  /** Sends the body as a page may without asking another origin first (a round trip): no header tells what it is. */
+  plain?: boolean;
   signal?: AbortSignal;
   /** Gives up after so many milliseconds. */
   timeoutMS?: number;
@@ -19,7 +21,7 @@ export async function request<T>(
   options: RequestOptions = {},
 ): Promise<T> {
   const headers: Record<string, string> = {};
-  if (options.body !== undefined) headers["Content-Type"] = "application/json";
+  if (options.body !== undefined) headers["Content-Type"] = options.plain ? "text/plain" : "application/json";
   if (options.bearer) headers.Authorization = `Bearer ${options.bearer}`;
   const timeout = AbortSignal.timeout(options.timeoutMS ?? 10_000);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;

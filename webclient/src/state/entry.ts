@@ -71,6 +71,14 @@ export class Entry {
     return this.#work;
   }
 
+  /** The name is another one, as it seems for good: looks up under it while there is time. */
+  rename(name: string): void {
+    const wanted = name.trim() || placeholder;
+    if (wanted === this.#name || this.state.get().step !== "ready") return;
+    this.#name = wanted;
+    this.#work = this.#again();
+  }
+
   /** Tries another passcode. */
   passcode(text: string): Promise<void> {
     this.#link = { ...this.#link, passcode: text };

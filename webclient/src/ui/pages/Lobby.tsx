@@ -33,6 +33,13 @@ export default function Lobby(props: Props) {
   const state = watch(entry.state);
   const pkg = watch(entry.package);
   const [name, setName] = createSignal(remembered.name);
+  // Once the name is typed it is looked up with, so that joining need not wait for that.
+  let typing: ReturnType<typeof setTimeout> | undefined;
+  const renameSoon = () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => entry.rename(name()), 400);
+  };
+  onCleanup(() => clearTimeout(typing));
   const [nameMissing, setNameMissing] = createSignal(false);
   const [joining, setJoining] = createSignal(false);
   const [failed, setFailed] = createSignal<Problem | null>(null);
@@ -127,6 +134,7 @@ export default function Lobby(props: Props) {
                 aria-describedby={nameMissing() ? "name-error" : undefined}
                 onInput={(e) => {
                   setName(e.currentTarget.value);
+                  renameSoon();
                   setNameMissing(false);
                 }}
               />
