@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -27,6 +28,8 @@ import (
 // A fakeSystem is web, zone controller and router in one: its meeting has one
 // other participant, the echo, who publishes what the participant publishes.
 type fakeSystem struct {
+	role protocol.Role // of who joins; "" is a guest
+
 	t      *testing.T
 	server *httptest.Server
 	port   *peer.Port
@@ -166,7 +169,7 @@ func (f *fakeSystem) lookup(w http.ResponseWriter, r *http.Request) {
 	}
 	answer(w, protocol.Package{
 		Meeting:     protocol.MeetingInfo{ID: "m", Number: fakeNumber, Topic: "Tulips"},
-		Participant: protocol.Identity{ID: "me", Name: q.Name, Role: protocol.Guest}, Token: "ticket",
+		Participant: protocol.Identity{ID: "me", Name: q.Name, Role: cmp.Or(f.role, protocol.Guest)}, Token: "ticket",
 		Zones: []protocol.Zone{{ID: "z", Name: "Zone", Controllers: []protocol.Controller{{ID: "c", URL: f.server.URL}}}},
 	})
 }
@@ -416,8 +419,9 @@ func (f *fakeSystem) reply(ctx context.Context, ws *websocket.Conn, session stri
 		slots := []protocol.SlotState{{Slot: "a1", Participant: "echo", Source: protocol.Mic}}
 		f.tell(ctx, ws, protocol.Welcome{
 			Meeting: protocol.MeetingInfo{ID: "m", Number: fakeNumber, Topic: "Tulips"}, Participant: "me", Slots: slots,
-			Participants: []protocol.Participant{{ID: "me", Name: "Ada"}, {ID: "echo", Name: "Echo"}}, NowMS: nowMS(),
+			Participants: []protocol.Participant{{ID: "me", Name: "Ada", Role: f.role}}, Parts: 1, NowMS: nowMS(),
 		})
+		f.tell(ctx, ws, protocol.Roster{Changed: []protocol.Participant{{ID: "echo", Name: "Echo"}}})
 		go f.syncs(ctx, ws, session)
 	case *protocol.Want:
 		var slots []protocol.SlotState

@@ -41,24 +41,25 @@ type Meeting struct {
 	tasks       sync.WaitGroup
 	done        chan struct{}
 
-	mu       sync.Mutex
-	pkg      protocol.Package // the latest
-	zone     string
-	self     protocol.Identity
-	info     protocol.MeetingInfo
-	people   []protocol.Participant
-	doubtful map[string]time.Time // of people: whom the present router has not told of yet
-	speakers []protocol.Speaker
-	heard    []string // ids of chat messages that were told
-	wants    []protocol.SlotWant
-	manual   bool // wants are the program's
-	muted    map[protocol.Source]bool
-	hand     bool
-	now      *admission // nil while there is none
-	past     map[protocol.MediaKind]protocol.MediaReport
-	acked    map[protocol.Source]bool // published, and the router has it
-	joined   bool
-	err      error
+	mu        sync.Mutex
+	pkg       protocol.Package // the latest
+	zone      string
+	self      protocol.Identity
+	info      protocol.MeetingInfo
+	people    []protocol.Participant
+	doubtful  map[string]time.Time // of people: whom the present router has not told of yet
+	speakers  []protocol.Speaker
+	attendees int
+	heard     []string // ids of chat messages that were told
+	wants     []protocol.SlotWant
+	manual    bool // wants are the program's
+	muted     map[protocol.Source]bool
+	hand      bool
+	now       *admission // nil while there is none
+	past      map[protocol.MediaKind]protocol.MediaReport
+	acked     map[protocol.Source]bool // published, and the router has it
+	joined    bool
+	err       error
 }
 
 // received is a control message or the end of the channel it came by.
@@ -156,7 +157,8 @@ func (m *Meeting) Leave() {
 	<-m.done
 }
 
-// Self is who this participant is.
+// Self is who this participant is. In a webinar the role changes when a host
+// brings it up to speak or sends it back.
 func (m *Meeting) Self() protocol.Identity {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -188,6 +190,14 @@ func (m *Meeting) Participants() []protocol.Participant {
 	return slices.Clone(m.people)
 }
 
+// Attendees is how many watch a webinar; only hosts see some of them among
+// the Participants, those who raise a hand.
+func (m *Meeting) Attendees() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.attendees
+}
+
 // Speakers lists who speaks, loudest first.
 func (m *Meeting) Speakers() []protocol.Speaker {
 	m.mu.Lock()
@@ -195,7 +205,8 @@ func (m *Meeting) Speakers() []protocol.Speaker {
 	return slices.Clone(m.speakers)
 }
 
-// Say says something to everyone in the chat.
+// Say says something to everyone in the chat; an attendee of a webinar, to
+// hosts and panellists.
 func (m *Meeting) Say(text string) error {
 	return m.send(protocol.SendChat{Text: text})
 }
@@ -236,7 +247,8 @@ func (m *Meeting) Want(slots []protocol.SlotWant) error {
 	return m.send(protocol.Want{Slots: wants})
 }
 
-// Host does what only hosts may: mute, remove or end. Others are refused,
+// Host does what only hosts may: mute, remove, end, in a webinar bring up to
+// speak or send back. Others are refused,
 // which an event tells.
 func (m *Meeting) Host(verb protocol.HostVerb, participant string) error {
 	return m.send(protocol.HostAction{Action: verb, Participant: participant})
@@ -260,7 +272,7 @@ func (m *Meeting) state() protocol.SetState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	absent := func(s protocol.Source) *bool {
-		has := slices.ContainsFunc(m.tracks, func(t Track) bool { return t.Source == s })
+		has := m.self.Role != protocol.Attendee && slices.ContainsFunc(m.tracks, func(t Track) bool { return t.Source == s })
 		v := !has || m.muted[s]
 		return &v
 	}

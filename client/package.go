@@ -37,7 +37,15 @@ func (m *Meeting) identity() (token, zone string) {
 func (m *Meeting) identify(pkg protocol.Package) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	role := m.self.Role
+	again := m.self.ID == pkg.Participant.ID && role != ""
 	m.pkg, m.self, m.info = pkg, pkg.Participant, pkg.Meeting
+	if again { // hosts may have changed it since
+		m.self.Role = role
+	}
+	if m.publisher != nil {
+		m.publisher.hold(m.self.Role == protocol.Attendee)
+	}
 }
 
 // known are the token and the zones for coming back: that of last time first.

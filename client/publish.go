@@ -33,6 +33,7 @@ type publisher struct {
 	mu     sync.Mutex
 	routes [][]route // by track
 	muted  map[protocol.Source]bool
+	held   bool // nothing is sent: an attendee of a webinar only watches
 }
 
 // A route is where a track goes.
@@ -75,6 +76,13 @@ func (p *publisher) mute(source protocol.Source, muted bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.muted[source] = muted
+}
+
+// hold stops sending everything, or resumes it. The feed's time goes on.
+func (p *publisher) hold(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = held
 }
 
 // once reports whether the feed is a file that is played once.
@@ -128,7 +136,7 @@ func pace(ctx context.Context, feed Feed, send func(s Sample, captured time.Time
 func (p *publisher) send(ctx context.Context, s Sample, captured time.Time) {
 	p.mu.Lock()
 	routes, source := p.routes[s.Track], p.tracks[s.Track].Source
-	off := p.muted[source]
+	off := p.held || p.muted[source]
 	p.mu.Unlock()
 	if off || len(s.Data) == 0 {
 		return

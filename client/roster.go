@@ -34,6 +34,7 @@ func (m *Meeting) welcome(a *admission, w *protocol.Welcome, again bool) {
 	}
 	wants := m.wants
 	m.mu.Unlock()
+	m.audience(w.Attendees)
 	m.roster(&protocol.Roster{Changed: w.Participants, Left: left})
 	m.assign(a, w.Slots)
 	for i := range w.Chat {
@@ -92,8 +93,15 @@ func (m *Meeting) roster(r *protocol.Roster) {
 			same = m.people[i] == p
 			m.people[i] = p
 		}
-		self := p.ID == m.self.ID
+		self, role := p.ID == m.self.ID, m.self.Role
+		restaged := self && p.Role != "" && p.Role != role
+		if restaged {
+			m.self.Role = p.Role
+		}
 		m.mu.Unlock()
+		if restaged {
+			m.staged(role, p.Role)
+		}
 		switch {
 		case same, e.Kind == Appeared && self:
 		case e.Kind == Appeared:
@@ -115,6 +123,37 @@ func (m *Meeting) roster(r *protocol.Roster) {
 		m.mu.Unlock()
 		m.note(Event{At: now, Kind: Disappeared, Participant: &p, Reason: l.Reason})
 	}
+}
+
+// audience takes how many watch a webinar.
+func (m *Meeting) audience(attendees int) {
+	m.mu.Lock()
+	same := m.attendees == attendees
+	m.attendees = attendees
+	m.mu.Unlock()
+	if !same {
+		m.outbox.put(Event{At: time.Now(), Kind: AudienceChanged, Attendees: attendees})
+	}
+}
+
+// staged takes a new role in a webinar: a host brought this participant up to
+// speak or sent it back.
+func (m *Meeting) staged(before, now protocol.Role) {
+	if m.publisher != nil {
+		m.publisher.hold(now == protocol.Attendee)
+	}
+	if before != protocol.Attendee && now != protocol.Attendee {
+		return
+	}
+	m.mu.Lock()
+	m.hand = false // the router has lowered it
+	m.mu.Unlock()
+	kind := BroughtUp
+	if now == protocol.Attendee {
+		kind = SentBack
+	}
+	m.note(Event{At: time.Now(), Kind: kind})
+	_ = m.send(m.state()) // fails only if the channel has ended: then it is said again
 }
 
 func (m *Meeting) participant(id string) (protocol.Participant, bool) {

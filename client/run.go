@@ -53,6 +53,8 @@ func (s *stay) handle(msg protocol.ControlMessage) *ending {
 	case *protocol.Roster:
 		s.roster(msg)
 		s.layOut()
+	case *protocol.Audience:
+		s.audience(msg.Attendees)
 	case *protocol.Slots:
 		s.assign(s.now, msg.Slots)
 		s.outbox.put(Event{At: now, Kind: Carries, Slots: msg.Slots})

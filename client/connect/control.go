@@ -121,13 +121,33 @@ func greet(ctx context.Context, conn *websocket.Conn, hello protocol.Hello) (*pr
 	}
 	switch m := m.(type) {
 	case *protocol.Welcome:
-		return m, nil
+		return m, complete(ctx, conn, m)
 	case *protocol.Refusal:
 		return nil, &m.Problem
 	case *protocol.Farewell:
 		return nil, fmt.Errorf("%w: it said farewell at once (%s)", errForeign, m.Reason)
 	}
 	return nil, fmt.Errorf("%w: %s instead of welcome", errForeign, m.ControlType())
+}
+
+// complete reads the rest of a welcome that did not fit into one message.
+func complete(ctx context.Context, conn *websocket.Conn, w *protocol.Welcome) error {
+	for ; w.Parts > 0; w.Parts-- {
+		_, data, err := conn.Read(ctx)
+		if err != nil {
+			return fmt.Errorf("wait for the rest of the welcome: %w", err)
+		}
+		m, err := protocol.DecodeFromRouter(data)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errForeign, err)
+		}
+		r, is := m.(*protocol.Roster)
+		if !is {
+			return fmt.Errorf("%w: %s inside the welcome", errForeign, m.ControlType())
+		}
+		w.Participants = append(w.Participants, r.Changed...)
+	}
+	return nil
 }
 
 func newControl(conn *websocket.Conn) *Control {

@@ -146,6 +146,7 @@ func renderPeople(s viewState, room int) []string {
 		}
 		mark(p.ID == s.Self, "you")
 		mark(p.Role == protocol.Host, "host")
+		mark(p.Role == protocol.Attendee, "watching")
 		mark(p.AudioMuted, "muted")
 		mark(!p.VideoMuted, "camera")
 		mark(p.Sharing, "sharing")
