@@ -100,6 +100,7 @@ type guest struct {
 	doubled int                           // and received twice
 	back    map[protocol.Source]time.Time // the first that came after the mark and what was on the way then
 	went    []string                      // who was said to have left
+	said    []string                      // in the chat
 }
 
 // attend joins until the test ends.
@@ -130,14 +131,17 @@ func attend(s *system, link string, i int, pictures bool) *guest {
 	return g
 }
 
-// follow notes who is said to have left.
+// follow notes who is said to have left, and what is said.
 func (g *guest) follow() {
 	for e := range g.meeting.Events() {
-		if e.Kind == client.Disappeared {
-			g.mu.Lock()
+		g.mu.Lock()
+		switch e.Kind {
+		case client.Disappeared:
 			g.went = append(g.went, e.Participant.Name)
-			g.mu.Unlock()
+		case client.Said:
+			g.said = append(g.said, e.Chat.Text)
 		}
+		g.mu.Unlock()
 	}
 }
 
