@@ -47,6 +47,7 @@ func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry) *
 		count("causeway_mmr_rtp_nacks_total", "Packets that publishers were asked to send again.", func(t forward.Traffic) uint64 { return t.Nacks }),
 		count("causeway_mmr_key_frame_requests_total", "Key frames that publishers were asked for.", func(t forward.Traffic) uint64 { return t.KeyRequests }),
 		count("causeway_mmr_rtp_packets_ignored_total", "RTP packets of no known source, malformed or repeated.", func(t forward.Traffic) uint64 { return t.Ignored }),
+		count("causeway_mmr_rtp_padding_total", "Packets sent to find out whether a participant's network takes more, among those sent.", func(t forward.Traffic) uint64 { return t.Padding }),
 		count("causeway_mmr_rtp_relayed_in_total", "RTP packets received from other routers, among those received.", func(t forward.Traffic) uint64 { return t.RelayedIn }),
 		count("causeway_mmr_rtp_relayed_out_total", "RTP packets sent to other routers, among those sent.", func(t forward.Traffic) uint64 { return t.RelayedOut }),
 		count("causeway_mmr_handover_drops_total", "Packets dropped because another core's inbox was full.", func(t forward.Traffic) uint64 { return t.HandoverDrops }),
