@@ -19,6 +19,7 @@ type Sight struct {
 	Layers  map[string]SentLayer // of the camera
 	Rungs   map[string]string    // by connection
 	Control string               // address of the control channel
+	Steps   map[string]float64   // of joining: ms after Join was pressed
 	Said    []string
 	Error   string
 	Text    string

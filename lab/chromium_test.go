@@ -4,12 +4,15 @@ package lab
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,8 +153,18 @@ func (c *call) measure(r row, camera, sound string) result {
 	if c.changed > 0 {
 		res.againMS = fullAfter(end.Frames, c.changed)
 	}
+	c.t.Logf("steps of joining: %s", steps(c.subscriber.first.Steps))
 	c.t.Logf("%s: %v; full again %.0f ms; publisher's layers %v; machine %.0f %% busy", r.name, g, res.againMS, pub.look().Layers, 100*res.busy)
 	return res
+}
+
+// steps are in words, in their order.
+func steps(of map[string]float64) string {
+	names := slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Compare(of[a], of[b]) })
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %.0f", name, of[name])
+	}
+	return strings.Join(names, ", ")
 }
 
 // result is what a row came to.

@@ -39,8 +39,20 @@ page.on("pageerror", (e) => said.push(e.message));
 
 /** Runs in the page: keeps when which picture was shown, and the latest counters of every stream. */
 await page.addInitScript((who) => {
-  const seen = { clicked: 0, frames: [], streams: {}, layers: {}, rungs: {}, control: "" };
+  const seen = { clicked: 0, frames: [], streams: {}, layers: {}, rungs: {}, control: "", steps: {} };
   globalThis.seen = seen;
+  /** When something came to pass for the first time since Join was pressed. */
+  const step = (what) => {
+    if (seen.clicked > 0) seen.steps[what] ??= Math.round(performance.now() - seen.clicked);
+  };
+  const fetched = globalThis.fetch;
+  globalThis.fetch = async (...request) => {
+    const to = String(request[0]).replace(/^.*\/|\?.*$/g, "");
+    step(`${to} asked`);
+    const response = await fetched(...request);
+    step(`${to} answered`);
+    return response;
+  };
   addEventListener(
     "click",
     (event) => {
@@ -71,16 +83,24 @@ await page.addInitScript((who) => {
   globalThis.RTCPeerConnection = class extends Peer {
     constructor(configuration) {
       super(configuration);
-      peers.push(this);
+      const n = peers.push(this);
+      this.addEventListener("iceconnectionstatechange", () => step(`${n} ice ${this.iceConnectionState}`));
+      this.addEventListener("connectionstatechange", () => step(`${n} ${this.connectionState}`));
+      this.addEventListener("track", ({ track }) => {
+        track.addEventListener("unmute", () => step(`${n} ${track.kind} comes`));
+      });
     }
   };
   const Socket = globalThis.WebSocket;
   globalThis.WebSocket = class extends Socket {
     constructor(url) {
       super(url);
+      step("channel asked");
       this.addEventListener("open", () => {
+        step("channel open");
         seen.control = url;
       });
+      this.addEventListener("message", () => step("channel welcomed"));
     }
   };
   const inbound = (s) => ({
