@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { expect, inject } from "vitest";
-import type { FromRouter, Meeting, SlotState, SlotSync, Source } from "../src/protocol/messages.ts";
+import type { FromRouter, Meeting, MeetingKind, SlotState, SlotSync, Source } from "../src/protocol/messages.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -29,11 +29,11 @@ export function launch(): Promise<Browser> {
 }
 
 /** Creates a meeting as a program would. */
-export async function createMeeting(topic: string): Promise<Meeting> {
+export async function createMeeting(topic: string, kind: MeetingKind = "meeting"): Promise<Meeting> {
   const response = await fetch(`${inject("url")}/api/v1/meetings`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ topic }),
+    body: JSON.stringify({ topic, kind }),
   });
   if (!response.ok) throw new Error(`create a meeting: ${response.status} ${await response.text()}`);
   return (await response.json()) as Meeting;

@@ -66,6 +66,17 @@ describe("Control", () => {
     expect(Socket.last.sent.map((m) => m.type)).toEqual(["hello", "set_state"]);
     expect(received.map((m) => m.type)).toEqual(["welcome"]);
   });
+  it("puts a long welcome together", async () => {
+    const opening = open();
+    Socket.last.open();
+    const [first, second, later] = [{ id: "p1" }, { id: "p2" }, { id: "p3" }];
+    Socket.last.say({ ...welcome, participants: [first], parts: 2 });
+    Socket.last.say({ type: "roster", changed: [second] });
+    expect(received).toEqual([]);
+    Socket.last.say({ type: "roster", changed: [later] });
+    await opening;
+    expect(received).toMatchObject([{ type: "welcome", parts: 0, participants: [first, second, later] }]);
+  });
   it("fails when there is no welcome in time", async () => {
     const failed = open().catch((e: { problem: { code: string } }) => e.problem.code);
     Socket.last.open();

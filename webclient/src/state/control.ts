@@ -62,6 +62,8 @@ export class Control {
   readonly #life = new AbortController();
   #end: (ending: Ending) => void = () => {};
   #pings = 0;
+  /** A welcome whose rest is still to come. */
+  #partial: Extract<FromRouter, { type: "welcome" }> | null = null;
   #pingedAt = 0;
 
   private constructor(socket: WebSocket) {
@@ -140,7 +142,7 @@ export class Control {
 
   /** Takes one message; true for the welcome. */
   #take(text: string, receive: (message: FromRouter) => void): boolean {
-    const message = decode(text);
+    const message = this.#whole(decode(text));
     this.askedAt = 0;
     this.heardAt = performance.now();
     if (!message) return false;
@@ -149,6 +151,21 @@ export class Control {
     if (message.type === "farewell") this.#finish({ why: "farewell", message });
     if (message.type === "refusal" && message.fatal) this.#finish({ why: "refused", message });
     return message.type === "welcome";
+  }
+
+  /** Puts the parts of a long welcome together; null while some are missing. */
+  #whole(message: FromRouter | null): FromRouter | null {
+    const before = this.#partial;
+    if (message?.type === "welcome") this.#partial = message;
+    else if (!before || message?.type !== "roster") return message;
+    else {
+      const participants = [...before.participants, ...(message.changed ?? [])];
+      this.#partial = { ...before, participants, parts: (before.parts ?? 0) - 1 };
+    }
+    const now = this.#partial;
+    if (!now || (now.parts ?? 0) > 0) return null;
+    this.#partial = null;
+    return now;
   }
 
   /** Pings, unless nothing has come for too long. */

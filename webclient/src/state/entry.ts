@@ -74,9 +74,11 @@ export class Entry {
   /** The name is another one, as it seems for good: looks up under it while there is time. */
   rename(name: string): void {
     const wanted = name.trim() || placeholder;
-    if (wanted === this.#name || this.state.get().step !== "ready") return;
-    this.#name = wanted;
-    this.#work = this.#again();
+    this.#work = this.#work.then(async () => {
+      if (wanted === this.#name || this.state.get().step !== "ready" || this.#life.signal.aborted) return;
+      this.#name = wanted;
+      await this.#again();
+    });
   }
 
   /** Tries another passcode. */

@@ -3,6 +3,7 @@ import { checkPath, lobbyPath, parseCheck, parseLink, parseTyped, spaced } from 
 
 describe("parseLink", () => {
   it.each([
+    ["https://h/j/123456789?pwd=a&panel=s", { number: "123456789", passcode: "a", invitation: "s", panel: true }],
     ["https://h/j/123456789?pwd=a%26b&host=s", { number: "123456789", passcode: "a&b", invitation: "s" }],
     ["https://h/j/12345678901/", { number: "12345678901", passcode: "", invitation: "" }],
     ["https://h/j/12345678", null],

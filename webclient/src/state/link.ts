@@ -4,18 +4,22 @@
 export interface MeetingLink {
   number: string;
   passcode: string;
-  /** The secret of a host link; "" for a plain join link. */
+  /** The secret of a host or panellist link; "" for a plain join link. */
   invitation: string;
+  /** The invitation is a panellist's. */
+  panel?: boolean;
 }
 
 /** Reads the link of a page, https://HOST/j/NUMBER?pwd=…&host=…; null if it is none. */
 export function parseLink(url: URL): MeetingLink | null {
   const number = /^\/j\/([0-9]{9,11})\/?$/.exec(url.pathname)?.[1];
   if (!number) return null;
+  const [host, panel] = [url.searchParams.get("host"), url.searchParams.get("panel")];
   return {
     number,
     passcode: url.searchParams.get("pwd") ?? "",
-    invitation: url.searchParams.get("host") ?? "",
+    invitation: host || panel || "",
+    ...(!host && panel ? { panel: true } : {}),
   };
 }
 
@@ -23,7 +27,7 @@ export function parseLink(url: URL): MeetingLink | null {
 export function lobbyPath(link: MeetingLink): string {
   const query = new URLSearchParams();
   if (link.passcode) query.set("pwd", link.passcode);
-  if (link.invitation) query.set("host", link.invitation);
+  if (link.invitation) query.set(link.panel ? "panel" : "host", link.invitation);
   const text = query.toString();
   return `/j/${link.number}${text ? `?${text}` : ""}`;
 }

@@ -29,7 +29,7 @@ import { recordMedia } from "./mediaphase.ts";
 import { watchNetwork } from "./network.ts";
 import { type Local, Publisher } from "./publisher.ts";
 import type { Recorder } from "./report.ts";
-import { emptyRoom, isRaised, type Notice, type RoomState, reduce } from "./room.ts";
+import { emptyRoom, isAttendee, isRaised, type Notice, type RoomState, reduce } from "./room.ts";
 import type { Loss, Session } from "./session.ts";
 import { type Pictures, samePictures } from "./slots.ts";
 import { type Household, Succession, Unwanted } from "./succession.ts";
@@ -80,7 +80,8 @@ export class Meeting {
     this.#wayIn = new WayIn(ticket);
     this.videoSlots = [...ticket.connections.receivers.keys()].filter((s) => s.startsWith("v")).length;
     this.room = new Value(emptyRoom(ticket.pkg.meeting, ticket.pkg.participant.id));
-    this.publisher = new Publisher(devices, on, signal);
+    const watching = ticket.pkg.participant.role === "attendee";
+    this.publisher = new Publisher(devices, { ...on, watching }, signal);
     this.#sessions = new Succession(this.#household());
     this.publisher.local.subscribe((now) => this.#send(stateOf(now)));
     this.sound.use(devices.choice.get().speaker ?? "");
@@ -374,6 +375,7 @@ export class Meeting {
     this.room.set(state);
     if (message.type === "muted") void this.publisher.setMicrophone(false);
     if (message.type === "roster") this.#handFrom(state);
+    if (message.type === "roster" || message.type === "welcome") this.#roleFrom(state, message.type === "roster");
     for (const notice of notices) {
       if (notice.what === "chat" && !this.#chatOpen) this.unread.update((n) => n + 1);
       this.notices.emit(notice);
@@ -387,6 +389,12 @@ export class Meeting {
     const me = state.participants.get(state.me);
     if (me && this.publisher.local.get().handRaised && !isRaised(me) && this.#handTold) this.publisher.setHand(false);
     if (me) this.#handTold = isRaised(me);
+  }
+
+  /** A host brings us up to speak in a webinar, or sends us back. A new router may not know at once that we are up. */
+  #roleFrom(state: RoomState, changed: boolean): void {
+    const me = state.participants.get(state.me);
+    if (me) this.publisher.setWatching(isAttendee(me), changed && isAttendee(me));
   }
 
   #refocus(): void {
@@ -472,9 +480,9 @@ export class Meeting {
 function stateOf(l: Local): FromClient {
   return {
     type: "set_state",
-    audio_muted: !l.microphoneOn,
-    video_muted: !l.cameraOn,
-    sharing: l.sharing,
+    audio_muted: l.watching || !l.microphoneOn,
+    video_muted: l.watching || !l.cameraOn,
+    sharing: l.sharing && !l.watching,
     hand_raised: l.handRaised,
   };
 }

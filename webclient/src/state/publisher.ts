@@ -12,6 +12,8 @@ export interface Local {
   cameraOn: boolean;
   sharing: boolean;
   handRaised: boolean;
+  /** An attendee of a webinar publishes nothing until a host brings them up. */
+  watching: boolean;
 }
 
 /** Keeps the tracks on the connections in step with what is on. Ends with its signal. */
@@ -27,13 +29,14 @@ export class Publisher {
   /** The connections, and whether the router knows whether we are muted: before, it takes any sound for speech. */
   readonly #connections = new Map<Connections, { told: boolean }>();
 
-  constructor(devices: Devices, on: { microphone: boolean; camera: boolean }, signal: AbortSignal) {
+  constructor(devices: Devices, on: { microphone: boolean; camera: boolean; watching?: boolean }, signal: AbortSignal) {
     this.#devices = devices;
     this.local = new Value<Local>({
       microphoneOn: on.microphone,
       cameraOn: on.camera,
       sharing: false,
       handRaised: false,
+      watching: on.watching ?? false,
     });
     const stop = [
       devices.microphone.subscribe(() => this.#sync()),
@@ -80,6 +83,18 @@ export class Publisher {
     this.local.update((l) => ({ ...l, handRaised: raised }));
   }
 
+  /** Whether one only watches now. Sent back, devices are off: brought up again, nothing is on unawares. */
+  setWatching(watching: boolean, sentBack: boolean): void {
+    if (this.local.get().watching === watching) return;
+    if (sentBack) {
+      this.unshare();
+      this.#devices.stop("microphone");
+      this.#devices.stop("camera");
+    }
+    const off = sentBack ? { microphoneOn: false, cameraOn: false } : {};
+    this.local.update((l) => ({ ...l, ...off, watching }));
+  }
+
   /** Asks for a screen, with its sound where the system gives it, and shares it. */
   async share(): Promise<void> {
     if (this.screen.get()) return;
@@ -114,8 +129,9 @@ export class Publisher {
   }
 
   #sync(): void {
-    const { microphoneOn, cameraOn } = this.local.get();
-    const screen = this.screen.get();
+    const { watching, ...on } = this.local.get();
+    const [microphoneOn, cameraOn] = [on.microphoneOn && !watching, on.cameraOn && !watching];
+    const screen = watching ? null : this.screen.get();
     const mic = microphoneOn ? this.#devices.microphone.get() : null;
     for (const [connections, { told }] of this.#connections) {
       void connections.publish("mic", mic ?? (told ? this.#silence.track : null));

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import golden from "../../../protocol/testdata/from_router.json";
 import type { FromRouter, Participant } from "../protocol/messages.ts";
 import { decode } from "./control.ts";
-import { emptyRoom, isRaised, maxKeptChat, ordered, type RoomState, reduce } from "./room.ts";
+import { emptyRoom, headcount, isRaised, maxKeptChat, ordered, type RoomState, reduce } from "./room.ts";
 
 const meeting = { id: "m1", number: "123456789", topic: "T" };
 const person = (id: string, change: Partial<Participant> = {}): Participant => ({
@@ -171,4 +171,39 @@ it("ordered puts oneself first, then hands by time, then the others as they came
 
 it("isRaised knows Go's zero time", () => {
   expect(isRaised(person("a", { hand_raised_at: "0001-01-01T00:00:00Z" }))).toBe(false);
+});
+
+describe("a webinar", () => {
+  const raised = { hand_raised_at: "2026-03-14T16:00:00Z" };
+  it("tells of one's own place, not of the audience's coming and going", () => {
+    const mine = (role: Participant["role"]): FromRouter => ({ type: "roster", changed: [person("me", { role })] });
+    const { state, told } = play([
+      {
+        ...welcome(person("ann", { role: "host" })),
+        attendees: 4,
+        participants: [person("me", { role: "attendee" })],
+      } as FromRouter,
+      mine("participant"),
+      mine("attendee"),
+      { type: "audience", attendees: 812 },
+    ]);
+    expect(told).toEqual([
+      { what: "stage", up: true },
+      { what: "stage", up: false },
+    ]);
+    expect(state.attendees).toBe(812);
+    expect(headcount(state)).toBe(812);
+  });
+  it("shows hosts who calls", () => {
+    const ben = person("ben", { role: "attendee", ...raised });
+    const { state, told } = play([
+      welcome(),
+      { type: "audience", attendees: 2 },
+      { type: "roster", changed: [ben] },
+      { type: "roster", left: [{ id: "ben", reason: "audience" }] },
+      { type: "roster", changed: [{ ...person("ben") }] },
+    ]);
+    expect(told.map((n) => n.what)).toEqual(["hand", "joined"]);
+    expect(headcount(state)).toBe(4);
+  });
 });

@@ -33,6 +33,7 @@ export type Notice =
   | { what: "chat"; chat: Chat }
   | { what: "hand"; name: string; raised: boolean; mine: boolean }
   | { what: "sharing"; name: string; started: boolean }
+  | { what: "stage"; up: boolean }
   | { what: "path"; name: string; lost: boolean }
   | { what: "muted"; by: string }
   | { what: "refused"; problem: Problem };
@@ -111,7 +112,8 @@ function roster(state: RoomState, changed: Participant[], left: { id: string; re
     const gone = participants.get(id);
     if (!gone) continue;
     participants.delete(id);
-    if (id !== state.me) notices.push({ what: "left", name: gone.name, removed: reason === "removed" });
+    if (id !== state.me && reason !== "audience")
+      notices.push({ what: "left", name: gone.name, removed: reason === "removed" });
   }
   const speakers = state.speakers.filter((s) => participants.has(s.participant));
   return { state: { ...state, participants, speakers }, notices };
@@ -120,9 +122,11 @@ function roster(state: RoomState, changed: Participant[], left: { id: string; re
 /** What a person should be told of one participant's change. */
 function differences(before: Participant | undefined, after: Participant, me: string): Notice[] {
   const mine = after.id === me;
+  const raised = isRaised(after);
+  if (!before && !mine && isAttendee(after)) return [{ what: "hand", name: after.name, raised, mine }];
   if (!before) return mine ? [] : [{ what: "joined", name: after.name }];
   const out: Notice[] = [];
-  const raised = isRaised(after);
+  if (mine && isAttendee(before) !== isAttendee(after)) return [{ what: "stage", up: !isAttendee(after) }];
   if (isRaised(before) !== raised) out.push({ what: "hand", name: after.name, raised, mine });
   if (mine) return out;
   if (before.sharing !== after.sharing) out.push({ what: "sharing", name: after.name, started: after.sharing });
@@ -134,7 +138,7 @@ function differences(before: Participant | undefined, after: Participant, me: st
 function chat(state: RoomState, said: Chat) {
   if (state.chat.some((c) => c.id === said.id)) return quiet(state);
   const { id, from, name, text, at } = said;
-  const line = { id, from, name, text, at };
+  const line = { id, from, name, text, at, ...(said.panel ? { panel: true } : {}) };
   const next = { ...state, chat: [...state.chat, line].slice(-maxKeptChat) };
   return { state: next, notices: said.from === state.me ? [] : [{ what: "chat", chat: line } as Notice] };
 }
@@ -145,6 +149,16 @@ function muted(state: RoomState, by: string) {
   if (me) participants.set(me.id, { ...me, audio_muted: true });
   const notice: Notice = { what: "muted", by: state.participants.get(by)?.name ?? "" };
   return { state: { ...state, participants }, notices: [notice] };
+}
+
+/** Whether a participant only watches a webinar. Hosts are shown those whose hand is up. */
+export function isAttendee(p: Participant): boolean {
+  return p.role === "attendee";
+}
+
+/** How many are here, those who watch included. */
+export function headcount(state: RoomState): number {
+  return state.attendees + [...state.participants.values()].filter((p) => !isAttendee(p)).length;
 }
 
 /** Whether a participant's hand is up. */

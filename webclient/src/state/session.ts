@@ -13,7 +13,7 @@ import { LipSync } from "./lipsync.ts";
 import { StatsReader } from "./live.ts";
 import { type Slots, withSlots } from "./slots.ts";
 import { type Lifeline, type Trouble, Vigil } from "./vigil.ts";
-import { assign, same, type VisibleTile } from "./wants.ts";
+import { assign, named, same, type VisibleTile } from "./wants.ts";
 
 /** How long one attempt to bring the channel back may take, in ms, and how long to wait for the next. */
 const reopenMS = 1500;
@@ -27,6 +27,8 @@ export interface Surroundings {
   token: () => string;
   /** What the router is told of us right after the hello. */
   state: () => FromClient;
+  /** What the session before asked for. */
+  wants: () => readonly SlotWant[];
   receive: (session: Session, message: FromRouter) => void;
   /** The channel is open, or open again: what was asked for while there was none never arrived. */
   opened: (session: Session) => void;
@@ -64,6 +66,9 @@ export class Session {
     this.connections = connections;
     this.answer = answer;
     this.#around = around;
+    const before = around.wants();
+    // Who is there is not known yet: anybody, so that the first picture does not wait for the answer.
+    this.#wants = before.length > 0 ? [...before] : [{ slot: "v1", participant: "", max_height: 720 }];
     this.#ended = new Promise((resolve) => {
       this.#end = (loss) => {
         this.#gone = true;
@@ -153,6 +158,11 @@ export class Session {
     this.send({ type: "want", slots: wants });
   }
 
+  /** What was asked for last. */
+  get wants(): readonly SlotWant[] {
+    return this.#wants;
+  }
+
   /** The network has changed: media goes on from a new address, and the channel is asked for a sign of life. */
   readdress(): void {
     this.#control?.nudge();
@@ -199,7 +209,8 @@ export class Session {
   async #open(url: string, limitMS: number): Promise<void> {
     const hello = { session: this.answer.session, token: this.#around.token() };
     const take = (m: FromRouter) => this.#take(m);
-    this.#control = await Control.open(url, hello, [this.#around.state()], take, this.signal, limitMS);
+    const first: FromClient[] = [this.#around.state(), { type: "want", slots: this.#wants }];
+    this.#control = await Control.open(url, hello, first, take, this.signal, limitMS);
     this.unheard.set(0);
     this.#refused = false;
     this.#around.opened(this);
@@ -209,6 +220,7 @@ export class Session {
     if (message.type === "sync") this.lipSync.learn(message.slots ?? []);
     if (message.type === "welcome") this.slots.set(withSlots(new Map(), message.slots ?? []));
     if (message.type === "slots") this.slots.update((s) => withSlots(s, message.slots ?? []));
+    if (message.type === "slots") this.#wants = named(this.#wants, this.slots.get());
     this.#around.receive(this, message);
   }
 

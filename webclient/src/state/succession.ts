@@ -44,7 +44,7 @@ export interface Plan {
 export class Unwanted extends Error {}
 
 /** What the sessions need of their meeting, which is told what the current one says. */
-export interface Household extends Omit<Surroundings, "receive" | "opened"> {
+export interface Household extends Omit<Surroundings, "receive" | "opened" | "wants"> {
   wayIn: WayIn;
   recorder: Recorder;
   publisher: Publisher;
@@ -166,6 +166,7 @@ export class Succession {
   #begin(connections: Connections, answer: JoinAnswer): Session {
     const { publisher, recorder, ready, unheard, changed, token, state, detours } = this.#house;
     const session = new Session(connections, answer, {
+      wants: () => this.current?.wants ?? [],
       token,
       state,
       detours,

@@ -38,6 +38,11 @@ export function assign(before: readonly SlotWant[], tiles: readonly VisibleTile[
   return out;
 }
 
+/** Fills in who came where anybody was asked for. */
+export function named(wants: readonly SlotWant[], slots: ReadonlyMap<SlotID, { participant?: string }>): SlotWant[] {
+  return wants.map((w) => (w.participant === "" ? { ...w, participant: slots.get(w.slot)?.participant ?? "" } : w));
+}
+
 /** Says whether two wishes are the same. */
 export function same(a: readonly SlotWant[], b: readonly SlotWant[]): boolean {
   return (

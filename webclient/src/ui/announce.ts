@@ -34,6 +34,8 @@ function tell(n: Notice, chatOpen: boolean): Telling {
       return { text: n.raised ? t().saidHandUp(n.name) : t().saidHandDown(n.name), shown: n.raised };
     case "sharing":
       return { text: n.started ? t().saidShareStart(n.name) : t().saidShareStop(n.name), shown: false };
+    case "stage":
+      return { text: n.up ? t().saidUp : t().saidSentBack, shown: !n.up };
     case "path":
       return { text: n.lost ? t().saidPathLost(n.name) : t().saidPathBack(n.name), shown: false };
     case "muted":

@@ -1,6 +1,6 @@
 // The start page: what this is, create a meeting, join one.
 import { createSignal, Show } from "solid-js";
-import type { Meeting, Problem } from "../../protocol/messages.ts";
+import type { CreateMeeting, Meeting, Problem } from "../../protocol/messages.ts";
 import { problemOf } from "../../protocol/problems.ts";
 import { createMeeting } from "../../state/api.ts";
 import { lobbyPath, parseLink, parseTyped, spaced } from "../../state/link.ts";
@@ -94,6 +94,7 @@ function Bridge() {
 
 function Create(props: { done: (meeting: Meeting) => void }) {
   const [topic, setTopic] = createSignal("");
+  const [webinar, setWebinar] = createSignal(false);
   const [key, setKey] = createSignal("");
   const [needsKey, setNeedsKey] = createSignal(false);
   const [busy, setBusy] = createSignal(false);
@@ -105,7 +106,8 @@ function Create(props: { done: (meeting: Meeting) => void }) {
     setFailed(null);
     try {
       const text = topic().trim();
-      props.done(await createMeeting(text ? { topic: text } : {}, key().trim() || undefined));
+      const wanted: CreateMeeting = { ...(text ? { topic: text } : {}), ...(webinar() ? { kind: "webinar" } : {}) };
+      props.done(await createMeeting(wanted, key().trim() || undefined));
     } catch (error) {
       const p = problemOf(error);
       // Asked for the first time, the key is not a failure but a question.
@@ -127,6 +129,10 @@ function Create(props: { done: (meeting: Meeting) => void }) {
           value={topic()}
           onInput={(e) => setTopic(e.currentTarget.value)}
         />
+      </label>
+      <label class="check">
+        <input type="checkbox" checked={webinar()} onChange={(e) => setWebinar(e.currentTarget.checked)} />
+        <span>{t().webinar}</span>
       </label>
       <Show when={needsKey()}>
         <label class="field">
@@ -208,7 +214,7 @@ function Created(props: { meeting: Meeting; again: () => void }) {
       <Show when={props.meeting.topic}>
         <p class="created-topic">{props.meeting.topic}</p>
       </Show>
-      <p class="hint">{t().createdHint}</p>
+      <p class="hint">{props.meeting.panel_url ? t().createdWebinarHint : t().createdHint}</p>
       <dl class="facts">
         <div>
           <dt>{t().meetingNumber}</dt>
@@ -220,6 +226,7 @@ function Created(props: { meeting: Meeting; again: () => void }) {
         </div>
       </dl>
       <CopyField label={t().joinLink} value={props.meeting.join_url} />
+      <Show when={props.meeting.panel_url}>{(link) => <CopyField label={t().panelLink} value={link()} />}</Show>
       <CopyField label={t().hostLink} value={props.meeting.host_url} />
       <div class="row">
         <a class="button primary" href={lobby()} onClick={follow}>

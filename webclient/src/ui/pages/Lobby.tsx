@@ -46,10 +46,20 @@ export default function Lobby(props: Props) {
   const [on, setOn] = createSignal({ microphone: remembered.microphoneOn, camera: remembered.cameraOn });
   let nameField: HTMLInputElement | undefined;
 
+  /** Whoever only watches needs no devices until a host brings them up. */
+  const watching = () => pkg()?.participant.role === "attendee";
+  const rest = () => {
+    if (!watching()) return;
+    props.devices.stop("camera");
+    props.devices.stop("microphone");
+  };
+  createEffect(rest);
+
   onMount(() => {
     void entry.warm(name());
     void props.devices.openBoth().then(() => {
       if (!on().camera) props.devices.stop("camera");
+      rest();
     });
     if (!name()) nameField?.focus();
   });
@@ -80,8 +90,8 @@ export default function Lobby(props: Props) {
       const ticket = await entry.take(wanted);
       props.enter(ticket, {
         // A device that is still being opened comes in time; one that failed does not.
-        microphone: on().microphone && !props.devices.problems.get().microphone,
-        camera: on().camera && !props.devices.problems.get().camera,
+        microphone: on().microphone && !watching() && !props.devices.problems.get().microphone,
+        camera: on().camera && !watching() && !props.devices.problems.get().camera,
       });
     } catch (error) {
       const p = problemOf(error);
@@ -106,12 +116,17 @@ export default function Lobby(props: Props) {
         <LanguageSwitch />
       </header>
       <main class="lobby-main">
-        <Preview devices={props.devices} on={on()} name={name()} toggle={toggle} />
+        <Show when={!watching()}>
+          <Preview devices={props.devices} on={on()} name={name()} toggle={toggle} />
+        </Show>
         <div class="lobby-form">
           <h1>{pkg()?.meeting.topic || t().lobbyTitle}</h1>
           <p class="lobby-number">
             {t().meetingNumber} {spaced(props.link.number)}
           </p>
+          <Show when={watching()}>
+            <p class="badge-line">{t().youWatch}</p>
+          </Show>
           <Show when={pkg()?.participant.role === "host"}>
             <p class="badge-line">
               <Star />

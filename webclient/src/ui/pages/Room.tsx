@@ -31,7 +31,7 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
   const local = watch(meeting.publisher.local);
   const [panel, setPanel] = createSignal<PanelName>("");
   const [view, setView] = createSignal<ViewName>("gallery");
-  const [dialog, setDialog] = createSignal<"" | "settings" | "help" | "end">("");
+  const [dialog, setDialog] = createSignal<"" | "settings" | "help" | "end" | "up">("");
   let returnFocus: HTMLElement | null = null;
 
   const open = (name: PanelName) => {
@@ -43,10 +43,10 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
   createEffect(() => meeting.showChat(panel() === "chat"));
 
   const verbs: Record<Verb, () => void> = {
-    mute: () => void setMicrophone(meeting, !local().microphoneOn),
-    camera: () => void meeting.publisher.setCamera(!local().cameraOn),
+    mute: () => local().watching || void setMicrophone(meeting, !local().microphoneOn),
+    camera: () => local().watching || void meeting.publisher.setCamera(!local().cameraOn),
     hand: () => meeting.publisher.setHand(!local().handRaised),
-    share: () => (local().sharing ? meeting.publisher.unshare() : void meeting.publisher.share()),
+    share: () => local().watching || (local().sharing ? meeting.publisher.unshare() : void meeting.publisher.share()),
     chat: () => open("chat"),
     people: () => open("people"),
     connection: () => open("connection"),
@@ -70,6 +70,7 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
   onCleanup(() => document.removeEventListener("keydown", onKey));
 
   listen(meeting.notices, (n) => announceNotice(n, panel() === "chat"));
+  listen(meeting.notices, (n) => n.what === "stage" && setDialog(n.up ? "up" : ""));
   listen(devices.events, deviceToast);
   listen(meeting.publisher.failed, () => toast(t().screenFailed, "problem"));
   announceStatus(meeting);
@@ -117,6 +118,15 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
         action={t().endForAll}
         close={() => setDialog("")}
         confirm={() => meeting.host("end")}
+      />
+      <Confirm
+        open={dialog() === "up"}
+        title={t().upTitle}
+        text={t().upText}
+        action={t().upAction}
+        calm
+        close={() => setDialog("")}
+        confirm={() => void setMicrophone(meeting, true)}
       />
     </div>
   );

@@ -36,6 +36,11 @@ export function Banners(props: { meeting: Meeting; status: MeetingStatus }) {
           </button>
         </p>
       </Show>
+      <Show when={local().watching && props.status.state !== "joining"}>
+        <p class="banner" role="note">
+          {t().watchingBanner}
+        </p>
+      </Show>
       <Show when={blocked()}>
         <p class="banner banner-warn" role="alert">
           {t().soundBlocked}

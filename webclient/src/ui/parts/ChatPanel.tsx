@@ -19,6 +19,8 @@ export function ChatPanel(props: { meeting: Meeting; close: () => void }) {
     room().chat.length;
     queueMicrotask(() => log?.scrollTo({ top: log.scrollHeight }));
   });
+  const local = watch(props.meeting.publisher.local);
+  const placeholder = () => (local().watching ? t().chatToPanel : t().chatPlaceholder);
   const tooLong = () => new TextEncoder().encode(text().trim()).length > maxChat;
   const send = () => {
     const said = text().trim();
@@ -41,13 +43,19 @@ export function ChatPanel(props: { meeting: Meeting; close: () => void }) {
     <Panel title={t().chatTitle} close={props.close} class="chat" focusTitle={false}>
       {/* A list that scrolls is reached by Tab, so that arrow keys can scroll it. */}
       <ol class="chat-log" ref={log} tabindex="0" aria-label={t().chatLog}>
-        <For each={room().chat} fallback={<li class="chat-empty">{t().chatEmpty}</li>}>
+        <For
+          each={room().chat}
+          fallback={<li class="chat-empty">{local().watching ? t().chatEmptyPanel : t().chatEmpty}</li>}
+        >
           {(said, i) => (
             <li class="chat-line" classList={{ mine: said.from === room().me, begins: begins(i()) }}>
               <Show when={begins(i())}>
                 <p class="chat-who">
                   <strong>{said.from === room().me ? t().you : said.name}</strong>
                   <time datetime={said.at}>{time(said.at)}</time>
+                  <Show when={said.panel}>
+                    <span class="badge">{t().toPanel}</span>
+                  </Show>
                 </p>
               </Show>
               <p class="chat-text">
@@ -77,8 +85,8 @@ export function ChatPanel(props: { meeting: Meeting; close: () => void }) {
         <textarea
           ref={field}
           rows="2"
-          aria-label={t().chatPlaceholder}
-          placeholder={t().chatPlaceholder}
+          aria-label={placeholder()}
+          placeholder={placeholder()}
           value={text()}
           aria-invalid={tooLong()}
           onInput={(e) => setText(e.currentTarget.value)}

@@ -3,6 +3,7 @@
 import * as Menu from "@kobalte/core/dropdown-menu";
 import { type JSX, Show } from "solid-js";
 import type { Meeting } from "../../state/meeting.ts";
+import { headcount } from "../../state/room.ts";
 import {
   Camera,
   CameraOff,
@@ -43,21 +44,23 @@ export function Controls(props: Props) {
   return (
     <section class="controls" id="controls" aria-label={t().controls}>
       <div class="controls-group">
-        <Control
-          label={local().microphoneOn ? t().mute : t().unmute}
-          key="M"
-          icon={local().microphoneOn ? <Mic /> : <MicOff />}
-          off={!local().microphoneOn}
-          do={() => props.do("mute")}
-        />
-        <Control
-          label={local().cameraOn ? t().stopCamera : t().startCamera}
-          key="V"
-          icon={local().cameraOn ? <Camera /> : <CameraOff />}
-          off={!local().cameraOn}
-          do={() => props.do("camera")}
-        />
-        <Show when={canShare}>
+        <Show when={!local().watching}>
+          <Control
+            label={local().microphoneOn ? t().mute : t().unmute}
+            key="M"
+            icon={local().microphoneOn ? <Mic /> : <MicOff />}
+            off={!local().microphoneOn}
+            do={() => props.do("mute")}
+          />
+          <Control
+            label={local().cameraOn ? t().stopCamera : t().startCamera}
+            key="V"
+            icon={local().cameraOn ? <Camera /> : <CameraOff />}
+            off={!local().cameraOn}
+            do={() => props.do("camera")}
+          />
+        </Show>
+        <Show when={canShare && !local().watching}>
           <Control
             label={local().sharing ? t().stopShare : t().share}
             key="S"
@@ -86,16 +89,16 @@ export function Controls(props: Props) {
           do={() => props.do("chat")}
         />
         <Control
-          label={t().peopleCount(room().participants.size)}
+          label={t().peopleCount(headcount(room()))}
           key="P"
           icon={<People />}
           on={props.panel === "people"}
           expanded={props.panel === "people"}
-          number={room().participants.size}
+          number={headcount(room())}
           wide
           do={() => props.do("people")}
         />
-        <MoreMenu {...props} canShare={canShare} sharing={local().sharing} />
+        <MoreMenu {...props} canShare={canShare && !local().watching} sharing={local().sharing} />
       </div>
       <div class="controls-group">
         <Show

@@ -119,6 +119,8 @@ interface ConfirmProps {
   action: string;
   close: () => void;
   confirm: () => void;
+  /** Nothing bad comes of it, and "not now" is a fine answer. */
+  calm?: boolean;
 }
 
 /** Asks before something that cannot be undone. */
@@ -134,11 +136,12 @@ export function Confirm(props: ConfirmProps) {
             <Alert.Description>{props.text}</Alert.Description>
             <div class="row end">
               <button type="button" class="button" onClick={() => props.close()}>
-                {t().cancel}
+                {props.calm ? t().notNow : t().cancel}
               </button>
               <button
                 type="button"
-                class="button danger"
+                class="button"
+                classList={{ danger: !props.calm, primary: props.calm === true }}
                 onClick={() => {
                   props.confirm();
                   props.close();

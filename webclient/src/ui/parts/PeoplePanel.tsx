@@ -2,7 +2,7 @@ import * as Menu from "@kobalte/core/dropdown-menu";
 import { createMemo, createSignal, For, Show } from "solid-js";
 import type { Participant } from "../../protocol/messages.ts";
 import type { Meeting } from "../../state/meeting.ts";
-import { isRaised, ordered } from "../../state/room.ts";
+import { headcount, isAttendee, isRaised, ordered } from "../../state/room.ts";
 import { CameraOff, Hand, Mic, MicOff, More, Screen } from "../icons.tsx";
 import { t } from "../text/text.ts";
 import { watch } from "../watch.ts";
@@ -18,7 +18,10 @@ export function PeoplePanel(props: { meeting: Meeting; invite: string; close: ()
   const list = createMemo(() => ordered(room()).map((p) => p.id));
   const isHost = () => room().participants.get(room().me)?.role === "host";
   return (
-    <Panel title={t().peopleTitle(room().participants.size)} close={props.close} class="people">
+    <Panel title={t().peopleTitle(headcount(room()))} close={props.close} class="people">
+      <Show when={room().meeting.kind === "webinar"}>
+        <p class="people-audience">{t().watchingCount(room().attendees)}</p>
+      </Show>
       <ul class="people-list" tabindex="0" aria-label={t().people}>
         <For each={list()}>
           {(id) => (
@@ -29,6 +32,7 @@ export function PeoplePanel(props: { meeting: Meeting; invite: string; close: ()
                   mine={id === room().me}
                   speaking={room().speakers.some((s) => s.participant === id)}
                   host={isHost()}
+                  webinar={room().meeting.kind === "webinar"}
                   do={(verb) => (verb === "remove" ? setRemoving(p()) : props.meeting.host(verb, id))}
                 />
               )}
@@ -63,7 +67,8 @@ interface PersonProps {
   speaking: boolean;
   /** Whether the person who looks is a host. */
   host: boolean;
-  do: (verb: "mute" | "lower_hand" | "remove") => void;
+  webinar: boolean;
+  do: (verb: "mute" | "lower_hand" | "remove" | "promote" | "demote") => void;
 }
 
 function Person(props: PersonProps) {
@@ -75,6 +80,9 @@ function Person(props: PersonProps) {
         <span>{name()}</span>
         <Show when={props.person.role === "host"}>
           <span class="badge">{t().host}</span>
+        </Show>
+        <Show when={isAttendee(props.person)}>
+          <span class="badge">{t().attendee}</span>
         </Show>
         <Show when={props.person.path === "lost"}>
           <span class="badge badge-warn">{t().pathLost}</span>
@@ -91,24 +99,36 @@ function Person(props: PersonProps) {
             <Screen />
           </State>
         </Show>
-        <Show when={props.person.video_muted}>
+        <Show when={props.person.video_muted && !isAttendee(props.person)}>
           <State label={t().cameraIsOff}>
             <CameraOff />
           </State>
         </Show>
-        <Show
-          when={props.person.audio_muted}
-          fallback={
-            <State label="">
-              <Mic />
+        <Show when={!isAttendee(props.person)}>
+          <Show
+            when={props.person.audio_muted}
+            fallback={
+              <State label="">
+                <Mic />
+              </State>
+            }
+          >
+            <State label={t().isMuted}>
+              <MicOff />
             </State>
-          }
-        >
-          <State label={t().isMuted}>
-            <MicOff />
-          </State>
+          </Show>
         </Show>
       </span>
+      <Show when={props.host && isAttendee(props.person)}>
+        <button
+          type="button"
+          class="button small"
+          aria-label={t().hostBringUpName(props.person.name)}
+          onClick={() => props.do("promote")}
+        >
+          {t().hostBringUp}
+        </button>
+      </Show>
       <Show when={props.host && !props.mine}>
         <Menu.Root placement="bottom-end" gutter={4} modal={false}>
           <Menu.Trigger class="icon-button" aria-label={t().hostMenu(props.person.name)}>
@@ -122,6 +142,11 @@ function Person(props: PersonProps) {
               <Menu.Item class="menu-item" disabled={!isRaised(props.person)} onSelect={() => props.do("lower_hand")}>
                 <span>{t().hostLowerHand}</span>
               </Menu.Item>
+              <Show when={props.webinar && props.person.role === "participant"}>
+                <Menu.Item class="menu-item" onSelect={() => props.do("demote")}>
+                  <span>{t().hostSendBack}</span>
+                </Menu.Item>
+              </Show>
               <Menu.Item class="menu-item menu-danger" onSelect={() => queueMicrotask(() => props.do("remove"))}>
                 <span>{t().hostRemove}</span>
               </Menu.Item>

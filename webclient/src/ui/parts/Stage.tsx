@@ -1,8 +1,10 @@
 // Everybody's pictures, and the shared screen, placed by state/layout.ts.
 import { createEffect, createMemo, createSignal, For, onCleanup, onMount, Show } from "solid-js";
 import type { Devices } from "../../media/devices.ts";
+import type { Participant } from "../../protocol/messages.ts";
 import { arrange, type Box } from "../../state/layout.ts";
 import type { Meeting } from "../../state/meeting.ts";
+import { isAttendee } from "../../state/room.ts";
 import type { VisibleTile } from "../../state/wants.ts";
 import { Left, Right } from "../icons.tsx";
 import type { ViewName } from "../pages/Room.tsx";
@@ -25,6 +27,7 @@ export function Stage(props: Props) {
   const room = watch(meeting.room);
   const pictures = watch(meeting.pictures);
   const focus = watch(meeting.focus);
+  const local = watch(meeting.publisher.local);
   const [size, setSize] = createSignal({ width: 0, height: 0 });
   const [page, setPage] = createSignal(0);
   const [pinned, setPinned] = createSignal("");
@@ -129,11 +132,13 @@ export function Stage(props: Props) {
           </For>
         </ul>
       </div>
-      <Show when={room().participants.size === 1 && !screen()}>
+      <Show when={ids().every((id) => id === room().me) && !screen()}>
         <div class="alone">
-          <strong>{t().alone}</strong>
-          <span>{t().aloneText}</span>
-          <CopyButton text={() => props.invite} label={t().copyJoinLink} class="button small primary" />
+          <Show when={!local().watching} fallback={<strong>{t().nobodyOnStage}</strong>}>
+            <strong>{room().meeting.kind === "webinar" ? t().aloneOnStage : t().alone}</strong>
+            <span>{t().aloneText}</span>
+            <CopyButton text={() => props.invite} label={t().copyJoinLink} class="button small primary" />
+          </Show>
         </div>
       </Show>
       <Show when={places().pager}>
@@ -168,9 +173,10 @@ export function Stage(props: Props) {
   );
 }
 
-function order(participants: ReadonlyMap<string, { id: string; joined_at: string }>, me: string): string[] {
-  const key = (p: { id: string; joined_at: string }) => `${p.id === me ? 1 : 0} ${p.joined_at} ${p.id}`;
-  return [...participants.values()].sort((a, b) => (key(a) < key(b) ? -1 : 1)).map((p) => p.id);
+function order(participants: ReadonlyMap<string, Participant>, me: string): string[] {
+  const key = (p: Participant) => `${p.id === me ? 1 : 0} ${p.joined_at} ${p.id}`;
+  const onStage = [...participants.values()].filter((p) => !isAttendee(p));
+  return onStage.sort((a, b) => (key(a) < key(b) ? -1 : 1)).map((p) => p.id);
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

@@ -128,6 +128,30 @@ export const en = {
   skipToControls: "Skip to the controls",
   close: "Close",
 
+  // Webinars
+  webinar: "Webinar: whoever comes by the join link only watches",
+  createdWebinarHint:
+    "Whoever opens the join link watches. Whoever opens the panellist link speaks. Whoever opens the host link is a host: keep it for yourself.",
+  panelLink: "Panellist link",
+  attendee: "Attendee",
+  youWatch: "You join to watch. A host can bring you up to speak.",
+  watchingBanner: "You are watching. Raise your hand if you want to speak.",
+  watchingCount: (n: number) => `${n} watching`,
+  nobodyOnStage: "Nobody is on stage yet",
+  aloneOnStage: "Nobody else is on stage yet",
+  hostBringUp: "Bring up",
+  hostBringUpName: (name: string) => `Bring up ${name} to speak`,
+  hostSendBack: "Send back to the audience",
+  saidUp: "You have been brought up to speak",
+  saidSentBack: "You are back in the audience",
+  upTitle: "You have been brought up to speak",
+  upText: "Others hear and see you as soon as you turn your microphone or camera on.",
+  upAction: "Turn microphone on",
+  notNow: "Not now",
+  chatToPanel: "Message to hosts and panellists",
+  chatEmptyPanel: "No messages yet. What you write is seen by hosts and panellists.",
+  toPanel: "To the panel",
+
   // Chat
   chatTitle: "Chat",
   chatEmpty: "No messages yet. What you write is seen by everyone here.",
