@@ -274,3 +274,18 @@ func TestPathsComeAndGo(t *testing.T) {
 		t.Errorf("%.2f Mbit/s over new connections", got/mbit)
 	}
 }
+
+// TestStalls: a network or a machine that holds all packets up for a moment
+// now and then has not become narrower: what it takes is soon used again.
+func TestStalls(t *testing.T) {
+	tr := trace{delay: 25 * ms}
+	for at := time.Duration(0); at < duration; at += 3 * sec {
+		tr.steps = append(tr.steps, nettest.Step{At: at, Rate: 2 * mbit}, nettest.Step{At: at + 2850*ms, Rate: kbit})
+	}
+	for seed := range uint64(3) {
+		f := tr.run(seed + 1)
+		if use := f.throughput(5*sec, duration) / (2 * mbit); use < 0.75 {
+			t.Errorf("seed %d: %.2f used", seed, use)
+		}
+	}
+}

@@ -114,7 +114,7 @@ func (w *window) growing() bool {
 		return false
 	}
 	newest, first := w.back(0).recv(), w.back(0).sent
-	floor := w.floor()
+	floor, _ := w.lately()
 	var fit line
 	for i := range w.len() {
 		s := w.back(i)
@@ -134,7 +134,8 @@ func (w *window) growing() bool {
 // collapsed reports whether the very latest packets came so much later one
 // after the other than they were sent that there must be a new queue.
 func (w *window) collapsed() bool {
-	if w.floor() > surge+2*w.jitter {
+	// A queue that is falling is what is left of a stall.
+	if least, most := w.lately(); least > surge+2*w.jitter && 5*w.back(0).queue > 4*most {
 		return true
 	}
 	oldest, _, ok := w.latestFrom()
@@ -145,18 +146,19 @@ func (w *window) collapsed() bool {
 	return rise > collapse+2*w.jitter && 2*rise > took
 }
 
-// floor is the queue that even the luckiest of the latest packets met.
-func (w *window) floor() time.Duration {
-	floor := time.Duration(math.MaxInt64)
+// lately returns the queues that the luckiest and the unluckiest of the latest
+// packets met; 0 if there are too few.
+func (w *window) lately() (least, most time.Duration) {
+	least = math.MaxInt64
 	n := 0
 	for n < w.len() && w.back(0).recv()-w.back(n).recv() <= trendSpan/2 {
-		floor = min(floor, w.back(n).queue)
+		least, most = min(least, w.back(n).queue), max(most, w.back(n).queue)
 		n++
 	}
 	if n < trendSamples/2 {
-		return 0
+		return 0, 0
 	}
-	return floor
+	return least, most
 }
 
 // latestFrom returns the sample from which on the latest few packets are that
