@@ -136,6 +136,8 @@ type (
 )
 
 // SlotWant is a wish for one video slot: participant P, up to MaxHeight lines.
+// Whoever does not know yet who is there names nobody, and is shown somebody:
+// who speaks, or else who came first. The slots' states tell who it is.
 type SlotWant struct {
 	Slot        SlotID `json:"slot"`
 	Participant string `json:"participant"`

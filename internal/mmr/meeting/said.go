@@ -1,6 +1,7 @@
 package meeting
 
 import (
+	"cmp"
 	"crypto/rand"
 	"slices"
 	"strings"
@@ -127,8 +128,38 @@ func (m *Meeting) want(p *person, w *protocol.Want) *protocol.Problem {
 			s.want = named[s.slot.ID()]
 		}
 	}
+	for i := range p.slots {
+		if s := &p.slots[i]; s.want.Slot != "" && s.want.Participant == "" {
+			s.want.Participant = m.anyone(p)
+		}
+	}
 	m.lookThrough(p)
 	return unknown
+}
+
+// anyone finds somebody with a camera whom no slot's wish names: who speaks, or
+// else who came first.
+func (m *Meeting) anyone(p *person) string {
+	free := func(id string) bool {
+		e := m.roster[id]
+		return e != nil && id != p.ID && m.sourceOf(e, protocol.Camera) != nil &&
+			!slices.ContainsFunc(p.slots, func(s place) bool { return s.want.Participant == id })
+	}
+	for _, s := range m.loudest.Selected() {
+		if free(s.Owner()) {
+			return s.Owner()
+		}
+	}
+	var first *entry
+	for id, e := range m.roster {
+		if free(id) && (first == nil || cmp.Or(e.JoinedAt.Compare(first.JoinedAt), strings.Compare(id, first.ID)) < 0) {
+			first = e
+		}
+	}
+	if first == nil {
+		return ""
+	}
+	return first.ID
 }
 
 // clip bounds a text that is told back to whoever sent it.

@@ -135,6 +135,14 @@ func TestWants(t *testing.T) {
 		if got := ada.slots(); len(got) != 1 || got["v3"] != "bob camera" {
 			t.Errorf("slots %v: those not named are to be empty", got)
 		}
+		want(protocol.SlotWant{Slot: "v1", MaxHeight: 720}, protocol.SlotWant{Slot: "v2", MaxHeight: 720})
+		if got := ada.slots(); len(got) != 1 || got["v1"] != "bob camera" {
+			t.Errorf("slots %v, want whoever is there, once", got)
+		}
+		want(protocol.SlotWant{Slot: "v1", MaxHeight: 720}, protocol.SlotWant{Slot: "v3", Participant: "bob", MaxHeight: 180})
+		if got := ada.slots(); len(got) != 1 || got["v3"] != "bob camera" {
+			t.Errorf("slots %v, want somebody who is not named", got)
+		}
 		for _, bad := range []protocol.SlotID{"v9", "a1", "c1", "", "\xff"} {
 			want(protocol.SlotWant{Slot: bad, Participant: "bob"}, protocol.SlotWant{Slot: "v3", Participant: "bob", MaxHeight: 180})
 			if r, ok := heard[protocol.Refusal](ada); !ok || r.Problem.Code != protocol.ProblemBadRequest {
