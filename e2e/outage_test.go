@@ -63,7 +63,7 @@ func TestControlPlaneGone(t *testing.T) {
 	defer over.Stop()
 	<-over.C
 	for what, gap := range c.account(fmt.Sprintf("%v without control plane", time.Since(began).Round(time.Second))) {
-		if gap > 2*time.Second { // a busy machine; nothing is to be lost
+		if gap > 5*time.Second { // the machine may be busy; what counts is that nothing is lost
 			t.Errorf("a gap of %v in %s", gap, what)
 		}
 	}

@@ -7,6 +7,7 @@
 //
 //	web, zone, mmr, tunnel … 203.0.113.0/24 ── gateway ── 10.77.0.0/24 … client, proxy
 //
-// The gateway masquerades the client's site and applies a Policy to it. A
-// World belongs to one test, which takes it down.
+// The gateway masquerades the client's site and applies a Policy to it. More
+// sites can be joined to it by long lines (AddSite). A World belongs to one
+// test, which takes it down.
 package lab
