@@ -48,7 +48,8 @@ await page.addInitScript((who) => {
   const fetched = globalThis.fetch;
   globalThis.fetch = async (...request) => {
     const to = String(request[0]).replace(/^.*\/|\?.*$/g, "");
-    step(`${to} asked`);
+    const size = request[1]?.body?.size ?? request[1]?.body?.length ?? 0;
+    step(`${to} asked (${size} B)`);
     const response = await fetched(...request);
     step(`${to} answered`);
     return response;
