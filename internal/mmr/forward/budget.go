@@ -29,9 +29,10 @@ const (
 	// deafAfter is how many bytes a link sends before it gives up on a remote
 	// that offered feedback and sends none.
 	deafAfter = 4 << 20
-	// soundRate is what a slot for sound is taken to need, with headers, and
-	// sharedRate one for a shared screen's.
+	// soundRate is what a voice is taken to need, with headers; othersRate what
+	// the others' do, since mostly one speaks; sharedRate a shared screen's.
 	soundRate  = 56_000
+	othersRate = 16_000
 	sharedRate = 120_000
 )
 
@@ -286,8 +287,15 @@ func (b *Budget) share(now time.Time) {
 			tallest = max(tallest, y.height)
 		}
 	}
+	voices := 0
 	for i := range b.shares {
-		b.streams = append(b.streams, b.shares[i].stream(tallest, second, now))
+		s := b.shares[i].stream(tallest, second, now)
+		if b.shares[i].active && b.shares[i].kind == protocol.Mic {
+			if voices++; voices > 1 {
+				s.Rungs = otherSound
+			}
+		}
+		b.streams = append(b.streams, s)
 	}
 	r := alloc.Allocate(b.estimator.Estimate(), b.streams)
 	b.estimator.Want(r.Want + r.Want*3/10) // room for what package alloc keeps free, and for key frames
@@ -308,6 +316,7 @@ func (b *Budget) share(now time.Time) {
 
 var (
 	sound       = []alloc.Rung{{Rate: soundRate}}
+	otherSound  = []alloc.Rung{{Rate: othersRate}}
 	sharedSound = []alloc.Rung{{Rate: sharedRate}}
 )
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"causeway/internal/media/alloc"
 	"causeway/internal/media/header"
 	"causeway/internal/media/offer"
 	"causeway/internal/media/twcc"
@@ -336,3 +337,35 @@ func TestBudgetComesBackFromNothing(t *testing.T) {
 		t.Error("no picture")
 	}
 }
+
+// TestBudgetSharesOut: sound first, then content, then who is largest, then
+// the others.
+func TestBudgetSharesOut(t *testing.T) {
+	r := newRig(t, 1)
+	b := r.router.NewBudget()
+	b.estimate(r.now)
+	b.heard = true
+	kinds := []protocol.Source{protocol.Camera, protocol.Camera, protocol.Screen, protocol.Mic, protocol.Mic, protocol.ScreenAudio}
+	for i, kind := range kinds {
+		y := share{kind: kind, active: true, height: []int{180, 720, wholeScreen, 0, 0, 0}[i], current: -1, given: -1}
+		if kind == protocol.Camera || kind == protocol.Screen {
+			for n, rate := range nominalRates {
+				y.rungs[n], y.layers[n] = alloc.Rung{Spatial: n, Height: []int{180, 360, 720}[n], Rate: rate}, n
+			}
+			y.n = maxLayers
+		}
+		b.shares = append(b.shares, y)
+	}
+	b.share(r.now) // of 1.5 Mbit/s
+	var given []int
+	for i := range b.shares {
+		given = append(given, b.shares[i].given)
+	}
+	// 192 kbit/s of sound; the best of the screen does not fit.
+	if !slices.Equal(given, []int{0, 1, 1, 0, 0, 0}) {
+		t.Errorf("given %v", given)
+	}
+}
+
+// wholeScreen is as control asks for a share's best layer.
+const wholeScreen = 1 << 14
