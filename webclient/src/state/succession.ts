@@ -106,12 +106,15 @@ export class Succession {
     const target = session.answer.control_url;
     const base = { target, transport: "wss", via, tls_ms: 0, rtt_ms: 0, jitter_ms: 0 };
     const began = performance.now();
+    // The channel takes more round trips than media, and is begun in no time.
+    const attached = plan?.rung ? null : session.attach(overlap.attach);
+    attached?.catch(() => {}); // awaited below, as is
     const media = session.connect(plan?.rung);
-    media.catch(() => {}); // awaited below
+    media.catch(() => {});
     try {
       // Without a control channel nobody is disturbed by an attempt that fails.
       if (plan?.rung) await session.connected(overlap.climb);
-      await session.attach(overlap.attach);
+      await (attached ?? session.attach(overlap.attach));
       phase.attempt({ ...base, connect_ms: Math.round(performance.now() - began), ok: true });
     } catch (error) {
       phase.attempt({ ...base, connect_ms: 0, ok: false, error: problemOf(error).title });
