@@ -93,5 +93,9 @@ cross: $(SITE)/index.html ## the binary builds for every system without cgo
 e2e: $(BIN) ## real browsers and native clients against real servers
 	cd webclient && CAUSEWAY_BIN=$(abspath $(BIN)) npm run --silent e2e
 
-bench: ## Go benchmarks of the packet path and of joining
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./lab/...
+bench: ## what a router costs, against the least that sending costs here (Linux, two cores, five minutes)
+	$(GO) test -run '^$$' -bench '^BenchmarkCost$$' -benchtime 1x -timeout 10m ./internal/mmr
+
+.PHONY: bench-parts
+bench-parts: ## Go benchmarks of the parts
+	$(GO) test -run '^$$' -bench . -skip '^BenchmarkCost$$' -benchmem ./internal/... ./lab/...

@@ -19,6 +19,7 @@ import (
 	"causeway/internal/bus"
 	"causeway/internal/media/header"
 	"causeway/internal/media/offer"
+	"causeway/internal/media/twcc"
 	"causeway/internal/peer"
 	"causeway/internal/token"
 	"causeway/protocol"
@@ -30,8 +31,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if at := os.Getenv(childEnv); at != "" {
-		os.Exit(childMain(at))
+	if code, is := child(); is {
+		os.Exit(code)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -194,8 +195,8 @@ type wish struct {
 	videoCodecs  []offer.Codec
 	videoSlots   int
 	drop         func(slot protocol.SlotID, h header.Header) bool // induced loss, of what arrives
-	discardMedia bool
-	via          protocol.Transport // the only rung; "" is UDP
+	discardMedia bool                                             // only counts it
+	via          protocol.Transport                               // the only rung; "" is UDP
 }
 
 // client is a participant on real connections.
@@ -220,7 +221,8 @@ type conn struct {
 	drop   func(protocol.SlotID, header.Header) bool
 	ready  chan struct{}
 	first  chan struct{} // closed with the first packet
-	counts bool
+	counts bool          // and no more
+	told   arrivals
 
 	mu   sync.Mutex
 	got  map[protocol.SlotID][]received
@@ -324,11 +326,15 @@ func (w *world) enter(meeting, id string, x wish) *client {
 		k := &conn{
 			client: c, kind: kind, answer: d, drop: x.drop, counts: x.discardMedia,
 			ready: make(chan struct{}), first: make(chan struct{}), got: map[protocol.SlotID][]received{},
+			told: newArrivals(&d),
 		}
 		dial := peer.DialConfig{
 			Local: credentials[kind], Certificate: certificate,
 			Remote: peer.Credentials{Ufrag: d.Ufrag, Pwd: d.Pwd}, RemoteFingerprint: d.Fingerprint,
 			TOS: kind.DSCP() << 2, Handler: k, Log: quiet(),
+		}
+		if x.discardMedia {
+			dial.ListenPacket = plainSocket
 		}
 		w.way(&dial, x.via, answer)
 		k.peer, err = peer.Dial(ctx, dial)
@@ -380,6 +386,9 @@ func (k *conn) RTP(_ *peer.Conn, raw []byte, now time.Time) {
 		close(k.first)
 	}
 	h, ok := header.Parse(raw)
+	if ok && k.counts {
+		k.told.tell(k.peer, &h, raw, now)
+	}
 	if !ok || k.counts {
 		return
 	}
@@ -395,8 +404,52 @@ func (k *conn) RTP(_ *peer.Conn, raw []byte, now time.Time) {
 	}
 }
 
+// arrivals is the feedback of a client that counts: when packets came.
+type arrivals struct {
+	id       uint8
+	recorder *twcc.Recorder
+	next     time.Time
+}
+
+func newArrivals(answer *offer.Description) (a arrivals) {
+	for i := range answer.Lines {
+		if id := answer.Lines[i].ExtensionID(offer.URITransportCC); id != 0 {
+			a.id, a.recorder = id, twcc.NewRecorder(1)
+		}
+	}
+	return a
+}
+
+// tell notes a packet, and sends what there is to tell when it is time.
+func (a *arrivals) tell(c *peer.Conn, h *header.Header, raw []byte, now time.Time) {
+	if a.id == 0 {
+		return
+	}
+	if n := h.Extension(raw, a.id); len(n) == 2 {
+		a.recorder.Record(h.SSRC, binary.BigEndian.Uint16(n), now)
+	}
+	if now.Before(a.next) || !a.recorder.Pending() {
+		return
+	}
+	a.next = now.Add(50 * time.Millisecond)
+	_ = c.SendRTCP(a.recorder.Append(nil))
+}
+
+// plainSocket opens a socket as other clients have it: without the kernel
+// joining what comes in a run.
+func plainSocket() (net.PacketConn, error) {
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err == nil {
+		_ = c.SetReadBuffer(1 << 20)
+	}
+	return c, err
+}
+
 // RTCP implements peer.Handler.
 func (k *conn) RTCP(_ *peer.Conn, raw []byte, _ time.Time) {
+	if k.counts {
+		return
+	}
 	packets, err := rtcp.Unmarshal(raw)
 	if err != nil {
 		k.t.Errorf("the router sent bad RTCP: %v", err)

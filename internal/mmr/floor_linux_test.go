@@ -1,0 +1,193 @@
+package mmr
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/pprof"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The floor is the least that sending costs here: packets of 1200 bytes are
+// encrypted with AES-128-GCM and given to the kernel as sendmmsg takes them,
+// four to each of a hundred sockets that are read, each four in one offload.
+const (
+	floorReceivers = 100
+	floorRun       = 4
+	floorPacket    = 1200
+	floorTag       = 16
+	floorBatch     = 64 // messages of a system call
+	floorFor       = 2 * time.Second
+)
+
+// floorResult is what the floor's process tells.
+type floorResult struct{ Encrypt, Send time.Duration } // of processor time for each packet
+
+// mmsg is struct mmsghdr of sendmmsg(2).
+type mmsg struct {
+	hdr unix.Msghdr
+	n   uint32
+}
+
+// measureFloor measures in a process of its own, as routers are.
+func measureFloor(b *testing.B) (r floorResult) {
+	var to []string
+	for range floorReceivers {
+		sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = sink.SetReadBuffer(1 << 20)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			var buf [2048]byte
+			for {
+				if _, _, err := sink.ReadFromUDPAddrPort(buf[:]); err != nil {
+					return
+				}
+			}
+		}()
+		b.Cleanup(func() { _ = sink.Close(); <-done })
+		to = append(to, sink.LocalAddr().String())
+	}
+	_, answer := start(b, floorEnv+"="+strings.Join(to, " "))
+	answer(&r)
+	return r
+}
+
+func floorMain(to []string) int {
+	f, err := newFloor(to)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	per := func(work func() error) time.Duration {
+		n, before := 0, processor()
+		for used := time.Duration(0); used < floorFor && err == nil; used = processor() - before {
+			for range 4 {
+				err = work()
+				n += floorReceivers * floorRun
+			}
+		}
+		return (processor() - before) / time.Duration(n)
+	}
+	r := floorResult{Encrypt: per(f.encrypt)}
+	r.Send = per(func() error { _ = f.encrypt(); return f.send() })
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "floor:", err)
+		return 1
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(r)
+	return 0
+}
+
+// floor holds the packets of one frame to all receivers.
+type floor struct {
+	fd       int
+	seal     cipher.AEAD
+	nonce    [12]byte
+	plain    [floorPacket]byte
+	out      [][]byte // the run to each receiver
+	names    []unix.RawSockaddrInet4
+	iovecs   []unix.Iovec
+	control  [][]byte
+	messages []mmsg
+}
+
+func newFloor(to []string) (*floor, error) {
+	block, err := aes.NewCipher(make([]byte, 16))
+	if err != nil {
+		return nil, err
+	}
+	f := &floor{out: make([][]byte, len(to)), names: make([]unix.RawSockaddrInet4, len(to)), iovecs: make([]unix.Iovec, len(to)), messages: make([]mmsg, len(to))}
+	if f.seal, err = cipher.NewGCM(block); err != nil {
+		return nil, err
+	}
+	if f.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0); err != nil {
+		return nil, err
+	}
+	_ = unix.SetsockoptInt(f.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20)
+	for i, a := range to {
+		at, err := netip.ParseAddrPort(a)
+		if err != nil {
+			return nil, err
+		}
+		f.prepare(i, at)
+	}
+	return f, nil
+}
+
+func (f *floor) prepare(i int, to netip.AddrPort) {
+	const size = floorPacket + floorTag
+	f.out[i] = make([]byte, floorRun*size)
+	f.names[i] = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.Addr().As4()}
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&f.names[i].Port))[:], to.Port())
+	f.iovecs[i].Base = &f.out[i][0]
+	f.iovecs[i].SetLen(len(f.out[i]))
+	control := make([]byte, unix.CmsgSpace(2))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(control[unix.CmsgLen(0):], size)
+	f.control = append(f.control, control)
+	m := &f.messages[i].hdr
+	m.Name, m.Namelen = (*byte)(unsafe.Pointer(&f.names[i])), unix.SizeofSockaddrInet4
+	m.Iov, m.Control = &f.iovecs[i], &control[0]
+	m.SetIovlen(1)
+	m.SetControllen(len(control))
+}
+
+// encrypt makes the frame.
+func (f *floor) encrypt() error {
+	const header, size = 12, floorPacket + floorTag
+	for _, run := range f.out {
+		for at := 0; at < len(run); at += size {
+			f.nonce[11]++
+			copy(run[at:], f.plain[:header])
+			f.seal.Seal(run[at+header:at+header], f.nonce[:], f.plain[header:], f.plain[:header])
+		}
+	}
+	return nil
+}
+
+// send sends the frame.
+func (f *floor) send() error {
+	for at := 0; at < len(f.messages); {
+		n := min(floorBatch, len(f.messages)-at)
+		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.messages[at])), uintptr(n), 0, 0, 0)
+		if errno != 0 {
+			return fmt.Errorf("sendmmsg: %w", syscall.Errno(errno))
+		}
+		at += int(sent)
+	}
+	return nil
+}
+
+// profile writes a processor profile to the file that CAUSEWAY_MMR_PROFILE
+// names, if it does, until it is ended.
+func profile() (end func()) {
+	name := os.Getenv("CAUSEWAY_MMR_PROFILE")
+	if name == "" {
+		return func() {}
+	}
+	f, err := os.Create(fmt.Sprintf("%s.%d", name, os.Getpid()))
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return func() { pprof.StopCPUProfile(); _ = f.Close() }
+}
