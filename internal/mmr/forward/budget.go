@@ -22,22 +22,14 @@ const (
 	// headers, and the tag of AES-GCM (RFC 7714).
 	wireOverhead = 28 + 16
 	shareEvery   = 100 * time.Millisecond
-	smoothing    = 16 // parts of a layer's rate that a new measurement moves it by one of
-	// settle is how long a slot that was given less is not given more: each
-	// change costs a key frame.
-	settle = 1500 * time.Millisecond
+	// patience is how long the most important picture goes on, as small as can
+	// be, when there is nothing left for it: an estimate may fall too far for a
+	// moment, as when a busy machine is late.
+	patience = 1500 * time.Millisecond
 	// deafAfter is how many bytes a link sends before it gives up on a remote
 	// that offered feedback and sends none.
 	deafAfter = 4 << 20
-	// soundRate is what a voice is taken to need, with headers; othersRate what
-	// the others' do, since mostly one speaks; sharedRate a shared screen's.
-	soundRate  = 56_000
-	othersRate = 16_000
-	sharedRate = 120_000
 )
-
-// Rates of layers by index, for those that have not been measured yet.
-var nominalRates = [maxLayers]int{150_000, 500_000, 1_500_000}
 
 // A Budget is what one participant's network takes, over all of their
 // connections, and who gets how much of it. Links of one participant may live
@@ -49,23 +41,9 @@ type Budget struct {
 	estimator *bwe.Estimator // nil before the first packet
 	heard     bool           // feedback has come: what it says counts
 	next      time.Time      // when to share out again
+	first     int            // the most important picture: its share's index plus one
 	shares    []share
 	streams   []alloc.Stream // scratch
-}
-
-// share is a slot's part of a budget.
-type share struct {
-	slot    *Slot
-	kind    protocol.Source
-	active  bool
-	height  int            // lines that are wanted
-	current int            // layer that is sent, -1 none
-	rates   [maxLayers]int // of layers, smoothed, with headers; 0 not known
-	lowered time.Time      // when the slot was last given less
-	rungs   [maxLayers]alloc.Rung
-	layers  [maxLayers]int // by rung
-	n       int            // rungs
-	given   int            // rung, -1 none
 }
 
 // NewBudget makes the budget of one participant.
@@ -195,10 +173,13 @@ func (p *path) ask(s *Slot, layers *simulcast.Layers, now time.Time) grant {
 	if y.n == 0 {
 		return grant{all: true} // no layer has come yet: take the first
 	}
-	if y.given < 0 {
-		return grant{urgent: b.tight(now)}
+	switch {
+	case y.given >= 0:
+		return grant{height: y.rungs[y.given].Height, urgent: b.tight(now)}
+	case b.first == s.share && now.Sub(y.fed) < patience:
+		return grant{height: y.rungs[0].Height, urgent: b.tight(now)}
 	}
-	return grant{height: y.rungs[y.given].Height, urgent: b.tight(now)}
+	return grant{urgent: b.tight(now)}
 }
 
 // occupy says that a slot carries something from now on, or nothing. The
@@ -224,51 +205,6 @@ func (b *Budget) of(s *Slot) *share {
 	return &b.shares[s.share-1]
 }
 
-// describe lists the layers that come as rungs.
-func (y *share) describe(layers *simulcast.Layers, now time.Time) {
-	was := -1
-	if y.given >= 0 && y.given < y.n {
-		was = y.layers[y.given]
-	}
-	y.n, y.given = 0, -1
-	for i := range maxLayers {
-		if !layers.Active(i, now) {
-			continue
-		}
-		rate := y.smooth(i, layers.Layer(i).BitsPerSecond)
-		height := layers.Height(i)
-		if y.n > 0 && (height <= y.rungs[y.n-1].Height || rate <= y.rungs[y.n-1].Rate) {
-			continue // not worth more
-		}
-		y.rungs[y.n], y.layers[y.n] = alloc.Rung{Spatial: i, Height: height, Rate: rate}, i
-		if i == was {
-			y.given = y.n
-		}
-		y.n++
-	}
-	if y.given < 0 && was >= 0 && y.n > 0 {
-		y.given = 0
-	}
-}
-
-// smooth returns a layer's rate. Key frames, which slots going up and down ask
-// for, make it jump; if those jumps counted there would be no end of them.
-func (y *share) smooth(layer, measured int) int {
-	rate := &y.rates[layer]
-	measured += measured / 12 // headers
-	switch {
-	case measured == 0:
-	case *rate == 0:
-		*rate = measured * 2 / 3 // it began with a key frame
-	default:
-		*rate += (measured - *rate) / smoothing
-	}
-	if *rate == 0 {
-		return nominalRates[layer]
-	}
-	return *rate
-}
-
 // tight reports whether a queue has to be emptied for which it does not do to
 // wait for key frames.
 func (b *Budget) tight(now time.Time) bool {
@@ -278,30 +214,15 @@ func (b *Budget) tight(now time.Time) bool {
 // share shares the estimate out.
 func (b *Budget) share(now time.Time) {
 	b.next = now.Add(shareEvery)
-	b.streams = b.streams[:0]
-	tallest, second := 0, 0
-	for i := range b.shares {
-		y := &b.shares[i]
-		if y.active && y.kind == protocol.Camera {
-			second = max(second, min(tallest, y.height))
-			tallest = max(tallest, y.height)
-		}
-	}
-	voices := 0
-	for i := range b.shares {
-		s := b.shares[i].stream(tallest, second, now)
-		if b.shares[i].active && b.shares[i].kind == protocol.Mic {
-			if voices++; voices > 1 {
-				s.Rungs = otherSound
-			}
-		}
-		b.streams = append(b.streams, s)
-	}
+	b.list(now)
 	r := alloc.Allocate(b.estimator.Estimate(), b.streams)
 	b.estimator.Want(r.Want + r.Want*3/10) // room for what package alloc keeps free, and for key frames
 	changed := b.tight(now)
 	for i := range b.shares {
 		y, given := &b.shares[i], b.streams[i].Given
+		if given >= 0 {
+			y.fed = now
+		}
 		if given < y.given {
 			y.lowered = now
 		}
@@ -314,38 +235,29 @@ func (b *Budget) share(now time.Time) {
 	}
 }
 
-var (
-	sound       = []alloc.Rung{{Rate: soundRate}}
-	otherSound  = []alloc.Rung{{Rate: othersRate}}
-	sharedSound = []alloc.Rung{{Rate: sharedRate}}
-)
-
-// stream is the share as package alloc knows it. The tallest camera, if it is
-// to be much taller than the others, is that of whoever speaks.
-func (y *share) stream(tallest, second int, now time.Time) alloc.Stream {
-	if !y.active {
-		return alloc.Stream{Class: alloc.Other, Current: -1}
-	}
-	s := alloc.Stream{Rungs: y.rungs[:y.n], Height: y.height, Current: -1}
-	for i := range y.n {
-		if y.layers[i] == y.current {
-			s.Current = i
+// list lists the shares as package alloc knows them, and finds the most
+// important picture.
+func (b *Budget) list(now time.Time) {
+	tallest, second, voices := 0, 0, 0
+	for i := range b.shares {
+		y := &b.shares[i]
+		if y.active && y.kind == protocol.Camera {
+			second = max(second, min(tallest, y.height))
+			tallest = max(tallest, y.height)
 		}
 	}
-	if now.Sub(y.lowered) < settle && y.given >= 0 {
-		s.Height = min(s.Height, y.rungs[y.given].Height)
+	b.streams, b.first = b.streams[:0], 0
+	for i := range b.shares {
+		y := &b.shares[i]
+		s := y.stream(tallest, second, now)
+		if y.active && y.kind == protocol.Mic {
+			if voices++; voices > 1 {
+				s.Rungs = otherSound
+			}
+		}
+		b.streams = append(b.streams, s)
+		if s.Class != alloc.Sound && len(s.Rungs) > 0 && (b.first == 0 || s.Class < b.streams[b.first-1].Class) {
+			b.first = i + 1
+		}
 	}
-	switch {
-	case y.kind == protocol.Mic:
-		s.Class, s.Rungs = alloc.Sound, sound
-	case y.kind == protocol.ScreenAudio:
-		s.Class, s.Rungs = alloc.Sound, sharedSound
-	case y.kind == protocol.Screen:
-		s.Class = alloc.Content
-	case y.height == tallest && 2*tallest > 3*second:
-		s.Class = alloc.Speaker
-	default:
-		s.Class = alloc.Other
-	}
-	return s
 }

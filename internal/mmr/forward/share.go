@@ -1,0 +1,121 @@
+package forward
+
+import (
+	"time"
+
+	"causeway/internal/media/alloc"
+	"causeway/internal/media/simulcast"
+	"causeway/protocol"
+)
+
+const (
+	smoothing = 16 // parts of a layer's rate that a new measurement moves it by one of
+	// settle is how long a slot that was given less is not given more: each
+	// change costs a key frame.
+	settle = 1500 * time.Millisecond
+	// soundRate is what a voice is taken to need, with headers; othersRate what
+	// the others' do, since mostly one speaks; sharedRate a shared screen's.
+	soundRate  = 56_000
+	othersRate = 16_000
+	sharedRate = 120_000
+)
+
+// Rates of layers by index, for those that have not been measured yet.
+var nominalRates = [maxLayers]int{150_000, 500_000, 1_500_000}
+
+// share is a slot's part of a budget.
+type share struct {
+	slot    *Slot
+	kind    protocol.Source
+	active  bool
+	height  int            // lines that are wanted
+	current int            // layer that is sent, -1 none
+	rates   [maxLayers]int // of layers, smoothed, with headers; 0 not known
+	lowered time.Time      // when the slot was last given less
+	fed     time.Time      // when it was last given anything
+	rungs   [maxLayers]alloc.Rung
+	layers  [maxLayers]int // by rung
+	n       int            // rungs
+	given   int            // rung, -1 none
+}
+
+// describe lists the layers that come as rungs.
+func (y *share) describe(layers *simulcast.Layers, now time.Time) {
+	was := -1
+	if y.given >= 0 && y.given < y.n {
+		was = y.layers[y.given]
+	}
+	y.n, y.given = 0, -1
+	for i := range maxLayers {
+		if !layers.Active(i, now) {
+			continue
+		}
+		rate := y.smooth(i, layers.Layer(i).BitsPerSecond)
+		height := layers.Height(i)
+		if y.n > 0 && (height <= y.rungs[y.n-1].Height || rate <= y.rungs[y.n-1].Rate) {
+			continue // not worth more
+		}
+		y.rungs[y.n], y.layers[y.n] = alloc.Rung{Spatial: i, Height: height, Rate: rate}, i
+		if i == was {
+			y.given = y.n
+		}
+		y.n++
+	}
+	if y.given < 0 && was >= 0 && y.n > 0 {
+		y.given = 0
+	}
+}
+
+// smooth returns a layer's rate. Key frames, which slots going up and down ask
+// for, make it jump; if those jumps counted there would be no end of them.
+func (y *share) smooth(layer, measured int) int {
+	rate := &y.rates[layer]
+	measured += measured / 12 // headers
+	switch {
+	case measured == 0:
+	case *rate == 0:
+		*rate = measured * 2 / 3 // it began with a key frame
+	default:
+		*rate += (measured - *rate) / smoothing
+	}
+	if *rate == 0 {
+		return nominalRates[layer]
+	}
+	return *rate
+}
+
+var (
+	sound       = []alloc.Rung{{Rate: soundRate}}
+	otherSound  = []alloc.Rung{{Rate: othersRate}}
+	sharedSound = []alloc.Rung{{Rate: sharedRate}}
+)
+
+// stream is the share as package alloc knows it. The tallest camera, if it is
+// to be much taller than the others, is that of whoever speaks.
+func (y *share) stream(tallest, second int, now time.Time) alloc.Stream {
+	if !y.active {
+		return alloc.Stream{Class: alloc.Other, Current: -1}
+	}
+	s := alloc.Stream{Rungs: y.rungs[:y.n], Height: y.height, Current: -1}
+	for i := range y.n {
+		if y.layers[i] == y.current {
+			s.Current = i
+		}
+	}
+	if now.Sub(y.lowered) < settle && y.given >= 0 {
+		s.Height = min(s.Height, y.rungs[y.given].Height)
+	}
+	switch {
+	case y.kind == protocol.Mic:
+		s.Class, s.Rungs = alloc.Sound, sound
+	case y.kind == protocol.ScreenAudio:
+		s.Class, s.Rungs = alloc.Sound, sharedSound
+	case y.kind == protocol.Screen:
+		s.Class = alloc.Content
+	case y.height == tallest && 2*tallest > 3*second:
+		s.Class = alloc.Speaker
+	default:
+		s.Class = alloc.Other
+	}
+	return s
+}
