@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -22,6 +23,9 @@ var (
 
 // oldestGhost is how long after a death somebody may be seen.
 const oldestGhost = 45 * time.Second
+
+// slowRoster is how long after harm a roster that is wrong is told of.
+const slowRoster = 3 * time.Second
 
 // speakers of a crowd are its first guests.
 const speakers = 3
@@ -222,10 +226,16 @@ func (w *storm) settled(what string, since time.Time) {
 		present[g.name] = true
 	}
 	for _, g := range w.guests {
-		wrong := ""
+		was := ""
 		w.eventually(g.name+" has the right roster", func() bool {
-			if wrong = w.wrong(g, present); wrong != "" && time.Since(since) > oldestGhost {
-				w.t.Fatalf("%s: %v later %s has the roster %s", what, time.Since(since).Round(time.Second), g.name, wrong)
+			wrong := w.wrong(g, present)
+			late := time.Since(since)
+			if wrong != "" && late > oldestGhost {
+				w.t.Fatalf("%s: %v later %s (at %s) has the roster %s", what, late.Round(time.Second), g.name, g.meeting.Report().MMR, wrong)
+			}
+			if late > slowRoster && wrong != was {
+				w.t.Logf("%s: %v later %s (at %s) has the roster %s", what, late.Round(time.Millisecond), g.name, g.meeting.Report().MMR, cmp.Or(wrong, "of all"))
+				was = wrong
 			}
 			return wrong == ""
 		})
@@ -280,6 +290,7 @@ func (w *storm) come(missing string) {
 	case 2:
 		if len(w.guests) > 8 {
 			w.guests = w.guests[:len(w.guests)-1]
+			w.t.Logf("%s leaves %s", last.name, last.meeting.Report().MMR)
 			last.meeting.Leave()
 		}
 	case 3:
