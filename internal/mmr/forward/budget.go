@@ -167,7 +167,8 @@ func (p *path) ask(s *Slot, layers *simulcast.Layers, now time.Time) grant {
 	if !b.heard {
 		return grant{all: true}
 	}
-	if !now.Before(b.next) {
+	if !now.Before(b.next) || y.fresh && y.n > 0 {
+		y.fresh = y.n == 0
 		b.share(now)
 	}
 	if y.n == 0 {
@@ -192,6 +193,7 @@ func (p *path) occupy(s *Slot, active bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if active || s.share > 0 {
+		*b.of(s) = newShare(s.kind)
 		b.of(s).active = active
 	}
 }
@@ -199,7 +201,7 @@ func (p *path) occupy(s *Slot, active bool) {
 // of returns a slot's share, making it if it is new.
 func (b *Budget) of(s *Slot) *share {
 	if s.share == 0 {
-		b.shares = append(b.shares, share{slot: s, kind: s.kind, current: -1, given: -1})
+		b.shares = append(b.shares, newShare(s.kind))
 		s.share = len(b.shares)
 	}
 	return &b.shares[s.share-1]

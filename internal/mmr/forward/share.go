@@ -25,9 +25,9 @@ var nominalRates = [maxLayers]int{150_000, 500_000, 1_500_000}
 
 // share is a slot's part of a budget.
 type share struct {
-	slot    *Slot
 	kind    protocol.Source
 	active  bool
+	fresh   bool           // has not been given anything yet
 	height  int            // lines that are wanted
 	current int            // layer that is sent, -1 none
 	rates   [maxLayers]int // of layers, smoothed, with headers; 0 not known
@@ -37,6 +37,10 @@ type share struct {
 	layers  [maxLayers]int // by rung
 	n       int            // rungs
 	given   int            // rung, -1 none
+}
+
+func newShare(kind protocol.Source) share {
+	return share{kind: kind, fresh: true, current: -1, given: -1}
 }
 
 // describe lists the layers that come as rungs.
