@@ -21,6 +21,7 @@ type Sight struct {
 	Control string               // address of the control channel
 	Steps   map[string]float64   // of joining: ms after Join was pressed
 	Said    []string
+	Events  []string // of the report, if it was asked for
 	Error   string
 	Text    string
 }

@@ -93,9 +93,12 @@ func (p *person) next() Sight {
 }
 
 // look asks what was seen so far.
-func (p *person) look() Sight {
+func (p *person) look() Sight { p.t.Helper(); return p.ask("") }
+
+// ask asks for something beside that.
+func (p *person) ask(what string) Sight {
 	p.t.Helper()
-	if _, err := fmt.Fprintln(p.stdin); err != nil {
+	if _, err := fmt.Fprintln(p.stdin, what); err != nil {
 		p.t.Fatal(err)
 	}
 	return p.next()
@@ -147,12 +150,13 @@ func (c *call) measure(r row, camera, sound string) result {
 	} else {
 		r.act(c)
 	}
-	end := c.subscriber.look()
+	end := c.subscriber.ask("report")
 	g := got(c.begin, end)
 	res := result{Got: g, busy: machine().since(before)}
 	if c.changed > 0 {
 		res.againMS = fullAfter(end.Frames, c.changed)
 	}
+	c.t.Logf("the report: %s", strings.Join(end.Events, "; "))
 	c.t.Logf("steps of joining: %s", steps(c.subscriber.first.Steps))
 	c.t.Logf("%s: %v; full again %.0f ms; publisher's layers %v; machine %.0f %% busy", r.name, g, res.againMS, pub.look().Layers, 100*res.busy)
 	return res

@@ -7,7 +7,7 @@
 // Watches the tile of the person called WATCHED, or publishes when that is
 // empty. CAMERA and SOUND name the files that are played as camera (Y4M) and
 // microphone (WAV). Any line on standard input is answered by what was measured
-// so far; the end of input ends the page. Chromium's profile, with what it
+// so far, "report" also by what the report tells of; the end of input ends the page. Chromium's profile, with what it
 // trusts, is found below HOME.
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
@@ -147,6 +147,15 @@ const measured = () =>
     await new Promise((resolve) => setTimeout(resolve, 300)); // until the counters are of now
     return { now: performance.now(), ...globalThis.seen };
   });
+/** What the report tells of what happened. */
+const events = async () => {
+  await page.keyboard.press("i");
+  const told = page.locator(".events li");
+  await told.first().waitFor();
+  const all = await told.allTextContents();
+  await page.keyboard.press("Escape");
+  return all;
+};
 try {
   await page.goto(url);
   await page.getByLabel("Your name").fill(name);
@@ -157,7 +166,10 @@ try {
   await page.locator("#controls").waitFor({ timeout: limit });
   if (watched) await page.waitForFunction(() => globalThis.seen.frames.length > 0, undefined, { timeout: limit });
   tell(await measured());
-  for await (const _ of createInterface({ input: process.stdin })) tell({ ...(await measured()), said });
+  for await (const line of createInterface({ input: process.stdin })) {
+    const now = await measured();
+    tell({ ...now, said, events: line === "report" ? await events() : [] });
+  }
 } catch (error) {
   const text = await page
     .locator("body")
