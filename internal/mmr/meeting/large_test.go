@@ -145,4 +145,3 @@ func (c *crowd) same(want int) {
 		}
 	}
 }
-

@@ -39,25 +39,28 @@ type news struct {
 	left    []protocol.Left
 }
 
-// pictures are the rosters that new channels are greeted with.
+// rosters are what new channels are greeted with.
 type rosters struct{ stage, callers []protocol.Participant }
 
 // rosters lists those on the stage and the attendees whose hand is up, who
 // came first first.
 func (m *Meeting) rosters() rosters {
-	var r rosters
+	all := make([]*entry, 0, len(m.roster))
 	for _, e := range m.roster {
-		switch {
-		case onStage(&e.Participant):
-			r.stage = append(r.stage, e.Participant)
-		case isCalling(&e.Participant):
-			r.callers = append(r.callers, e.Participant)
+		if onStage(&e.Participant) || isCalling(&e.Participant) {
+			all = append(all, e)
 		}
 	}
-	for _, list := range [][]protocol.Participant{r.stage, r.callers} {
-		slices.SortFunc(list, func(a, b protocol.Participant) int {
-			return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), strings.Compare(a.ID, b.ID))
-		})
+	slices.SortFunc(all, func(a, b *entry) int {
+		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), strings.Compare(a.ID, b.ID))
+	})
+	r := rosters{stage: make([]protocol.Participant, 0, len(all))}
+	for _, e := range all {
+		if onStage(&e.Participant) {
+			r.stage = append(r.stage, e.Participant)
+		} else {
+			r.callers = append(r.callers, e.Participant)
+		}
 	}
 	return r
 }

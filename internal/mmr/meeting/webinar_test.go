@@ -3,6 +3,7 @@ package meeting
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,4 +221,29 @@ func TestAttendeesCostNobody(t *testing.T) {
 			t.Errorf("%d messages, the last of them %s", len(all), text(all[len(all)-1]))
 		}
 	})
+}
+
+// TestWelcomeFits holds that the longest messages are not too long.
+func TestWelcomeFits(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 123e6, time.UTC)
+	worst := protocol.Participant{
+		ID: strings.Repeat("x", 36), Name: strings.Repeat("<", 64), Role: protocol.Guest, ClientKind: "native",
+		JoinedAt: now, HandRaisedAt: now, Path: protocol.PathConnecting,
+	}
+	w := protocol.Welcome{Meeting: protocol.MeetingInfo{Topic: strings.Repeat("<", 200)}}
+	for range rosterPart {
+		w.Participants = append(w.Participants, worst)
+	}
+	for range protocol.MaxVideoSlots + 16 {
+		w.Slots = append(w.Slots, protocol.SlotState{Slot: "v49", Participant: worst.ID, Source: protocol.ScreenAudio})
+	}
+	said := protocol.Chat{ID: worst.ID, From: worst.ID, Name: worst.Name, Text: strings.Repeat("x", 3800), At: now, Panel: true}
+	for range 10 {
+		w.Chat = append(w.Chat, said)
+	}
+	w.Chat = w.Chat[:fits(w.Chat)]
+	data, err := protocol.EncodeControl(w)
+	if err != nil || len(data) > protocol.MaxControlMessage || len(w.Chat) == 0 {
+		t.Errorf("%d bytes with %d messages, %v", len(data), len(w.Chat), err)
+	}
 }
