@@ -201,8 +201,29 @@ func (s *State) leave(l *leg, gone protocol.LegLeft, now time.Time) {
 	s.remove(l, gone.ID)
 	if comesBack(gone.Reason) {
 		s.hold(p, l.at, now)
+	} else {
+		s.over(p)
 	}
 	s.change(gone.ID, gone.Reason)
+}
+
+// over forgets the earlier sessions of somebody who has left for good: the
+// routers that have them may be dead, or frozen, and would be held for lost
+// with them. One that lives is asked what it has.
+func (s *State) over(p protocol.LegPerson) {
+	id := p.Participant.ID
+	if !p.Established {
+		return // it never took over from them
+	}
+	for _, l := range slices.Clone(s.where[id]) {
+		if l.people[id].Admitted < p.Admitted {
+			s.remove(l, id)
+			l.known = false
+		}
+	}
+	if h, ok := s.held[id]; ok && h.Admitted < p.Admitted {
+		delete(s.held, id)
+	}
 }
 
 // remove takes somebody out of a leg.

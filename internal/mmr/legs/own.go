@@ -48,6 +48,8 @@ func (s *State) Drop(id string, reason protocol.FarewellReason, now time.Time) {
 	}
 	if comesBack(reason) {
 		s.hold(m.LegPerson, s.cfg.Self, now)
+	} else {
+		s.over(m.LegPerson)
 	}
 	s.change(id, reason)
 }

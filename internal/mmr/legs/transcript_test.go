@@ -136,6 +136,22 @@ func TestTranscripts(t *testing.T) {
 			2: ann@r0 bob@r2
 			wait 60s
 			0: ann@r0 bob@r2`,
+		"a router is killed, and one comes back elsewhere and leaves": `
+			join ann 0
+			join bob 1
+			wait 1s
+			kill 1
+			wait 1s
+			resume bob 2 300ms
+			wait 1s
+			0: ann@r0 bob@r2
+			leave bob
+			wait 200ms
+			0: ann@r0
+			2: ann@r0
+			wait 15s
+			0: ann@r0
+			2: ann@r0`,
 		"a router is killed, and one does not come back": `
 			join ann 0
 			join bob 1
