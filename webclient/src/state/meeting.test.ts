@@ -66,6 +66,17 @@ describe("a router that dies", () => {
     m2.say(me(false));
     expect(meeting.publisher.local.get().handRaised).toBe(false);
   });
+  it("leaves media for later while the browser does not know its own address", async () => {
+    world.noAddress = true;
+    m1.kill();
+    await wait(2000);
+    expect(meeting.report().mmr).toBe("m2");
+    world.noAddress = false;
+    await wait(2000); // the old session's are closed by then
+    expect(open().filter((p) => p.connectionState === "connected")).toHaveLength(3);
+    expect(world.joins).toHaveLength(1);
+    expect(meeting.report().route).toBe("direct");
+  });
   it("is noticed when it is frozen, too", async () => {
     m1.freeze();
     await wait(2000);

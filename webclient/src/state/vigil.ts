@@ -13,6 +13,12 @@ const connectMS = 15_000;
 const patienceMS = 1000;
 
 /**
+ * For so long at first, in ms, a connection that fails is tried again: after a change of network Chromium goes on for about
+ * two seconds with the addresses of before, has therefore nothing to try with, and fails at once. And how often.
+ */
+const unready = { forMS: 4000, everyMS: 200 };
+
+/**
  * What is wrong: the router is dead; a path is cut while the router lives;
  * media was never there, or the browser has given it up.
  */
@@ -35,6 +41,8 @@ export class Vigil {
   #watched: { kind: MediaKind; path: Watched } | undefined;
   #doubtedAt = 0;
   #late = false;
+  readonly #beganAt = performance.now();
+  #again: ReturnType<typeof setTimeout> | undefined;
 
   constructor(connections: Connections, lifeline: () => Lifeline, signal: AbortSignal) {
     this.#connections = connections;
@@ -48,6 +56,7 @@ export class Vigil {
     signal.addEventListener("abort", () => {
       stop();
       clearTimeout(limit);
+      clearTimeout(this.#again);
     });
     every(lookMS, () => void this.#look().catch(() => {}), signal); // fails only when closed meanwhile
   }
@@ -58,7 +67,17 @@ export class Vigil {
 
   #states(): void {
     if (this.#connections.states.get().audio === "connected") this.everConnected = true;
-    if (this.#failed()) this.#say("media");
+    if (!this.#failed()) return;
+    const early = !this.everConnected && performance.now() - this.#beganAt < unready.forMS;
+    if (early) this.#again ??= setTimeout(() => void this.#tryAgain(), unready.everyMS);
+    else this.#say("media");
+  }
+
+  /** Has the browser look for addresses of its own again. */
+  async #tryAgain(): Promise<void> {
+    await this.#connections.restart().catch(() => {}); // closed meanwhile
+    this.#again = undefined;
+    if (!this.#signal.aborted) this.#states();
   }
 
   #failed(): boolean {

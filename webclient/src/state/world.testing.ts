@@ -137,12 +137,16 @@ class Peer extends EventTarget {
     return { type: "offer", sdp: "v=0\r\n" };
   }
   async setLocalDescription() {}
+  get currentRemoteDescription() {
+    return this.remote ? { sdp: this.remote } : null;
+  }
   async setRemoteDescription({ sdp }: { sdp: string }) {
     this.remote = sdp;
     const possible = /^a=candidate/m.test(sdp) && !(world.noUDP && !/ tcp /.test(sdp));
     this.#since = performance.now();
     this.#protocol = world.noUDP || !/ udp /.test(sdp) ? "tcp" : "udp";
-    if (possible) setTimeout(() => this.#state("connected"), 30);
+    if (world.noAddress) setTimeout(() => this.#state("failed"), 1);
+    else if (possible) setTimeout(() => this.#state("connected"), 30);
   }
   #state(state: string) {
     if (this.#closed) return;
@@ -183,6 +187,8 @@ export interface World {
   /** Controllers answer nothing. */
   zoneDown: boolean;
   noUDP: boolean;
+  /** The browser does not know its own address yet. */
+  noAddress: boolean;
   players: { muted: boolean; srcObject: unknown }[];
 }
 
@@ -209,6 +215,7 @@ export function createWorld(): World {
     lookups: 0,
     zoneDown: false,
     noUDP: false,
+    noAddress: false,
     players: [],
   };
   vi.stubGlobal("fetch", (url: string, init: RequestInit) => answer(url, init));
