@@ -41,6 +41,8 @@ export class Vigil {
   #watched: { kind: MediaKind; path: Watched } | undefined;
   #doubtedAt = 0;
   #late = false;
+  /** Those that were up once. */
+  readonly #up = new Set<MediaKind>();
   readonly #beganAt = performance.now();
   #again: ReturnType<typeof setTimeout> | undefined;
 
@@ -66,9 +68,12 @@ export class Vigil {
   }
 
   #states(): void {
-    if (this.#connections.states.get().audio === "connected") this.everConnected = true;
+    const states = this.#connections.states.get();
+    for (const kind of mediaKinds) if (states[kind] === "connected") this.#up.add(kind);
+    if (states.audio === "connected") this.everConnected = true;
     if (!this.#failed()) return;
-    const early = !this.everConnected && performance.now() - this.#beganAt < unready.forMS;
+    const never = mediaKinds.every((kind) => states[kind] !== "failed" || !this.#up.has(kind));
+    const early = never && performance.now() - this.#beganAt < unready.forMS;
     if (early) this.#again ??= setTimeout(() => void this.#tryAgain(), unready.everyMS);
     else this.#say("media");
   }
