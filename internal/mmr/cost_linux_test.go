@@ -34,7 +34,8 @@ func BenchmarkCost(b *testing.B) {
 	pinAll(b, 1)
 	b.Cleanup(func() { pinAll(b, -1) })
 	t := &table{floor: measureFloor(b)}
-	t.row("the floor: encrypt, send to 100 in runs of 4", "%.2f µs/packet; %.2f of it encrypting", micro(t.floor.Send), micro(t.floor.Encrypt))
+	t.row("the floor: encrypt, send to 100 in runs of 4", "%.2f µs/packet; %.2f of it encrypting; one by one %.2f",
+		micro(t.floor.Send), micro(t.floor.Encrypt), micro(t.floor.Single))
 	b.Run("idle", func(b *testing.B) { costIdle(b, t) })
 	b.Run("fan-out", func(b *testing.B) { costFanOut(b, t) })
 	b.Run("talk", func(b *testing.B) { costTalk(b, t) })
