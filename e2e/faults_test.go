@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	faultsFor = flag.Duration("faults", 12*time.Second, "how long TestFaults does harm; 3m is the measurement")
+	faultsFor = flag.Duration("faults", 8*time.Second, "how long TestFaults does harm; 3m is the measurement")
 	faultSeed = flag.Uint64("faultseed", 0, "which harm TestFaults does; 0 draws one and tells")
 )
 
