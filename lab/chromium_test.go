@@ -38,7 +38,6 @@ type call struct {
 	*Deployment
 	t          *testing.T
 	line       *Line
-	way        Way // both directions, at first
 	subscriber *person
 	window     time.Duration
 	begin      Sight // of the subscriber
