@@ -208,7 +208,7 @@ Two people in Chromium: one publishes a camera of 960×540 at 25 pictures a seco
 One of them is behind a line with delay, losses or a narrow downlink, both ways unless told. Round trips. Everything is on one machine with two processors: two browsers,
 all servers, and the emulated line; the last column says how busy it was. Where it was far over 80 % the figures are the machine's rather than the system's.
 
-Beside it: LiveKit 1.13.5 with its browser SDK 2.23 in the same places, same pictures.
+Beside it: LiveKit 1.13.5 with its browser SDK 2.23 on networks with the same parameters, with pictures of the same size and rate, measured on a quiet machine of the same kind.
 
 <!-- go test ./lab -run TestChromiumTable -table -v -update; -row picks rows, -window says for how long -->
 | network | LiveKit | goal | Causeway | machine busy |
@@ -226,5 +226,5 @@ What was found by it:
 - From Join to the first picture there were a look-up (the name had changed), a preflight, 56 kB of offers on a connection that begins slowly, five round trips of the control
   channel, and only then the wish to see somebody. Now the name is looked up with as it is typed, the join is one round trip of 2.6 kB, and the wish for anybody goes with the hello.
 - After a change of network Chromium goes on for about two seconds with the addresses of before: new connections fail at once, and there is no event. Media is now tried every
-  0.2 s until it knows, in the session that stands already, rather than by session after session and the gateway. The two seconds are Chromium's own.
+  0.2 s until it knows, in the session that stands already, rather than by session after session and the gateway. The two seconds seem to be Chromium's own.
 `
