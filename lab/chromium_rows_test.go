@@ -208,7 +208,7 @@ Two people in Chromium: one publishes a camera of 960×540 at 25 pictures a seco
 One of them is behind a line with delay, losses or a narrow downlink, both ways unless told. Round trips. Everything is on one machine with two processors: two browsers,
 all servers, and the emulated line; the last column says how busy it was. Where it was far over 80 % the figures are the machine's rather than the system's.
 
-Beside it: LiveKit 1.13.5 with its browser SDK 2.23 on networks with the same parameters, with pictures of the same size and rate, measured on a quiet machine of the same kind.
+Beside it: LiveKit 1.13.5 with its browser SDK 2.23 on networks with the same parameters, with pictures of the same size and rate, measured on the same kind of machine; the windows here were of 5 to 20 s, there of 60 s.
 
 <!-- go test ./lab -run TestChromiumTable -table -v -update; -row picks rows, -window says for how long -->
 | network | LiveKit | goal | Causeway | machine busy |
