@@ -19,6 +19,7 @@ const (
 	keepShare = 2.0 / 3.0 // and its score is at most this share of the old one's
 
 	wantSamples  = 3  // round trips of each zone in the running
+	ownMS        = 20 // what an organisation's own zone is preferred by
 	clearMS      = 10 // a zone this much,
 	clearShare   = 1.5
 	firstAnswer  = 4 // round trips to a first answer at most: TCP, TLS 1.3 (or 1.2: two), request
@@ -77,7 +78,23 @@ func (r *Record) Jitter() time.Duration {
 
 // Score is what the controller's zone is worth to this client, less is better.
 func (r *Record) Score() float64 {
-	return millis(r.Median()) + millis(r.Jitter()) + penalty(r.Answer.State, r.Answer.Load, r.Answer.Weight)
+	return millis(r.Median()) + millis(r.Jitter()) + r.penalty()
+}
+
+// penalty is the part of the record's score that does not depend on the
+// network.
+func (r *Record) penalty() float64 {
+	return penalty(r.Answer.State, r.Answer.Load, r.Answer.Weight) - ownBonus(r.Zone)
+}
+
+// ownBonus is what an organisation's own zone is preferred by, in
+// milliseconds: who is in its networks is to stay in them unless another zone
+// is clearly nearer.
+func ownBonus(z protocol.Zone) float64 {
+	if z.Own {
+		return ownMS
+	}
+	return 0
 }
 
 // penalty is the part of a score that does not depend on the network.
@@ -178,7 +195,7 @@ func hopeless(r, winner *Record, previous string) bool {
 	if r.Zone.ID == previous {
 		return false
 	}
-	optimistic := millis(r.Min()) + penalty(r.Answer.State, r.Answer.Load, r.Answer.Weight)
+	optimistic := millis(r.Min()) + r.penalty()
 	return optimistic > winner.Score()*clearShare+clearMS
 }
 
@@ -203,7 +220,7 @@ func patience(records []Record, previous string) time.Duration {
 			beat = mustBeat(beat)
 		}
 		// Its load and weight are known from web's package.
-		rtt := beat - penalty(protocol.ZoneOpen, r.Zone.Load, r.Zone.Weight)
+		rtt := beat - penalty(protocol.ZoneOpen, r.Zone.Load, r.Zone.Weight) + ownBonus(r.Zone)
 		if rtt <= 0 {
 			continue
 		}

@@ -24,6 +24,8 @@ func rec(zone, id string, samples ...int) Record {
 func (r Record) with(f func(*Record)) Record { f(&r); return r }
 
 func loaded(load float64) func(*Record)      { return func(r *Record) { r.Answer.Load = load } }
+func own(r *Record) { r.Zone.Own = true }
+
 func weighing(w float64) func(*Record)       { return func(r *Record) { r.Answer.Weight = w } }
 func is(s protocol.ZoneStatus) func(*Record) { return func(r *Record) { r.Answer.State = s } }
 func done(r *Record)                         { r.Done = true }
@@ -78,6 +80,8 @@ func TestChoose(t *testing.T) {
 		{"load costs", []Record{rec("a", "a1", 20).with(loaded(0.9)), rec("b", "b1", 40)}, "", []string{"b1", "a1"}},
 		{"a far zone is no better than a loaded one", []Record{rec("a", "a1", 20).with(loaded(0.9)), rec("b", "b1", 200)}, "", []string{"a1", "b1"}},
 		{"weight", []Record{rec("a", "a1", 20).with(weighing(30)), rec("b", "b1", 40)}, "", []string{"b1", "a1"}},
+		{"one's own network's zone", []Record{rec("a", "a1", 18).with(own), rec("b", "b1", 1)}, "", []string{"a1", "b1"}},
+		{"one's own network's zone is far away", []Record{rec("a", "a1", 30).with(own), rec("b", "b1", 1)}, "", []string{"b1", "a1"}},
 		{"favoured by weight", []Record{rec("a", "a1", 40).with(weighing(-30)), rec("b", "b1", 20)}, "", []string{"a1", "b1"}},
 		{"full zone last", []Record{rec("a", "a1", 1).with(is(protocol.ZoneFull)), rec("b", "b1", 400)}, "", []string{"b1", "a1"}},
 		{"draining zone last", []Record{rec("a", "a1", 1).with(is(protocol.ZoneDraining)), rec("b", "b1", 400)}, "", []string{"b1", "a1"}},

@@ -52,6 +52,7 @@ func reckoning(r *Record) string {
 	add("jitter", millis(r.Jitter()))
 	add("load", penalty(protocol.ZoneOpen, r.Answer.Load, 0))
 	add("weight", r.Answer.Weight)
+	add("own network", -ownBonus(r.Zone))
 	if s := r.Answer.State; s != protocol.ZoneOpen {
 		parts = append(parts, "it says that it is "+string(s))
 	}

@@ -218,7 +218,8 @@ func TestRouterStops(t *testing.T) {
 	w := zones(t, "here", "there", "yonder")
 	ada := w[0].join("m1", "ada", wish{})
 	w[1].join("m1", "bob", wish{})
-	ada.sees("ada", "bob")
+	w[2].join("m1", "cyd", wish{}).sees("ada", "bob", "cyd") // that router knows who is there already
+	ada.sees("ada", "bob", "cyd")
 	again := w[2].enter("m1", "bob", wish{})
 	again.waitReady()
 	stopped := time.Now()

@@ -184,7 +184,7 @@ func (s *Server) offer(v visit, now time.Time) ([]protocol.Zone, error) {
 	}
 	zones := make([]protocol.Zone, len(offers))
 	for i, o := range offers {
-		z := protocol.Zone{ID: o.ID, Name: o.Name, OnPremises: o.OnPremises, Weight: o.Weight, Load: o.Load, DistanceKM: o.DistanceKM}
+		z := protocol.Zone{ID: o.ID, Name: o.Name, OnPremises: o.OnPremises, Own: o.Own, Weight: o.Weight, Load: o.Load, DistanceKM: o.DistanceKM}
 		for _, c := range o.Controllers {
 			address := c.URL
 			if v.local && c.LocalURL != "" {

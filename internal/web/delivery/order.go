@@ -58,6 +58,7 @@ type Controller struct {
 type Offer struct {
 	Zone
 	DistanceKM float64 // -1 unknown
+	Own        bool    // on premises, and its networks hold the client
 }
 
 // Order gives the zones to offer to the client with this address, who is
@@ -87,7 +88,7 @@ func Order(client netip.Addr, at *Place, zones []Zone) []Offer {
 		if z.OnPremises {
 			r.rank, r.bits = 2, longest(client, z.Networks)
 			if r.bits >= 0 {
-				r.rank = 0
+				r.rank, r.Own = 0, true
 			}
 		}
 		if r.rank < 2 {

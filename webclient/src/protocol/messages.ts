@@ -482,6 +482,7 @@ export interface Zone {
   id: string;
   name: string;
   on_premises?: boolean;
+  own?: boolean;
   weight: number;
   load: number;
   distance_km: number;

@@ -6,6 +6,7 @@ interface Wanted {
   rtts?: number[];
   load?: number;
   weight?: number;
+  own?: boolean;
   state?: "open" | "full" | "draining" | "empty";
   done?: boolean;
   error?: string;
@@ -13,9 +14,9 @@ interface Wanted {
 }
 
 function record(zone: string, w: Wanted = {}): ProbeRecord {
-  const { rtts = [], load = 0, weight = 0, state = "open" } = w;
+  const { rtts = [], load = 0, weight = 0, own = false, state = "open" } = w;
   return {
-    zone: { id: zone, name: zone, weight, load, distance_km: -1, controllers: [] },
+    zone: { id: zone, name: zone, own, weight, load, distance_km: -1, controllers: [] },
     controller: { id: w.controller ?? `${zone}-1`, url: `https://${zone}.example.org` },
     rtts,
     dnsMS: 0,
@@ -46,6 +47,18 @@ describe("choose", () => {
     [
       "a full load costs 100 ms",
       [record("a", { rtts: [10], load: 1 }), record("b", { rtts: [90] })],
+      "",
+      ["b-1", "a-1"],
+    ],
+    [
+      "one's own network's zone is preferred",
+      [record("a", { rtts: [18], own: true }), record("b", { rtts: [1] })],
+      "",
+      ["a-1", "b-1"],
+    ],
+    [
+      "but not when it is far away",
+      [record("a", { rtts: [30], own: true }), record("b", { rtts: [1] })],
       "",
       ["b-1", "a-1"],
     ],

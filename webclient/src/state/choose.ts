@@ -28,6 +28,7 @@ export const measures = {
   keepMS: 10, // the old zone is kept unless a new one is better by this,
   keepShare: 2 / 3, // and its score is at most this share of the old one's
   wantSamples: 3, // round trips of each zone in the running
+  ownMS: 20,
   clearMS: 10, // a zone this much,
   clearShare: 1.5, // and this many times slower than the winner is out of it
   firstAnswer: 4, // round trips to a first answer at most: TCP, TLS, request
@@ -57,8 +58,11 @@ export function score(r: ProbeRecord): number {
 /** The part of a controller's score that does not depend on the network; before an answer, as web knows it. */
 function penaltyOf(r: ProbeRecord): number {
   const { state, load, weight } = r.answer ?? { state: "open", load: r.zone.load, weight: r.zone.weight };
-  return penalty(state, load, weight ?? 0);
+  return penalty(state, load, weight ?? 0) - ownBonus(r);
 }
+
+/** What an organisation's own zone is preferred by, for those in its networks, unless another is clearly nearer. */
+export const ownBonus = (r: ProbeRecord): number => (r.zone.own ? measures.ownMS : 0);
 
 /** What a zone's state, load and weight add to a score. */
 export function penalty(state: ZoneStatus, load: number, weight: number): number {

@@ -1,6 +1,6 @@
 // Which zone was chosen and why, in words for the report, by the same rules as
 // the native client's (client/connect/verdict.go). Pure.
-import { jitter, median, type ProbeRecord, penalty, score } from "./choose.ts";
+import { jitter, median, ownBonus, type ProbeRecord, penalty, score } from "./choose.ts";
 
 /** Says it of the controllers that answered, the chosen one first. */
 export function verdict(order: readonly ProbeRecord[], previous: string): string {
@@ -26,6 +26,7 @@ function reckoning(r: ProbeRecord): string {
   add("jitter", jitter(r.rtts));
   add("load", penalty("open", r.answer?.load ?? 0, 0));
   add("weight", r.answer?.weight ?? 0);
+  add("own network", -ownBonus(r));
   if (r.answer && r.answer.state !== "open") parts.push(`it says that it is ${r.answer.state}`);
   return parts.join(", ");
 }

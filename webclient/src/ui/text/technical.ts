@@ -40,6 +40,7 @@ const phrases: [RegExp, string][] = [
   [/\bjitter ([+-]\d+)/g, "抖動 $1"],
   [/\bload ([+-]\d+)/g, "負載 $1"],
   [/\bweight ([+-]\d+)/g, "權重 $1"],
+  [/\bown network ([+-]\d+)/g, "所屬網路 $1"],
   [/it says that it is full/g, "已滿"],
   [/it says that it is draining/g, "正在排空"],
   [/it says that it is empty/g, "沒有路由器"],
