@@ -119,9 +119,9 @@ type Zone struct {
 	Name        string       `json:"name"`
 	OnPremises  bool         `json:"on_premises,omitempty"`
 	Own         bool         `json:"own,omitempty"` // on premises, and the client is in its networks: clients prefer it by 20 ms
-	Weight      float64      `json:"weight"`      // operator's preference; milliseconds added to the zone's measured round trip, 0 by default
-	Load        float64      `json:"load"`        // 0 idle … 1 full
-	DistanceKM  float64      `json:"distance_km"` // from where web believes the client is; -1 unknown
+	Weight      float64      `json:"weight"`        // operator's preference; milliseconds added to the zone's measured round trip, 0 by default
+	Load        float64      `json:"load"`          // 0 idle … 1 full
+	DistanceKM  float64      `json:"distance_km"`   // from where web believes the client is; -1 unknown
 	Controllers []Controller `json:"controllers"`
 }
 

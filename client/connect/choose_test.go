@@ -23,8 +23,8 @@ func rec(zone, id string, samples ...int) Record {
 
 func (r Record) with(f func(*Record)) Record { f(&r); return r }
 
-func loaded(load float64) func(*Record)      { return func(r *Record) { r.Answer.Load = load } }
-func own(r *Record) { r.Zone.Own = true }
+func loaded(load float64) func(*Record) { return func(r *Record) { r.Answer.Load = load } }
+func own(r *Record)                     { r.Zone.Own = true }
 
 func weighing(w float64) func(*Record)       { return func(r *Record) { r.Answer.Weight = w } }
 func is(s protocol.ZoneStatus) func(*Record) { return func(r *Record) { r.Answer.State = s } }
