@@ -120,7 +120,11 @@ func (f *feed) Next() (client.Sample, error) {
 	select {
 	case <-timer.C:
 	case <-f.closed:
+	}
+	select {
+	case <-f.closed: // whether or not a sample was due as well
 		return client.Sample{}, io.EOF
+	default:
 	}
 	g.next += g.every
 	s := g.make()
