@@ -72,11 +72,11 @@ test-web: webclient/node_modules/.installed ## the web client's unit tests
 	cd webclient && npm test --silent
 
 test-go: ## Go tests with the race detector
-	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v '/lab$$')
+	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v '/lab$$')
 
 lab: $(BIN) ## real networks in kernel namespaces: firewalls, proxies, browsers (root on Linux)
 	@if [ "$$(uname)" != Linux ] || [ "$$(id -u)" != 0 ]; then echo "lab: left out, it sets up network namespaces and needs root on Linux"; \
-	else CAUSEWAY_BIN=$(abspath $(BIN)) $(GO) test -count 1 -timeout 15m -v ./lab; fi
+	else CAUSEWAY_BIN=$(abspath $(BIN)) $(GO) test -count 1 -timeout 40m -v ./lab; fi
 
 # Every fuzz target for a short while, from its committed corpus.
 fuzz: ## short fuzz runs of every parser
