@@ -171,38 +171,19 @@ func (l *ladder) stream(ctx context.Context, t protocol.Transport, tries *attemp
 		}
 	}
 	way := l.way()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type result struct {
-		conn net.Conn
-		err  error
+	type try struct {
+		target string
+		end    func(protocol.Attempt, bool)
 	}
-	results := make(chan result)
+	list := make([]try, 0, len(targets))
 	for _, target := range targets {
-		end := tries.begin(t, target, time.Now())
-		go func() {
-			conn, a, err := way.MediaDial(ctx, t, target)
-			end(a, errors.Is(err, context.Canceled))
-			results <- result{conn, err}
-		}()
+		list = append(list, try{target, tries.begin(t, target, time.Now())})
 	}
-	var first net.Conn
-	var errs []error
-	for range targets {
-		switch r := <-results; {
-		case r.err != nil:
-			errs = append(errs, r.err)
-		case first == nil:
-			first = r.conn
-			cancel()
-		default:
-			_ = r.conn.Close()
-		}
-	}
-	if first == nil {
-		return nil, errors.Join(errs...)
-	}
-	return first, nil
+	return peer.Race(ctx, list, func(ctx context.Context, one try) (net.Conn, error) {
+		conn, a, err := way.MediaDial(ctx, t, one.target)
+		one.end(a, errors.Is(err, context.Canceled))
+		return conn, err
+	})
 }
 
 // inWords names what travels on a connection.

@@ -232,8 +232,17 @@ func (cfg *DialConfig) stream(ctx context.Context, t protocol.Transport) (net.Co
 	return dialTCP(ctx, cfg.TCP)
 }
 
-// dialTCP dials all addresses at once and takes the first that answers.
 func dialTCP(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
+	return Race(ctx, addrs, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "tcp", a.String())
+	})
+}
+
+// Race dials all targets at once and takes the first that answers. It returns
+// when all have ended; those that lose are cancelled, and closed where they
+// answered after all. Without a winner the error is that of all of them.
+func Race[T any](ctx context.Context, targets []T, dial func(context.Context, T) (net.Conn, error)) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
@@ -241,16 +250,15 @@ func dialTCP(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
 		err  error
 	}
 	results := make(chan result)
-	for _, a := range addrs {
+	for _, t := range targets {
 		go func() {
-			var dialer net.Dialer
-			conn, err := dialer.DialContext(ctx, "tcp", a.String())
+			conn, err := dial(ctx, t)
 			results <- result{conn, err}
 		}()
 	}
 	var first net.Conn
 	var errs []error
-	for range addrs {
+	for range targets {
 		switch r := <-results; {
 		case r.err != nil:
 			errs = append(errs, r.err)

@@ -113,7 +113,7 @@ func (r *Relays) streams(a *protocol.RelayAnswer) func(context.Context, protocol
 	return func(ctx context.Context, t protocol.Transport) (net.Conn, error) {
 		switch {
 		case t == protocol.TCP && len(a.TCP) > 0:
-			return r.first(ctx, a.TCP[:min(len(a.TCP), maxTCP)])
+			return peer.Race(ctx, a.TCP[:min(len(a.TCP), maxTCP)], r.cfg.Dial)
 		case t == protocol.TLS && a.TLS != "":
 			c, err := r.cfg.Dial(ctx, a.TLS)
 			if err != nil {
@@ -135,37 +135,3 @@ func (r *Relays) streams(a *protocol.RelayAnswer) func(context.Context, protocol
 
 // maxTCP bounds the addresses that are dialled at once.
 const maxTCP = 8
-
-// first dials all addresses and takes the one that answers first.
-func (r *Relays) first(ctx context.Context, list []string) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	results := make(chan result)
-	for _, a := range list {
-		go func() {
-			conn, err := r.cfg.Dial(ctx, a)
-			results <- result{conn, err}
-		}()
-	}
-	var won net.Conn
-	var errs []error
-	for range list {
-		switch got := <-results; {
-		case got.err != nil:
-			errs = append(errs, got.err)
-		case won == nil:
-			won = got.conn
-			cancel()
-		default:
-			_ = got.conn.Close()
-		}
-	}
-	if won == nil {
-		return nil, errors.Join(errs...)
-	}
-	return won, nil
-}
