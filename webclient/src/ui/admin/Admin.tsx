@@ -4,10 +4,8 @@ import { createStore, reconcile } from "solid-js/store";
 import type { ServerOverview, ZoneOverview } from "../../protocol/messages.ts";
 import { problemOf } from "../../protocol/problems.ts";
 import { drain, loadKey, saveKey, type View, watchSystem } from "../../state/admin.ts";
-import { Logo } from "../icons.tsx";
-import { follow } from "../navigation.ts";
-import { LanguageSwitch } from "../parts/LanguageSwitch.tsx";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
+import { Top } from "../parts/Top.tsx";
 import { t } from "../text/text.ts";
 import "./admin.css";
 import { EventList, MeetingTable, Meter, ServerTable } from "./tables.tsx";
@@ -25,13 +23,7 @@ export default function Admin() {
   });
   return (
     <div class="page admin">
-      <header class="top">
-        <a class="brand" href="/" onClick={follow}>
-          <Logo />
-          {t().appName}
-        </a>
-        <LanguageSwitch />
-      </header>
+      <Top />
       <Show when={key()} keyed fallback={<KeyForm use={use} />}>
         {(k) => <System key={k} forget={() => use("")} />}
       </Show>

@@ -1,10 +1,9 @@
 // What is shown when a participation is over.
 import { onMount, Show } from "solid-js";
 import type { MeetingStatus } from "../../state/meeting.ts";
-import { Logo } from "../icons.tsx";
 import { follow } from "../navigation.ts";
-import { LanguageSwitch } from "../parts/LanguageSwitch.tsx";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
+import { Top } from "../parts/Top.tsx";
 import { t } from "../text/text.ts";
 
 type Over = Extract<MeetingStatus, { state: "over" }>;
@@ -29,13 +28,7 @@ export default function After(props: { over: Over; rejoin: () => void }) {
   const mayRejoin = () => props.over.reason !== "ended" && props.over.problem?.code !== "meeting_ended";
   return (
     <div class="page after">
-      <header class="top">
-        <a class="brand" href="/" onClick={follow}>
-          <Logo />
-          {t().appName}
-        </a>
-        <LanguageSwitch />
-      </header>
+      <Top />
       <main class="after-main">
         <h1 ref={title} tabindex="-1">
           {heading()}

@@ -3,10 +3,10 @@
 import { createSignal, For, onCleanup, onMount, Show } from "solid-js";
 import { type CheckName, check, checks, type Line, type Verdict } from "../../state/check.ts";
 import { lobbyPath, type MeetingLink } from "../../state/link.ts";
-import { Check, Logo, Warning } from "../icons.tsx";
+import { Check, Warning } from "../icons.tsx";
 import { follow } from "../navigation.ts";
 import { CopyButton } from "../parts/CopyField.tsx";
-import { LanguageSwitch } from "../parts/LanguageSwitch.tsx";
+import { Top } from "../parts/Top.tsx";
 import { technical } from "../text/technical.ts";
 import { t } from "../text/text.ts";
 
@@ -31,13 +31,7 @@ export default function Checkup(props: { link: MeetingLink | null }) {
     [`${t().checkTitle} · ${location.origin} · ${new Date().toISOString()}`, ...lines().map(asText)].join("\n");
   return (
     <div class="page">
-      <header class="top">
-        <a class="brand" href="/" onClick={follow}>
-          <Logo />
-          {t().appName}
-        </a>
-        <LanguageSwitch />
-      </header>
+      <Top />
       <main class="checkup">
         <h1>{t().checkTitle}</h1>
         <p class="hint">{t().checkIntro}</p>

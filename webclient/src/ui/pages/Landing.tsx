@@ -4,24 +4,18 @@ import type { CreateMeeting, Meeting, Problem } from "../../protocol/messages.ts
 import { problemOf } from "../../protocol/problems.ts";
 import { createMeeting } from "../../state/api.ts";
 import { lobbyPath, parseLink, parseTyped, spaced } from "../../state/link.ts";
-import { Lock, Logo, Refresh, Route } from "../icons.tsx";
+import { Lock, Refresh, Route } from "../icons.tsx";
 import { follow, go } from "../navigation.ts";
 import { CopyField } from "../parts/CopyField.tsx";
-import { LanguageSwitch } from "../parts/LanguageSwitch.tsx";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
+import { Top } from "../parts/Top.tsx";
 import { t } from "../text/text.ts";
 
 export default function Landing() {
   const [created, setCreated] = createSignal<Meeting | null>(null);
   return (
     <div class="page landing">
-      <header class="top">
-        <a class="brand" href="/" onClick={follow}>
-          <Logo />
-          {t().appName}
-        </a>
-        <LanguageSwitch />
-      </header>
+      <Top />
       <main>
         <Show
           when={created()}

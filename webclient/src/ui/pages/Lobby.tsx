@@ -8,13 +8,13 @@ import { problem, problemOf } from "../../protocol/problems.ts";
 import { Entry, type Ticket } from "../../state/entry.ts";
 import { checkPath, type MeetingLink, spaced } from "../../state/link.ts";
 import { load, save } from "../../state/preferences.ts";
-import { Camera, CameraOff, Logo, Mic, MicOff, Speaker, Star } from "../icons.tsx";
+import { Camera, CameraOff, Mic, MicOff, Speaker, Star } from "../icons.tsx";
 import { follow } from "../navigation.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { DeviceSelect } from "../parts/DeviceSelect.tsx";
-import { LanguageSwitch } from "../parts/LanguageSwitch.tsx";
 import { Level } from "../parts/Level.tsx";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
+import { Top } from "../parts/Top.tsx";
 import { t } from "../text/text.ts";
 import { watch } from "../watch.ts";
 
@@ -108,13 +108,7 @@ export default function Lobby(props: Props) {
 
   return (
     <div class="page lobby">
-      <header class="top">
-        <a class="brand" href="/" onClick={follow}>
-          <Logo />
-          {t().appName}
-        </a>
-        <LanguageSwitch />
-      </header>
+      <Top />
       <main class="lobby-main">
         <Show when={!watching()}>
           <Preview devices={props.devices} on={on()} name={name()} toggle={toggle} />
