@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ import (
 
 var (
 	table   = flag.Bool("table", false, "measure the whole of docs/chromium.md in TestChromiumTable")
-	onlyRow = flag.String("row", "", "of TestChromiumTable measure only rows whose names contain this")
+	onlyRow = flag.String("row", "", "of TestChromiumTable measure only rows whose names match this")
 	during  = flag.Duration("window", 45*time.Second, "how long a row of TestChromiumTable is measured")
 )
 
@@ -207,8 +208,9 @@ func TestChromiumTable(t *testing.T) {
 	line := d.AddRemote("far")
 	camera, sound := scene(t)
 	results := map[string]result{}
+	picked := regexp.MustCompile(*onlyRow)
 	for _, r := range rows {
-		if !*table && !r.quick || !strings.Contains(r.name, *onlyRow) {
+		if !*table && !r.quick || !picked.MatchString(r.name) {
 			continue
 		}
 		t.Run(r.name, func(t *testing.T) {

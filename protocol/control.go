@@ -158,6 +158,9 @@ type SlotSync struct {
 	RTP       uint32  `json:"rtp"`
 	ClockRate uint32  `json:"clock_rate"` // Hz
 	AtMS      float64 `json:"at_ms"`      // router's clock, milliseconds
+	// RepairMS is how much later packets come that were lost on their way to
+	// the router and sent again; 0 if none were of late.
+	RepairMS int `json:"repair_ms,omitempty"`
 }
 
 // Speaker is one who speaks. Level is in dB below full scale, 0 loudest, as

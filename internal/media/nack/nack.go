@@ -48,9 +48,11 @@ type Log struct {
 	// Patience is how long a missing packet is of use; 0 is one second.
 	Patience time.Duration
 
-	seqs    seqnum.Unwrapper[uint16]
-	missing []missing // ascending
-	stats   Stats
+	seqs     seqnum.Unwrapper[uint16]
+	missing  []missing // ascending
+	stats    Stats
+	lateness time.Duration
+	lateAt   time.Time // when a packet last came late
 }
 
 // Stats counts what a log has seen.
@@ -91,7 +93,7 @@ func (l *Log) Receive(seq uint16, now time.Time) Verdict {
 		l.seqs.Unwrap(seq)
 		return Fresh
 	}
-	return l.late(n)
+	return l.late(n, now)
 }
 
 // MissBefore notes the n packets before the first one that came as missing, for
@@ -116,12 +118,14 @@ func (l *Log) miss(seq uint64, now time.Time) {
 }
 
 // late takes a packet off the list.
-func (l *Log) late(seq uint64) Verdict {
+func (l *Log) late(seq uint64, now time.Time) Verdict {
 	for i := range l.missing {
 		if m := &l.missing[i]; m.seq == seq {
 			if m.tries > 0 {
 				l.stats.Recovered++
 			}
+			l.lateness = max(now.Sub(m.since), l.Lateness(now)*15/16)
+			l.lateAt = now
 			l.missing = append(l.missing[:i], l.missing[i+1:]...)
 			return Late
 		}
@@ -184,8 +188,36 @@ func retry(rtt time.Duration, tries int) time.Duration {
 	return max(minRetry, rtt+rtt/8+time.Duration(tries-1)*rtt/4)
 }
 
+// Urgent reports whether a packet is missing that was not asked for yet, and
+// is not only late: there is no need to wait for the next Due.
+func (l *Log) Urgent() bool {
+	n := len(l.missing)
+	if n == 0 || l.missing[n-1].tries > 0 {
+		return false
+	}
+	highest, _ := l.seqs.Highest()
+	for i := n - 1; i >= 0 && l.missing[i].tries == 0; i-- {
+		if highest >= l.missing[i].seq+reorderPackets {
+			return true
+		}
+	}
+	return false
+}
+
 // Missing returns how many packets are missing and not given up.
 func (l *Log) Missing() int { return len(l.missing) }
+
+// lateMemory is how long it counts that packets came late.
+const lateMemory = 20 * time.Second
+
+// Lateness is how much later than the others the latest packets of the stream
+// came that came late; 0 if none did of late.
+func (l *Log) Lateness(now time.Time) time.Duration {
+	if now.Sub(l.lateAt) > lateMemory {
+		return 0
+	}
+	return l.lateness
+}
 
 // Stats returns the counts so far.
 func (l *Log) Stats() Stats { return l.stats }

@@ -47,6 +47,46 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+func TestUrgent(t *testing.T) {
+	for _, first := range []uint16{0, 0x7ffe, 0xfffd, 0xffff} {
+		var l Log
+		l.Receive(first, at(0))
+		l.Receive(first+2, at(0)) // first+1 is missing
+		l.Receive(first+3, at(0))
+		if l.Urgent() {
+			t.Errorf("from %d: urgent after two newer packets", first)
+		}
+		l.Receive(first+4, at(0))
+		if !l.Urgent() {
+			t.Errorf("from %d: not urgent after three newer packets", first)
+		}
+		if d := due(&l, 0, 40); !slices.Equal(d, []uint16{first + 1}) || l.Urgent() {
+			t.Errorf("from %d: asked for %v, urgent %v", first, d, l.Urgent())
+		}
+	}
+}
+
+func TestLateness(t *testing.T) {
+	var l Log
+	if d := l.Lateness(at(0)); d != 0 {
+		t.Errorf("%v before the first packet", d)
+	}
+	l.Receive(1, at(0))
+	l.Receive(3, at(40))
+	l.Receive(2, at(160))
+	if d := l.Lateness(at(200)); d != 120*time.Millisecond {
+		t.Errorf("%v after one that came 120 ms late", d)
+	}
+	l.Receive(5, at(240))
+	l.Receive(4, at(260))
+	if d := l.Lateness(at(300)); d >= 120*time.Millisecond || d < 100*time.Millisecond {
+		t.Errorf("%v after one that came 20 ms late", d)
+	}
+	if d := l.Lateness(at(260).Add(lateMemory + 1)); d != 0 {
+		t.Errorf("%v long after the last one", d)
+	}
+}
+
 func TestAsksAndAsksAgain(t *testing.T) {
 	var l Log
 	l.Receive(0xfffe, at(0))

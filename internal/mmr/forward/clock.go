@@ -31,7 +31,8 @@ func (r *Router) Milliseconds(now time.Time) float64 {
 type mapping struct {
 	rtp          uint32
 	at           time.Time
-	synchronized bool // by sender reports, not only by arrival
+	synchronized bool          // by sender reports, not only by arrival
+	late         time.Duration // by which repaired packets of the track come
 }
 
 // rtpAt returns the track's RTP time at a moment.
@@ -52,17 +53,23 @@ func (t *track) senderReport(ntp uint64, rtp uint32, now time.Time) {
 func (t *track) remap(now time.Time) {
 	t.mappedAt = now
 	if at, ok := t.clock.At(t.lastRTP); ok {
-		t.mapping.Store(&mapping{rtp: t.lastRTP, at: at, synchronized: t.clock.Synchronized()})
+		t.mapping.Store(&mapping{rtp: t.lastRTP, at: at, synchronized: t.clock.Synchronized(), late: t.missing.Lateness(now)})
 	}
+}
+
+// mapped returns the mapping of the track that the slot sends, nil while it is
+// not known. The shard is held.
+func (s *Slot) mapped() *mapping {
+	if s.current == nil {
+		return nil
+	}
+	return s.current.mapping.Load()
 }
 
 // rtpAt returns the slot's RTP time at a moment; false while it is not known.
 // The shard is held.
 func (s *Slot) rtpAt(now time.Time) (uint32, bool) {
-	if s.current == nil {
-		return 0, false
-	}
-	m := s.current.mapping.Load()
+	m := s.mapped()
 	if m == nil {
 		return 0, false
 	}
@@ -83,7 +90,10 @@ func (r *Router) Sync(slots []*Slot, now time.Time) []protocol.SlotSync {
 					continue
 				}
 				if rtp, ok := s.rtpAt(now); ok {
-					out[i] = protocol.SlotSync{Slot: s.id, RTP: rtp, ClockRate: s.codec.ClockRate, AtMS: r.Milliseconds(now)}
+					out[i] = protocol.SlotSync{
+						Slot: s.id, RTP: rtp, ClockRate: s.codec.ClockRate, AtMS: r.Milliseconds(now),
+						RepairMS: int(s.mapped().late.Milliseconds()),
+					}
 				}
 			}
 		})

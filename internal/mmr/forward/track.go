@@ -82,6 +82,9 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		sh.count(ignored, 1)
 		return
 	}
+	if t.missing.Urgent() && t.wanted() {
+		t.ask(now)
+	}
 	p.spell = t.spell
 	t.cacheMu.Lock()
 	t.cache.Store(p.Sequence, p.raw, now)
@@ -218,11 +221,15 @@ func (t *track) tick(now time.Time) {
 			t.keys.Cancel()
 		}
 	}
-	if t.missing.Missing() == 0 {
-		return
-	}
-	if !wanted {
+	if !wanted && t.missing.Missing() > 0 {
 		t.missing.Forget()
+	}
+	t.ask(now)
+}
+
+// ask asks the publisher for what is missing. The shard is held.
+func (t *track) ask(now time.Time) {
+	if t.missing.Missing() == 0 {
 		return
 	}
 	due, gaveUp := t.missing.Due(t.shard.seqs[:0], now, t.link.rtt)

@@ -410,6 +410,7 @@ export interface SlotSync {
   rtp: number;
   clock_rate: number;
   at_ms: number;
+  repair_ms?: number;
 }
 
 export interface SlotWant {

@@ -101,7 +101,7 @@ export class Meeting {
 
   /** Skews of sound against picture in ms, by participant. */
   skews(): Map<string, number> {
-    return this.#session?.lipSync.skews() ?? new Map();
+    return this.#session?.playout.skews() ?? new Map();
   }
 
   /** Round trip of the control channel in ms. */
@@ -423,7 +423,7 @@ export class Meeting {
   #watch(signal: AbortSignal): void {
     const steer = () => {
       const session = this.#session;
-      void session?.lipSync.tick(session.slots.get(), session.connections).catch(() => {});
+      void session?.playout.tick(session.slots.get(), session.connections).catch(() => {});
     };
     every(500, steer, signal);
     every(300, () => this.#refocus(), signal);

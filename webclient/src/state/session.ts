@@ -9,8 +9,8 @@ import type { FromClient, FromRouter, JoinAnswer, SlotID, SlotWant, Transport } 
 import { problemOf } from "../protocol/problems.ts";
 import { fates } from "./comeback.ts";
 import { Control, type Ending } from "./control.ts";
-import { LipSync } from "./lipsync.ts";
 import { StatsReader } from "./live.ts";
+import { Playout } from "./playout.ts";
 import { type Slots, withSlots } from "./slots.ts";
 import { type Lifeline, type Trouble, Vigil } from "./vigil.ts";
 import { assign, named, same, type VisibleTile } from "./wants.ts";
@@ -43,7 +43,7 @@ export class Session {
   readonly streams: ReadonlyMap<SlotID, MediaStream>;
   readonly slots = new Value<Slots>(new Map());
   readonly voices: Voices;
-  readonly lipSync = new LipSync();
+  readonly playout = new Playout();
   readonly reader = new StatsReader();
   readonly vigil: Vigil;
   /** Since when there is no control channel; 0 while there is one. */
@@ -217,7 +217,7 @@ export class Session {
   }
 
   #take(message: FromRouter): void {
-    if (message.type === "sync") this.lipSync.learn(message.slots ?? []);
+    if (message.type === "sync") this.playout.learn(message.slots ?? []);
     if (message.type === "welcome") this.slots.set(withSlots(new Map(), message.slots ?? []));
     if (message.type === "slots") this.slots.update((s) => withSlots(s, message.slots ?? []));
     if (message.type === "slots") this.#wants = named(this.#wants, this.slots.get());
