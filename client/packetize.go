@@ -39,6 +39,9 @@ type outgoing struct {
 	silent  bool      // the last piece of sound was silence
 	acked   bool      // a receiver report says that packets arrived
 
+	paused bool // nobody takes it; of the publisher's lock
+	waits  bool // for a key frame, since it was paused; of the publisher's lock
+
 	payloader rtp.Payloader
 }
 

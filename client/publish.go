@@ -36,6 +36,42 @@ type publisher struct {
 	held   bool // nothing is sent: an attendee of a webinar only watches
 }
 
+// request pauses and resumes layers of a source on the connections of an
+// admission, as its router asks. It reports whether one was resumed: that
+// begins with the next key frame.
+func (p *publisher) request(links []*link, source protocol.Source, active []bool) (resumed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	layer := 0
+	for t, track := range p.tracks {
+		if track.Source != source {
+			continue
+		}
+		for _, r := range p.routes[t] {
+			if layer < len(active) && slices.Contains(links, r.link) {
+				resumed = r.stream.request(active[layer]) || resumed
+			}
+		}
+		layer++
+	}
+	return resumed
+}
+
+// request pauses the stream or lets it go on, and reports whether it is now
+// to go on. The publisher's lock is held.
+func (o *outgoing) request(active bool) (resumed bool) {
+	resumed = active && o.paused
+	o.paused, o.waits = !active, active && (o.paused || o.waits)
+	return resumed
+}
+
+// flows reports whether the stream's next sample is to be sent. The
+// publisher's lock is held.
+func (o *outgoing) flows(s *Sample) bool {
+	o.waits = o.waits && !s.Key
+	return !o.paused && !o.waits
+}
+
 // A route is where a track goes.
 type route struct {
 	link   *link
@@ -142,7 +178,12 @@ func (p *publisher) send(ctx context.Context, s Sample, captured time.Time) {
 		return
 	}
 	for _, r := range routes {
-		r.send(ctx, s, captured, isSound(source))
+		p.mu.Lock()
+		flows := r.stream.flows(&s)
+		p.mu.Unlock()
+		if flows {
+			r.send(ctx, s, captured, isSound(source))
+		}
 	}
 }
 

@@ -60,6 +60,8 @@ func (s *stay) handle(msg protocol.ControlMessage) *ending {
 		s.outbox.put(Event{At: now, Kind: Carries, Slots: msg.Slots})
 	case *protocol.Sync:
 		s.now.sync(msg)
+	case *protocol.Layers:
+		s.request(s.now, msg)
 	case *protocol.Speakers:
 		s.mu.Lock()
 		s.speakers = slices.Clone(msg.Speakers)
@@ -88,6 +90,15 @@ func (s *stay) handleOld(msg protocol.ControlMessage) {
 		s.assign(s.old, msg.Slots)
 	case *protocol.Sync:
 		s.old.sync(msg)
+	case *protocol.Layers:
+		s.request(s.old, msg)
+	}
+}
+
+// request sends only the layers that the router of an admission asks for.
+func (s *stay) request(a *admission, msg *protocol.Layers) {
+	if s.publisher != nil && s.publisher.request(a.links, msg.Source, msg.Active) {
+		s.outbox.put(Event{At: time.Now(), Kind: KeyWanted})
 	}
 }
 

@@ -105,6 +105,15 @@ type (
 		// attendee see it.
 		Panel bool `json:"panel,omitempty"`
 	}
+	// Layers tells the receiver which layers of its camera are to be sent from
+	// now on, so that it need not send, nor encode, what nobody takes. A layer
+	// that is asked for again begins with a key frame.
+	Layers struct {
+		Source Source `json:"source"`
+		// Active has an element for each layer, in the order of the offer; one
+		// if there is no simulcast.
+		Active []bool `json:"active"`
+	}
 	// Muted tells the receiver that a host muted its microphone. Its sound
 	// is not forwarded until it says SetState{AudioMuted:false}.
 	Muted struct {
@@ -249,6 +258,7 @@ func (Slots) ControlType() string      { return "slots" }
 func (Sync) ControlType() string       { return "sync" }
 func (Speakers) ControlType() string   { return "speakers" }
 func (Chat) ControlType() string       { return "chat" }
+func (Layers) ControlType() string     { return "layers" }
 func (Muted) ControlType() string      { return "muted" }
 func (Move) ControlType() string       { return "move" }
 func (Farewell) ControlType() string   { return "farewell" }
@@ -259,7 +269,7 @@ func (Pong) ControlType() string       { return "pong" }
 // each is the first on the channel.
 var (
 	FromClient = []ControlMessage{Hello{}, SetState{}, SendChat{}, Want{}, HostAction{}, Leave{}, Ping{}}
-	FromRouter = []ControlMessage{Welcome{}, Roster{}, Audience{}, Slots{}, Sync{}, Speakers{}, Chat{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
+	FromRouter = []ControlMessage{Welcome{}, Roster{}, Audience{}, Slots{}, Sync{}, Speakers{}, Chat{}, Layers{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
 )
 
 // EncodeControl renders a message with its type as the first field.
@@ -324,6 +334,8 @@ func DecodeFromRouter(data []byte) (ControlMessage, error) {
 			return &Speakers{}, true
 		case "chat":
 			return &Chat{}, true
+		case "layers":
+			return &Layers{}, true
 		case "muted":
 			return &Muted{}, true
 		case "move":

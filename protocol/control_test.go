@@ -53,6 +53,7 @@ var samples = map[string][]ControlMessage{
 		Sync{NowMS: 2000.25, Slots: []SlotSync{{Slot: "v1", RTP: 4294967295, ClockRate: 90000, AtMS: 1999.75}}},
 		Speakers{Speakers: []Speaker{{Participant: "p2", Level: 23}}},
 		Chat{ID: "c2", From: "p1", Name: "Ann", Text: "hello", At: moment, Panel: true},
+		Layers{Source: Camera, Active: []bool{true, true, false}},
 		Muted{By: "p1"},
 		Move{DeadlineMS: 30000, Reason: ResumeDrain},
 		Farewell{Reason: FarewellRemoved, By: "p1"},

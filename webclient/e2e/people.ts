@@ -256,6 +256,29 @@ export class Person {
       .toBeGreaterThan(before + more);
   }
 
+  /** Waits until a person's camera is shown with so many lines. */
+  async shows(name: string, height: number): Promise<void> {
+    const now = () =>
+      this.page.evaluate(async (who) => {
+        const scope = globalThis as unknown as Watched;
+        const receiver = scope.receivers("video")[Number(scope.slotOf(who, "camera").slice(1)) - 1];
+        for (const stat of (await receiver?.getStats())?.values() ?? [])
+          if (stat.type === "inbound-rtp") return Number(stat.frameHeight ?? 0);
+        return 0;
+      }, name);
+    await expect.poll(now, { timeout: patience, interval: 100, message: `${name}'s lines` }).toBe(height);
+  }
+
+  /** Which layers of a source this person's browser sends, in the order of the offer. */
+  sends(source: "mic" | "camera"): Promise<boolean[]> {
+    return this.page.evaluate((what) => {
+      const scope = globalThis as unknown as Watched;
+      const senders = scope.peers.filter((p) => p.connectionState === "connected").map((p) => p.getSenders()[0]);
+      const sender = senders[what === "mic" ? 0 : 1];
+      return sender?.getParameters().encodings.map((e) => e.active ?? true) ?? [];
+    }, source);
+  }
+
   /**
    * How much later than its sound the picture of the only other person is
    * played, in ms, reckoned from what the receivers played and what the router

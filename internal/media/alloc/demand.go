@@ -4,9 +4,9 @@ import "time"
 
 const (
 	maxLayers = 8
-	// linger is how long a layer goes on being wanted after its last taker:
-	// to stop and start it costs a key frame.
-	linger = 2 * time.Second
+	// linger is how long a layer goes on being wanted after its last taker: to
+	// stop and start it costs a key frame, and people talk in turns.
+	linger = 5 * time.Second
 )
 
 // Demand tells which layers of a source anybody takes, so that its publisher

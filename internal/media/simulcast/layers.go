@@ -23,6 +23,9 @@ const (
 	settled = 300 * time.Millisecond
 	// believed is how long a layer counts as coming that was announced.
 	believed = 3 * time.Second
+	// resuming is how long a layer counts as coming that was paused and is
+	// asked for again: senders may not have the rate for it any more.
+	resuming = 1500 * time.Millisecond
 )
 
 // nominal heights of layers by index, for those whose key frame was not seen.
@@ -37,6 +40,7 @@ type Layer struct {
 	begin         time.Time // of the current window
 	bytes         int
 	until         time.Time // it is believed to come
+	paused        bool      // it would come, but its sender is asked not to send it
 }
 
 // Layers measures the layers of one source. The zero value is ready. A source
@@ -51,8 +55,11 @@ func (l *Layers) Packet(layer, bytes int, now time.Time) {
 		return
 	}
 	y := &l.layers[layer]
-	if y.Seen.IsZero() || now.Sub(y.Seen) >= silence {
+	switch {
+	case !l.Active(layer, now):
 		y.Since, y.begin, y.bytes, y.BitsPerSecond = now, now, 0, 0
+	case now.Sub(y.Seen) >= silence: // it was paused
+		y.begin, y.bytes = now, 0
 	}
 	y.Seen = now
 	if d := now.Sub(y.begin); d >= window {
@@ -96,13 +103,50 @@ func (l *Layers) Layer(layer int) Layer {
 	return l.layers[layer]
 }
 
-// Active reports whether a layer comes.
+// Request asks the source's sender for the layers that are wanted, a bit each,
+// and returns all that it may send: if any is wanted the least as well, to which
+// takers can go down at once, and those that do not come anyhow, so that it is
+// seen when they could. The others are paused: they count as coming, for takers
+// to choose, with the size and rate they had.
+func (l *Layers) Request(wanted uint32, now time.Time) uint32 {
+	if least := l.least(now); wanted != 0 && least >= 0 {
+		wanted |= 1 << least
+	}
+	requested := wanted
+	for i := range MaxLayers {
+		y := &l.layers[i]
+		switch {
+		case wanted>>i&1 != 0:
+			if y.paused {
+				y.paused, y.until = false, now.Add(resuming)
+			}
+		case l.Active(i, now):
+			y.paused = true
+		default:
+			requested |= 1 << i
+		}
+	}
+	return requested
+}
+
+// least returns the active layer with the fewest lines, -1 if none is active.
+func (l *Layers) least(now time.Time) int {
+	least := -1
+	for i := range MaxLayers {
+		if l.Active(i, now) && (least < 0 || l.height(i) < l.height(least)) {
+			least = i
+		}
+	}
+	return least
+}
+
+// Active reports whether a layer comes, or would if it were asked for.
 func (l *Layers) Active(layer int, now time.Time) bool {
 	if layer < 0 || layer >= MaxLayers || l.layers[layer].Seen.IsZero() {
 		return false
 	}
 	y := &l.layers[layer]
-	return now.Sub(y.Seen) < silence || now.Before(y.until)
+	return y.paused || now.Sub(y.Seen) < silence || now.Before(y.until)
 }
 
 // Stop notes that a layer is gone, without waiting for silence.
@@ -144,13 +188,10 @@ func (l *Layers) Choose(w Wish, current int, now time.Time) int {
 	if w.Height <= 0 {
 		return -1
 	}
-	best, least := -1, -1
+	best, least := -1, l.least(now)
 	for i := range MaxLayers {
 		if !l.Active(i, now) {
 			continue
-		}
-		if least < 0 || l.height(i) < l.height(least) {
-			least = i
 		}
 		if w.MaxBitsPerSecond > 0 && l.layers[i].BitsPerSecond > w.MaxBitsPerSecond {
 			continue

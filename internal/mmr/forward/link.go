@@ -112,6 +112,7 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 			rridID:  p.Line.ExtensionID(offer.URIRepairedRID),
 			levelID: p.Line.ExtensionID(offer.URIAudioLevel),
 		})
+		p.Source.offered = max(1, len(l.publish[i].rids))
 		if id := p.Line.ExtensionID(offer.URITransportCC); id != 0 {
 			l.twccID = id // the same on all lines of a bundle (RFC 8843 section 9.2)
 		}

@@ -48,6 +48,11 @@ type Source struct {
 	fans   []fan                            // by shard
 	meter  loudest.Meter                    // of the publisher's shard
 
+	offered   int           // layers
+	requested atomic.Uint32 // layers that the publisher is to send, a bit each
+	expected  atomic.Bool   // takers are about to come
+	demand    demand        // of the publisher's shard
+
 	measuring sync.Mutex // of layers' sizes and rates, read by other shards
 	measures  simulcast.Layers
 
@@ -67,8 +72,9 @@ func (r *Router) NewSource(cfg SourceConfig) *Source {
 	if cfg.Stream == 0 {
 		cfg.Stream = NewStream()
 	}
-	s := &Source{cfg: cfg, router: r, fans: make([]fan, len(r.all()))}
+	s := &Source{cfg: cfg, router: r, fans: make([]fan, len(r.all())), offered: 1}
 	s.muted.Store(true)
+	s.requested.Store(allLayers)
 	return s
 }
 

@@ -24,6 +24,9 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 	for _, t := range l.tracks {
 		t.tick(now)
 	}
+	if len(l.tracks) > 0 {
+		l.request(now)
+	}
 	if l.arrivals() && !now.Before(l.next.twcc) {
 		l.next.twcc = now.Add(twccEvery)
 		l.tellArrivals()

@@ -189,7 +189,7 @@ func (t *track) requestKey(first bool, now time.Time) {
 }
 
 func (t *track) sendKeyRequest(now time.Time) {
-	if t.keys.Due(now, t.link.rtt) {
+	if !t.paused(now) && t.keys.Due(now, t.link.rtt) {
 		t.shard.count(keyRequests, 1)
 		t.link.send([]rtcp.Packet{&rtcp.PictureLossIndication{SenderSSRC: t.link.ssrc, MediaSSRC: t.ssrc}})
 	}

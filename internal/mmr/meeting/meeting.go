@@ -72,6 +72,7 @@ type Meeting struct {
 	sessions  map[string]*person
 	roster    map[string]*entry // everybody on any leg
 	shares    int               // number of shares so far
+	company   bool              // there is more than one
 	over      bool
 	emptyAt   time.Time
 
@@ -273,6 +274,9 @@ func (a attach) handle(m *Meeting, now time.Time) {
 	}
 	if p.channel != nil {
 		p.channel.End(nil) // the same client came back on a new WebSocket
+	}
+	if p.greeted {
+		p.layersTold = 0 // it may have missed some of it
 	}
 	p.channel, p.welcomed, p.greeted = a.ch, false, true
 	if m.people[p.ID] == p {

@@ -26,6 +26,7 @@ func (m *Meeting) look(now time.Time) {
 			m.updatePath(p, now)
 		}
 		m.firstPackets(p)
+		p.tellLayers()
 		for i := range p.slots {
 			if s := &p.slots[i]; !s.ready && s.slot.Up() {
 				m.lookThrough(p)

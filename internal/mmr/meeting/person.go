@@ -67,9 +67,10 @@ type person struct {
 	audioSaid   bool      // the client itself said whether it is muted
 	videoSaid   bool
 	handSaid    bool
-	syncDue     bool // a slot has a new source
-	placesDue   bool // its slots must be looked through
-	placesNew   bool // and perhaps carry something else now
+	layersTold  uint32 // which layers of the camera the client was asked to send
+	syncDue     bool   // a slot has a new source
+	placesDue   bool   // its slots must be looked through
+	placesNew   bool   // and perhaps carry something else now
 }
 
 // ending reports whether the session was taken over by another one.
@@ -127,7 +128,7 @@ func (m *Meeting) admit(a Admission, now time.Time) *person {
 		},
 		granted: a.Role,
 		session: a.Session, admitted: m.state.After(a.ID, a.Resumed, now), media: a.Media, admittedAt: now,
-		sources: legSources(&a.Media), slots: make([]place, len(a.Media.Slots)),
+		sources: legSources(&a.Media), layersTold: everyLayer, slots: make([]place, len(a.Media.Slots)),
 	}
 	for i, s := range a.Media.Slots {
 		p.slots[i] = place{slot: s, told: protocol.SlotState{Slot: s.ID()}}

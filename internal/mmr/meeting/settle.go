@@ -16,6 +16,7 @@ func (m *Meeting) settle(now time.Time) {
 	next = min(next, m.exchange(now))
 	next = min(next, m.publish(now))
 	m.takeIn(now) // time may have made legs lost
+	m.meet()
 	next = min(next, m.handOvers(now))
 	if m.slotsDirty || m.placesDue {
 		m.assign(now)

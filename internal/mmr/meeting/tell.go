@@ -115,6 +115,7 @@ func (m *Meeting) greet(p *person, people []protocol.Participant, now time.Time)
 		p.channel.Send(c)
 	}
 	p.welcomed, p.syncDue = true, true
+	p.tellLayers()
 	if len(m.speakers) > 0 {
 		p.channel.Send(protocol.Speakers{Speakers: m.speakers})
 	}

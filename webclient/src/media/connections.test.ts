@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { layers, videoCodecs } from "./connections.ts";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { Connections, layers, videoCodecs } from "./connections.ts";
 
 const offered = [
   { mimeType: "video/rtx" },
@@ -27,5 +27,72 @@ describe("layers", () => {
   it("are three, smallest first, each half of the next", () => {
     expect(layers.map((l) => l.rid)).toEqual(["q", "h", "f"]);
     expect(layers.map((l) => l.scaleResolutionDownBy)).toEqual([4, 2, 1]);
+  });
+});
+
+describe("Connections", () => {
+  /** A sender that takes one change at a time, as browsers do. */
+  const sender = () => {
+    const made = {
+      track: null as unknown,
+      encodings: ["q", "h", "f"].map((rid) => ({ rid, active: true })),
+      changing: false,
+      replaceTrack: async (track: unknown) => {
+        made.track = track;
+      },
+      getParameters: () => ({ encodings: made.encodings.map((e) => ({ ...e })) }),
+      setParameters: async ({ encodings }: { encodings: { rid: string; active: boolean }[] }) => {
+        if (made.changing) throw new DOMException("a change is under way", "InvalidStateError");
+        made.changing = true;
+        await Promise.resolve();
+        made.changing = false;
+        made.encodings = encodings;
+      },
+    };
+    return made;
+  };
+  const world = () => {
+    const senders: ReturnType<typeof sender>[] = [];
+    class Peer extends EventTarget {
+      addTransceiver() {
+        const made = sender();
+        senders.push(made);
+        return { sender: made, receiver: {}, setCodecPreferences: () => {} };
+      }
+    }
+    vi.stubGlobal("RTCPeerConnection", Peer);
+    vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
+    const connections = new Connections(1);
+    const camera = connections.sender("camera") as unknown as ReturnType<typeof sender>;
+    return { connections, flows: () => camera.encodings.map((e) => e.active) };
+  };
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("send the layers that the router asks for, while there is a camera", async () => {
+    const { connections, flows } = world();
+    const track = {} as MediaStreamTrack;
+    await connections.publish("camera", track);
+    expect(flows()).toEqual([true, true, true]);
+    await connections.request("camera", [true, true, false]);
+    expect(flows()).toEqual([true, true, false]);
+    await connections.publish("camera", null);
+    expect(flows()).toEqual([false, false, false]);
+    expect(connections.sending("camera")).toBe(false);
+    await connections.publish("camera", track);
+    expect(flows()).toEqual([true, true, false]);
+    expect(connections.sending("camera")).toBe(true);
+    await connections.request("camera", [false, false, false]);
+    expect(connections.sending("camera")).toBe(false);
+  });
+  it("make one change after the other", async () => {
+    const { connections, flows } = world();
+    await connections.publish("camera", {} as MediaStreamTrack);
+    const changes = [
+      [false, false, false],
+      [true, false, false],
+      [true, false, true],
+    ];
+    await Promise.all(changes.map((active) => connections.request("camera", active)));
+    expect(flows()).toEqual([true, false, true]);
   });
 });

@@ -58,6 +58,10 @@ export class Connections {
   readonly peers: Record<MediaKind, RTCPeerConnection>;
 
   readonly #senders = new Map<SendSource, RTCRtpSender>();
+  /** Which layers the router asks for, in the order of the offer; all of a source that is not named. */
+  readonly #requested = new Map<SendSource, readonly boolean[]>();
+  /** The last change of what flows; browsers take one at a time. */
+  readonly #changing = new Map<SendSource, Promise<void>>();
   #offers: Offers | null = null;
   #closed = false;
 
@@ -135,16 +139,35 @@ export class Connections {
     if (this.#closed) return;
     const sender = this.#senders.get(source);
     if (sender && sender.track !== track) await sender.replaceTrack(track);
-    await this.#activate(source, track !== null);
+    await this.#flow(source);
   }
 
-  /** Lets a source's packets flow, or stops them, without losing its track. */
-  async #activate(source: SendSource, active: boolean): Promise<void> {
+  /** Sends, and encodes, only the layers of a source that the router asks for. */
+  async request(source: SendSource, active: readonly boolean[]): Promise<void> {
+    this.#requested.set(source, active);
+    await this.#flow(source);
+  }
+
+  /** Whether a source's packets flow. */
+  sending(source: SendSource): boolean {
+    return Boolean(this.#senders.get(source)?.track) && (this.#requested.get(source)?.some(Boolean) ?? true);
+  }
+
+  /** Lets those layers of a source flow that are to, once the change before is done. */
+  #flow(source: SendSource): Promise<void> {
+    const change = (this.#changing.get(source) ?? Promise.resolve()).then(() => this.#activate(source));
+    this.#changing.set(source, change);
+    return change;
+  }
+
+  async #activate(source: SendSource): Promise<void> {
     const sender = this.#senders.get(source);
     if (!sender || this.#closed) return;
     const parameters = sender.getParameters();
-    if (parameters.encodings.every((e) => e.active === active)) return;
-    for (const encoding of parameters.encodings) encoding.active = active;
+    const requested = this.#requested.get(source) ?? [];
+    const active = parameters.encodings.map((_, i) => sender.track !== null && (requested[i] ?? true));
+    if (parameters.encodings.every((e, i) => e.active === active[i])) return;
+    for (const [i, encoding] of parameters.encodings.entries()) encoding.active = active[i] ?? true;
     await sender.setParameters(parameters).catch(() => {}); // closed meanwhile
   }
 

@@ -41,6 +41,7 @@ export type FromRouter =
   | ({ type: "sync" } & Sync)
   | ({ type: "speakers" } & Speakers)
   | ({ type: "chat" } & Chat)
+  | ({ type: "layers" } & Layers)
   | ({ type: "muted" } & Muted)
   | ({ type: "move" } & Move)
   | ({ type: "farewell" } & Farewell)
@@ -162,6 +163,11 @@ export interface JoinRequest {
   offers: Offers;
   client?: ClientInfo;
   resume?: Resume;
+}
+
+export interface Layers {
+  source: Source;
+  active: boolean[];
 }
 
 export interface Left {

@@ -40,6 +40,7 @@ const known = new Set<FromRouter["type"]>([
   "sync",
   "speakers",
   "chat",
+  "layers",
   "muted",
   "move",
   "farewell",

@@ -72,6 +72,7 @@ export function reduce(state: RoomState, message: FromRouter): { state: RoomStat
       return quiet({ ...state, attendees: message.attendees });
     case "slots":
     case "sync":
+    case "layers":
     case "move":
     case "pong":
       return quiet(state);

@@ -220,6 +220,7 @@ export class Session {
     if (message.type === "sync") this.playout.learn(message.slots ?? []);
     if (message.type === "welcome") this.slots.set(withSlots(new Map(), message.slots ?? []));
     if (message.type === "slots") this.slots.update((s) => withSlots(s, message.slots ?? []));
+    if (message.type === "layers") void this.connections.request(message.source, message.active);
     if (message.type === "slots") this.#wants = named(this.#wants, this.slots.get());
     this.#around.receive(this, message);
   }

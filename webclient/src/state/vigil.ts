@@ -98,8 +98,9 @@ export class Vigil {
     }
     const states = this.#connections.states.get();
     const camera = this.#connections.sender("camera");
-    const watching = camera?.track && ["connected", "disconnected"].includes(states.video) ? "video" : "audio";
-    const sender = watching === "video" ? camera : this.#connections.sender("mic");
+    const filming = this.#connections.sending("camera") && ["connected", "disconnected"].includes(states.video);
+    const watching = filming ? "video" : "audio";
+    const sender = filming ? camera : this.#connections.sender("mic");
     const { bytesIn, sent } = await countersOf(this.#connections.peers[watching], sender?.track ? sender : undefined);
     const now = { at: performance.now(), bytesIn, sent };
     const before = this.#watched?.kind === watching ? this.#watched.path : undefined;

@@ -1,0 +1,68 @@
+// A camera's layers: what nobody takes is neither encoded nor sent, and comes
+// back when somebody wants it, while the picture goes on.
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createMeeting, launch, Person, patience } from "./people.ts";
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+
+const [large, small] = [
+  { width: 1280, height: 800 },
+  { width: 360, height: 480 },
+];
+
+describe("a camera", () => {
+  let ann: Person;
+  let ben: Person;
+  let link: string;
+
+  /** Waits until exactly these layers of Ann's camera are sent, smallest first. */
+  const sends = (...layers: boolean[]) =>
+    expect.poll(() => ann.sends("camera"), { timeout: patience, interval: 100 }).toEqual(layers);
+
+  beforeAll(async () => {
+    const meeting = await createMeeting("Long exposure");
+    link = meeting.join_url;
+    [ann, ben] = [await Person.arrive(browser), await Person.arrive(browser)];
+    await ann.join(meeting.host_url, "Ann");
+  });
+  afterAll(async () => {
+    await ann.leave();
+    await ben.leave();
+  });
+
+  it("is sent whole at first, and not at all while nobody else is there", async () => {
+    expect(await ann.sends("camera")).toEqual([true, true, true]);
+    await sends(false, false, false);
+  });
+
+  it("is seen at full size by who comes", async () => {
+    await ben.join(link, "Ben");
+    await ben.shows("Ann", 720);
+  });
+
+  it("is sent small to who wants it small", async () => {
+    await ben.page.setViewportSize(small);
+    await ben.shows("Ann", 180);
+    await sends(true, false, false);
+    await ben.receives("Ann", "camera", 10);
+  });
+
+  it("comes back at full size, and the small one goes on until then", async () => {
+    await ben.page.setViewportSize(large);
+    await ben.shows("Ann", 720);
+    await sends(true, false, true);
+    await ben.receives("Ann", "camera", 10);
+  });
+
+  it("is sent whole when it is turned on again", async () => {
+    await ann.page.keyboard.press("v");
+    await sends(false, false, false);
+    await ann.page.keyboard.press("v");
+    await ben.shows("Ann", 720);
+  });
+});
