@@ -59,6 +59,7 @@ type Got struct {
 	StatFreezes     float64 // as Chromium counted
 	StatFrozenS     float64
 	Rungs           []string
+	Gaps            []string // the long ones: when, and how long, in ms
 }
 
 // got works out what was got between two looks.
@@ -129,6 +130,9 @@ func (g *Got) shown(frames [][2]float64, from, to float64) {
 		heights[f[1]]++
 		g.FPS++
 		g.gap(gap, lately)
+		if gap > 4*1000/sceneFPS {
+			g.Gaps = append(g.Gaps, fmt.Sprintf("%.0f: %.0f", f[0]-from, gap))
+		}
 		if lately = append(lately, gap); len(lately) > 30 {
 			lately = lately[1:]
 		}
@@ -179,9 +183,9 @@ func fullAfter(frames [][2]float64, from float64) float64 {
 // String is for the log.
 func (g Got) String() string {
 	return fmt.Sprintf("first %.0f ms, full %.0f ms; frozen %d× %.1f s (Chromium: %.0f× %.1f s), longest %.0f ms; %.1f fps of %.0f lines, %.0f kbit/s; "+
-		"sound concealed %.2f %%; repaired %.1f %%, lost %.1f %%, %.0f nacks, %.0f plis; over %s",
+		"sound concealed %.2f %%; repaired %.1f %%, lost %.1f %%, %.0f nacks, %.0f plis; over %s; gaps %v",
 		g.FirstMS, g.FullMS, g.Freezes, g.FrozenS, g.StatFreezes, g.StatFrozenS, g.LongestMS, g.FPS, g.Height, g.VideoKbps,
-		100*g.Concealed, 100*g.Repaired, 100*g.Lost, g.Nacks, g.Plis, strings.Join(g.Rungs, ", "))
+		100*g.Concealed, 100*g.Repaired, 100*g.Lost, g.Nacks, g.Plis, strings.Join(g.Rungs, ", "), g.Gaps)
 }
 
 // TestGot checks the arithmetic.

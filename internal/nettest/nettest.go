@@ -97,6 +97,9 @@ type Link struct {
 	Delay time.Duration // beyond the bottleneck
 	// Jitter: each packet takes up to twice as long more, and may overtake others.
 	Jitter time.Duration
+	// Wander: the delay wanders between nothing and twice as much more, and
+	// packets keep their order.
+	Wander time.Duration
 	// Loss is the share of packets lost beyond the queue; Burst how many are
 	// lost in a row, on average; 0 and 1 are independent losses.
 	Loss  float64
@@ -104,6 +107,7 @@ type Link struct {
 
 	free    time.Duration // when the bottleneck is free again
 	losing  bool
+	wander  wander
 	Dropped int // by the queue
 	Lost    int
 }
@@ -144,12 +148,31 @@ func (l *Link) Send(bytes int, arrive func()) (wait time.Duration) {
 	if l.Jitter > 0 {
 		out += time.Duration(l.World.Random.Int64N(int64(2 * l.Jitter)))
 	}
+	if l.Wander > 0 {
+		out += l.wander.at(l.World, l.Wander)
+	}
 	if l.lose() {
 		l.Lost++
 		return wait
 	}
 	l.World.After(out, arrive)
 	return wait
+}
+
+// wander goes in straight lines from one random delay to the next, so far
+// apart in time that no packet overtakes another.
+type wander struct {
+	since    time.Duration
+	from, to time.Duration
+}
+
+func (d *wander) at(w *World, most time.Duration) time.Duration {
+	step := 2 * most
+	for w.now-d.since >= step {
+		d.since += step
+		d.from, d.to = d.to, time.Duration(w.Random.Int64N(int64(step)))
+	}
+	return d.from + time.Duration(float64(d.to-d.from)*float64(w.now-d.since)/float64(step))
 }
 
 // serve returns when the bottleneck has sent some bits that it begins with at

@@ -32,11 +32,19 @@ func (e *Estimator) overused(now time.Duration) bool {
 		e.suspected = now
 		growing = false
 	}
-	if collapsed || growing || e.stands() {
-		e.overuse(collapsed || growing, now)
-		return true
+	if !collapsed && !growing && !e.stands() || e.patient(now) {
+		return false
 	}
-	return false
+	e.overuse(collapsed || growing, now)
+	return true
+}
+
+// patient reports whether a queue is let be for now. What is sent, if it is
+// less than what may be, fitted and may do so still: the delay of many networks
+// wanders, which looks like a queue until it is over. A little patience costs
+// a short queue; to lower a picture for nothing is seen.
+func (e *Estimator) patient(now time.Duration) bool {
+	return e.sent.rate(now, ackSpan) < 0.9*e.estimate && e.recent() < surge
 }
 
 func (e *Estimator) overuse(growing bool, now time.Duration) {

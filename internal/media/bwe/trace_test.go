@@ -215,6 +215,24 @@ func TestLadder(t *testing.T) {
 	}
 }
 
+// TestWander: a delay that wanders is not a queue, where there is room for all
+// that there is to send.
+func TestWander(t *testing.T) {
+	for seed := range uint64(3) {
+		w := nettest.New(seed + 1)
+		down := &nettest.Link{World: w, Rates: []nettest.Step{{Rate: 20 * mbit}}, Delay: 20 * ms, Wander: 30 * ms}
+		f := newFlow(w, down, &nettest.Link{World: w, Delay: 20 * ms, Wander: 30 * ms}, 0)
+		f.ladder = []float64{150 * kbit, 500 * kbit, 1700 * kbit}
+		w.After(ms, func() { f.e.Want(2300 * kbit) })
+		w.Run(duration)
+		for from := 5 * sec; from < duration; from += 5 * sec {
+			if got := f.throughput(from, from+5*sec); got < 0.9*1700*kbit {
+				t.Errorf("seed %d: %.2f Mbit/s from %v on", seed, got/mbit, from)
+			}
+		}
+	}
+}
+
 // TestAllocations: neither a packet nor feedback allocates.
 func TestAllocations(t *testing.T) {
 	now := nettest.Epoch
