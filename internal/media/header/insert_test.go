@@ -48,3 +48,32 @@ func TestInsert(t *testing.T) {
 		}
 	}
 }
+
+func TestInsert3(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		profile uint16
+		in      map[uint8]string
+		longer  int
+	}{
+		{"no extension", 0, nil, 8},
+		{"beside another", 0xbede, map[uint8]string{1: "a"}, 4},
+		{"two-byte", 0x1000, map[uint8]string{1: "", 20: "twenty"}, 8},
+	} {
+		p := packet(t, func(p *rtp.Packet) {
+			if tt.profile != 0 {
+				extend(tt.profile, tt.in)(p)
+			}
+		})
+		out := Insert3(append(bytes.Repeat([]byte{0xee}, InsertRoom), p...), InsertRoom, 5, [3]byte{0x12, 0x34, 0x56})
+		h, ok := Parse(out)
+		if !ok || len(out) != len(p)+tt.longer || string(h.Payload(out)) != "payload" || string(h.Extension(out, 5)) != "\x12\x34\x56" {
+			t.Errorf("%s: %d bytes %+v %x", tt.name, len(out), h, h.Extension(out, 5))
+		}
+		for id, content := range tt.in {
+			if string(h.Extension(out, id)) != content {
+				t.Errorf("%s: %d is %q", tt.name, id, h.Extension(out, id))
+			}
+		}
+	}
+}

@@ -44,8 +44,11 @@ func (s *Stream) begin(h *header.Header, packet []byte, now time.Time) {
 	if s.sent {
 		next = s.lastTS + s.elapsed(now)
 	}
+	if s.config.Verbatim {
+		next = h.Timestamp
+	}
 	s.epochs[0] = epoch{source: s.source, first: s.seqs.Next(), fresh: true, timestamp: next - h.Timestamp}
-	if s.source.Codec != keyframe.VP8 {
+	if s.source.Codec != keyframe.VP8 || s.config.Verbatim {
 		return
 	}
 	if d, ok := vp8.Parse(h.Payload(packet)); ok && s.ids.set {

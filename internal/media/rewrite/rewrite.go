@@ -35,6 +35,9 @@ type Config struct {
 	// §5.1.
 	Sequence  uint16
 	Timestamp uint32
+	// Verbatim leaves the source's timestamps, picture ids and padding as they
+	// are: for another router, to which the source may come by several ways.
+	Verbatim bool
 }
 
 // Source describes what the stream carries.
@@ -108,7 +111,7 @@ func (s *Stream) Rewrite(packet []byte, now time.Time) ([]byte, bool) {
 		s.begin(&h, packet, now)
 	}
 	first := s.epochs[0].fresh
-	if empty && s.seqs.Drop(h.Sequence) {
+	if empty && !s.config.Verbatim && s.seqs.Drop(h.Sequence) {
 		s.newest.Unwrap(h.Sequence)
 		return packet, false
 	}

@@ -32,8 +32,8 @@ type Loudest struct {
 	sources  map[loudest.ID]*Source
 	lastID   loudest.ID
 	changed  bool
-	own      *loudest.Selector // of this router's own microphones; nil without relays
-	tellOwn  func()
+	parts    []*Selection      // for other routers
+	tell     func()            // that one of them has changed
 	ids      []loudest.ID      // scratch
 	speaking []loudest.Speaker // scratch
 }
@@ -61,8 +61,8 @@ func (l *Loudest) hear(s *Source, p *packet, now time.Time) {
 			level = assumedSilent
 		}
 	}
-	if s.meter.Observe(level, voice, now) {
-		l.report(s, s.meter.Level(), now)
+	if p.track.meter.Observe(level, voice, now) {
+		l.report(s, p.track.meter.Level(), now)
 	}
 }
 
@@ -79,17 +79,20 @@ func (l *Loudest) report(s *Source, level uint8, now time.Time) {
 	}
 	before := l.loud(now)
 	changed := l.selector.Report(s.entry, level, now)
-	own := l.own != nil && !s.cfg.Far && l.own.Report(s.entry, level, now)
+	part := false
+	for _, p := range l.parts {
+		part = p.among[s] && p.selector.Report(s.entry, level, now) || part
+	}
 	l.changed = l.changed || changed
 	// Who begins to speak without a change of the selection is news as well.
 	news := changed || l.loud(now) != before
-	tellOwn := l.tellOwn
+	tell := l.tell
 	l.mu.Unlock()
 	if news {
 		l.notify()
 	}
-	if own {
-		tellOwn()
+	if part {
+		tell()
 	}
 }
 
@@ -102,21 +105,23 @@ func (l *Loudest) loud(now time.Time) int {
 // remove takes a source out of the competition.
 func (l *Loudest) remove(s *Source) {
 	l.mu.Lock()
-	changed, own := false, false
+	changed, part := false, false
 	if s.entry != 0 {
 		changed = l.selector.Remove(s.entry)
-		own = l.own != nil && l.own.Remove(s.entry)
+		for _, p := range l.parts {
+			part = p.selector.Remove(s.entry) || part
+		}
 		delete(l.sources, s.entry)
 		s.entry = 0
 	}
 	l.changed = l.changed || changed
-	tellOwn := l.tellOwn
+	tell := l.tell
 	l.mu.Unlock()
 	if changed {
 		l.notify()
 	}
-	if own {
-		tellOwn()
+	if part {
+		tell()
 	}
 }
 
@@ -125,43 +130,21 @@ func (l *Loudest) remove(s *Source) {
 // whether it has.
 func (l *Loudest) Succeed(old, heir *Source) bool {
 	l.mu.Lock()
-	heard, tellOwn := heir.entry != 0, l.tellOwn
+	heard, tell := heir.entry != 0, l.tell
 	if heard && old.entry != 0 {
 		l.selector.Replace(old.entry, heir.entry)
-		if l.own != nil {
-			l.own.Replace(old.entry, heir.entry)
+		for _, p := range l.parts {
+			p.selector.Replace(old.entry, heir.entry)
 		}
 		delete(l.sources, old.entry)
 		old.entry = 0
 		l.changed = true
 	}
 	l.mu.Unlock()
-	if heard && tellOwn != nil {
-		tellOwn()
+	if heard && tell != nil {
+		tell()
 	}
 	return heard
-}
-
-// SelectOwn selects, from now on, the loudest of this router's own
-// microphones apart, for other routers. notify is called, possibly with a
-// shard held, when that selection has changed.
-func (l *Loudest) SelectOwn(notify func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.tellOwn = notify
-	if l.own == nil {
-		l.own = loudest.New(protocol.AudioSlots+reserve, 0)
-	}
-}
-
-// Own returns this router's own microphones that other routers get.
-func (l *Loudest) Own() []*Source {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.own == nil {
-		return nil
-	}
-	return l.listed(l.own)
 }
 
 // Selected returns the sources that are forwarded, the most important first.

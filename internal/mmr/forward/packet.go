@@ -12,4 +12,9 @@ type packet struct {
 	track *track
 	key   bool   // begins a key frame: takers may start here
 	spell uint32 // of the track: the time between two pauses of its source
+	epoch uint8  // of the publisher's numbers, for other routers
 }
+
+// room is what must be free before a packet in a shard's scratch: two
+// extensions are inserted at most.
+const room = 2 * header.InsertRoom

@@ -59,7 +59,7 @@ func (s *Slot) padWith(out []byte, now time.Time) int {
 
 // padding makes a packet of nothing but padding, in the shard's scratch.
 func (s *Slot) padding(sh *shard) []byte {
-	out := sh.scratch[header.InsertRoom:][:header.Size+maxPadding]
+	out := sh.scratch[room:][:header.Size+maxPadding]
 	clear(out)
 	out[0] = 2<<6 | 0x20 // version, padding
 	out[1] = s.codec.RTX

@@ -94,12 +94,16 @@ func (s *Slot) restore(sh *shard, seq uint16) ([]byte, bool) {
 	if !ok || track == nil || o.token-token >= maxCarried {
 		return nil, false
 	}
-	buf := sh.scratch[header.InsertRoom:]
+	buf := sh.scratch[room:]
 	n, ok := track.fetch(source, buf)
 	if !ok {
 		return nil, false
 	}
-	return o.stream.Restore(buf[:n], seq)
+	out, ok := o.stream.Restore(buf[:n], seq)
+	if ok && s.link.trunk != nil {
+		out = number(sh, out, source, o.epochs[int(token)%len(o.epochs)])
+	}
+	return out, ok
 }
 
 // rtxType is the payload type that repairs a packet, 0 if retransmissions

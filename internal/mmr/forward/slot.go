@@ -75,6 +75,7 @@ type outgoing struct {
 	stream  *rewrite.Stream
 	token   seqmap.Token
 	carried [maxCarried]*track // by token, for repairs: the latest
+	epochs  [maxCarried]uint8  // of the publisher's numbers
 	rtxSeq  uint16
 	newest  uint16 // sequence number
 	budget  int    // of repairs
@@ -180,6 +181,7 @@ func (s *Slot) newOutgoing() *outgoing {
 			SSRC: s.ssrc, ClockRate: s.codec.ClockRate,
 			Sequence:  uint16(rand.Uint32() >> 17), // below 1<<15: SRTP counts rollovers from there (RFC 3711 section 3.3.1)
 			Timestamp: rand.Uint32(),
+			Verbatim:  s.link.trunk != nil,
 		}),
 		rtxSeq: uint16(rand.Uint32() >> 17),
 	}
@@ -293,7 +295,7 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 	if s.link.queue != nil {
 		s.link.unqueue(now) // before its scratch is used
 	}
-	buf := sh.scratch[header.InsertRoom:]
+	buf := sh.scratch[room:]
 	out, ok := s.sent.stream.Rewrite(buf[:copy(buf, p.raw)], now)
 	if !ok {
 		return
@@ -301,6 +303,9 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 	s.stats.Packet(p.PayloadEnd - p.PayloadAt)
 	s.sent.budget = min(s.sent.budget+1, maxBudget)
 	s.sent.newest = binary.BigEndian.Uint16(out[2:])
+	if s.link.trunk != nil {
+		out = number(sh, out, p.Sequence, p.epoch)
+	}
 	if s.cc == 0 || !p.track.video || s.link.pass(s, s.sent.newest, len(out), now) {
 		s.transmit(sh, out, now)
 	}
@@ -309,12 +314,15 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 // follow reports whether the packet is of the layer that the slot shows, and
 // goes over to another track where that can begin.
 func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
+	on := p.track != s.current && s.carriesOn(p)
 	if !p.track.video {
-		s.begin(p, now)
+		if !on {
+			s.begin(p, now)
+		}
 		return true
 	}
 	if s.pin.set {
-		return s.followPinned(sh, p, now)
+		return on || s.followPinned(sh, p, now)
 	}
 	if s.current != nil && p.track == s.current && p.spell != s.spell {
 		s.taker.Pause() // the picture before was another one
@@ -331,7 +339,7 @@ func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 		}
 		return false
 	case simulcast.Forward:
-		if p.track == s.current {
+		if on || p.track == s.current {
 			return true
 		}
 		if !p.key { // the publisher began anew
@@ -371,7 +379,7 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	s.faded(s.link.shard)
 	o := s.sent
 	o.token++
-	o.carried[int(o.token)%len(o.carried)] = t
+	o.carried[int(o.token)%len(o.carried)], o.epochs[int(o.token)%len(o.epochs)] = t, p.epoch
 	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: t.codec}
 	if s.level != 0 && t.levelID != 0 {
 		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}

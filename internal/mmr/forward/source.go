@@ -21,7 +21,7 @@ type SourceConfig struct {
 	Owner   string // participant id
 	Kind    protocol.Source
 	Codec   offer.Codec
-	Clock   *Clock   // of the participant
+	Clock   *Clock   // of the participant; nil for what is Far
 	Loudest *Loudest // where a microphone competes; nil for other sources
 	// Stream names the source among routers; 0 makes a name.
 	Stream uint32
@@ -46,7 +46,11 @@ type Source struct {
 	heard  atomic.Bool
 	layers [maxLayers]atomic.Pointer[track] // lowest first; nil until its first packet
 	fans   []fan                            // by shard
-	meter  loudest.Meter                    // of the publisher's shard
+
+	// Of what comes from another router; see way.
+	mutes  atomic.Uint32 // how often it was muted
+	fronts [maxLayers]front
+	prefer atomic.Pointer[Neighbour]
 
 	offered   int           // layers
 	requested atomic.Uint32 // layers that the publisher is to send, a bit each
@@ -93,7 +97,11 @@ func (s *Source) Codec() offer.Codec { return s.cfg.Codec }
 // SetMuted stops the source from being forwarded, or lets it through. Any
 // goroutine may call it.
 func (s *Source) SetMuted(muted bool) {
-	if s.muted.Swap(muted) != muted && muted && s.cfg.Loudest != nil {
+	if s.muted.Swap(muted) == muted || !muted {
+		return
+	}
+	s.mutes.Add(1)
+	if s.cfg.Loudest != nil {
 		s.cfg.Loudest.remove(s)
 	}
 }

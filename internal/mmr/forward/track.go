@@ -52,6 +52,9 @@ type track struct {
 	quiet    bool   // the latest packet came while the source was muted
 	begun    bool   // a packet has come
 	spell    uint32 // counts the pauses
+	epoch    uint8  // counts them, and beginnings anew, for other routers
+	meter    loudest.Meter
+	way      way // of what comes from another router
 	mappedAt time.Time
 }
 
@@ -63,7 +66,13 @@ func newTrack(l *Link, source *Source, levelID uint8, layer int, ssrc uint32) *t
 	t.video = t.codec != keyframe.Other
 	rate := source.cfg.Codec.ClockRate
 	t.stats.ClockRate = rate
-	t.clock = clocksync.NewSource(&source.cfg.Clock.clock, rate)
+	clock := source.cfg.Clock
+	if l.trunk != nil {
+		clock = l.trunk.from.clock
+	} else if old := source.layers[layer].Load(); old != nil {
+		t.epoch = old.epoch + 1
+	}
+	t.clock = clocksync.NewSource(&clock.clock, rate)
 	if t.video {
 		t.cache = cache.New(videoCache)
 	} else {
@@ -85,7 +94,14 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 	if t.missing.Urgent() && t.wanted() {
 		t.ask(now)
 	}
-	p.spell = t.spell
+	if verdict == nack.Restart {
+		t.epoch++
+	}
+	p.spell, p.epoch = t.spell, t.epoch
+	if t.source.cfg.Far && !t.renumber(p, verdict == nack.Late) {
+		sh.count(ignored, 1)
+		return
+	}
 	t.cacheMu.Lock()
 	t.cache.Store(p.Sequence, p.raw, now)
 	t.cacheMu.Unlock()
@@ -103,7 +119,11 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 				t.missing.MissBefore(lostBefore, now)
 			}
 		}
-	} else if l := t.source.cfg.Loudest; l != nil {
+	}
+	if t.source.cfg.Far && !t.goesOn(sh, p, now) {
+		return
+	}
+	if l := t.source.cfg.Loudest; l != nil {
 		l.hear(t.source, p, now)
 	}
 	t.source.publish(sh, p, now)
@@ -137,8 +157,9 @@ func (t *track) withheld(old bool) bool {
 	case !old:
 		t.quiet = false
 		t.spell++
+		t.epoch++
 		t.missing.Forget() // the gap before this packet may be of that time
-		t.source.meter = loudest.Meter{}
+		t.meter = loudest.Meter{}
 		t.cacheMu.Lock()
 		t.cache.Reset()
 		t.cacheMu.Unlock()
@@ -163,6 +184,9 @@ func (t *track) close() {
 	t.cacheMu.Lock()
 	defer t.cacheMu.Unlock()
 	t.cache = nil
+	if t.source.cfg.Far {
+		t.source.layers[t.layer].CompareAndSwap(t, nil) // it may go on by another way
+	}
 }
 
 // askKey asks for a key frame from whatever shard is held.

@@ -16,6 +16,9 @@ const (
 	trunkType  = 96
 	trunkRTX   = 97
 	trunkLevel = 1
+	// trunkNumber is the id of the number that the packet has on its
+	// publisher's router; see way.
+	trunkNumber = 2
 )
 
 // Synchronisation sources between routers: the stream's name, and in its
@@ -36,6 +39,7 @@ const idleTrack = 10 * time.Second
 // Microphones are not asked for one by one: each router sends its loudest.
 type Trunk struct {
 	*Link
+	from *Neighbour
 	plan atomic.Pointer[Plan]
 
 	// Everything below belongs to the shard's holder.
@@ -67,9 +71,9 @@ type Plan struct {
 
 // NewTrunk makes the packet path of a connection to another router. Its Link
 // is told of the connection, as that of a participant is.
-func (r *Router) NewTrunk(kind protocol.MediaKind, notify func()) *Trunk {
+func (r *Router) NewTrunk(kind protocol.MediaKind, from *Neighbour, notify func()) *Trunk {
 	t := &Trunk{
-		Link: r.NewLink(LinkConfig{Kind: kind, Notify: notify}), applied: &Plan{},
+		Link: r.NewLink(LinkConfig{Kind: kind, Notify: notify}), from: from, applied: &Plan{},
 		sending: map[uint32]*Slot{}, coming: map[uint32]*track{}, repaired: map[uint32]*track{},
 	}
 	t.trunk = t
@@ -180,7 +184,6 @@ func (t *Trunk) begin(ssrc uint32) *track {
 	tr := newTrack(t.Link, source, trunkLevel, layer, ssrc)
 	t.Link.tracks = append(t.Link.tracks, tr)
 	t.coming[ssrc], t.repaired[ssrc|repairBit] = tr, tr
-	source.layers[layer].Store(tr)
 	return tr
 }
 
@@ -190,7 +193,6 @@ func (t *Trunk) drop(ssrc uint32, tr *track) {
 	delete(t.coming, ssrc)
 	delete(t.repaired, ssrc|repairBit)
 	t.Link.tracks = slices.DeleteFunc(t.Link.tracks, func(x *track) bool { return x == tr })
-	tr.source.layers[tr.layer].CompareAndSwap(tr, nil)
 	if t.latest.track == tr {
 		t.latest = stream{}
 	}

@@ -62,7 +62,7 @@ func BenchmarkIdleTrunk(b *testing.B) {
 	w := newTwin(b, 2, protocol.Video)
 	for i := range 20 {
 		w.camera(fmt.Sprint("p", i))
-		far := w.side[1].router.NewSource(SourceConfig{Owner: "o", Kind: protocol.Camera, Codec: vp8Codec, Clock: w.clock[1]})
+		far := w.side[1].router.NewSource(SourceConfig{Owner: "o", Kind: protocol.Camera, Codec: vp8Codec, Clock: w.side[1].router.NewClock()})
 		w.own[1] = append(w.own[1], far)
 	}
 	w.know()

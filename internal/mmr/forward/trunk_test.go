@@ -77,10 +77,11 @@ type twin struct {
 	side   [2]*rig
 	trunks [2]map[protocol.MediaKind]*Trunk
 	cables [2]map[protocol.MediaKind]*cable // by sender
-	clock  [2]*Clock                        // of the other side's router
+	from   [2]*Neighbour                    // the other side's router
 	far    [2][]*Source                     // what each knows of the other
 	own    [2][]*Source
 	loud   [2]*Loudest
+	parts  [2]*Selection
 }
 
 func newTwin(t testing.TB, shards int, kinds ...protocol.MediaKind) *twin {
@@ -88,13 +89,13 @@ func newTwin(t testing.TB, shards int, kinds ...protocol.MediaKind) *twin {
 	for i := range w.side {
 		w.side[i] = newRig(t, shards)
 		w.trunks[i], w.cables[i] = map[protocol.MediaKind]*Trunk{}, map[protocol.MediaKind]*cable{}
-		w.clock[i] = w.side[i].router.NewClock()
+		w.from[i] = w.side[i].router.NewNeighbour()
 		w.loud[i] = w.side[i].router.NewLoudest(func() {})
-		w.loud[i].SelectOwn(func() {})
+		w.parts[i] = w.loud[i].Select(func() {})
 	}
 	for i, s := range w.side {
 		for _, k := range kinds {
-			trunk, c := s.router.NewTrunk(k, func() {}), &cable{pair: w, to: 1 - i, delay: 20 * time.Millisecond}
+			trunk, c := s.router.NewTrunk(k, w.from[i], func() {}), &cable{pair: w, to: 1 - i, delay: 20 * time.Millisecond}
 			w.trunks[i][k], w.cables[i][k] = trunk, c
 			s.shards[0].Run(func() { trunk.Ready(0, c, s.now) })
 		}
@@ -111,12 +112,13 @@ func (w *twin) know() {
 			if slices.ContainsFunc(w.far[i], func(f *Source) bool { return f.Stream() == o.Stream() }) {
 				continue
 			}
-			cfg := SourceConfig{Owner: o.Owner(), Kind: o.Kind(), Codec: o.Codec(), Clock: w.clock[i], Stream: o.Stream(), Far: true}
+			cfg := SourceConfig{Owner: o.Owner(), Kind: o.Kind(), Codec: o.Codec(), Stream: o.Stream(), Far: true}
 			if o.Kind() == protocol.Mic {
 				cfg.Loudest = w.loud[i]
 			}
 			f := s.router.NewSource(cfg)
 			f.SetMuted(false)
+			f.ComeBy(w.from[i])
 			w.far[i] = append(w.far[i], f)
 		}
 	}
@@ -126,8 +128,9 @@ func (w *twin) know() {
 // plan gives the trunks what there is.
 func (w *twin) plan() {
 	for i, s := range w.side {
+		w.parts[i].Among(w.own[i])
 		for k, trunk := range w.trunks[i] {
-			trunk.Carry(&Plan{Own: w.own[i], Far: w.far[i], Loud: w.loud[i].Own(), Listen: k == protocol.Audio})
+			trunk.Carry(&Plan{Own: w.own[i], Far: w.far[i], Loud: w.parts[i].Sources(), Listen: k == protocol.Audio})
 			s.router.Settle(0, trunk, s.now)
 		}
 	}
