@@ -13,7 +13,8 @@
 // way, so that media cross between two zones once, however many routers take
 // them there. The longest-standing routers with publishers are nearest to the
 // root: who comes later is a leaf, and whoever leaves takes few edges along.
-// Zones of which no router can be dialled hang on routers that can.
+// Zones of which no router can be dialled are connected with those that can,
+// or where there are more, hang on one of their routers.
 package cascade
 
 import (
@@ -108,11 +109,20 @@ func (t *Tree) connect() {
 			open = append(open, h)
 		}
 	}
-	if len(open) == 0 {
-		open, premises = premises, nil // perhaps they see each other
+	switch {
+	case len(open) == 0: // perhaps they see each other
+		t.group(premises, ZoneBranches)
+	case len(heads) <= Mesh:
+		t.group(open, ZoneBranches)
+		for _, p := range premises {
+			for _, o := range open {
+				t.edge(p, o)
+			}
+		}
+	default:
+		t.group(open, ZoneBranches)
+		t.attach(premises, open)
 	}
-	t.group(open, ZoneBranches)
-	t.attach(premises, open)
 }
 
 // group connects routers, the first of which is the root.
@@ -207,6 +217,22 @@ func (t *Tree) Neighbours(of Name) []Name {
 	var names []Name
 	for _, n := range t.near[i] {
 		names = append(names, t.legs[n].Name)
+	}
+	return names
+}
+
+// Near reports whether two routers exchange media.
+func (t *Tree) Near(a, b Name) bool {
+	i, ok := t.index[a]
+	j, known := t.index[b]
+	return ok && known && slices.Contains(t.near[i], j)
+}
+
+// Names returns all routers.
+func (t *Tree) Names() []Name {
+	var names []Name
+	for i := range t.legs {
+		names = append(names, t.legs[i].Name)
 	}
 	return names
 }

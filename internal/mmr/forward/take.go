@@ -23,9 +23,11 @@ import (
 //	"CWly"  layers: for each of the sender's pictures the stream (32 bits)
 //	        and for each of three layers height in lines and rate in kbit/s
 //	        (16 each), 0 for a layer that does not come.
+//	"CWup"  what the sender knows of the meeting's legs; see Word.
 const (
 	takeName   = "CWtk"
 	layersName = "CWly"
+	wordName   = "CWup"
 
 	repeatEvery = time.Second
 	takenFor    = 5 * time.Second
@@ -93,6 +95,10 @@ func (t *Trunk) told(p *rtcp.ApplicationDefined, now time.Time) {
 		}
 	case layersName:
 		t.described(p.Data, now)
+	case wordName:
+		if t.word != nil {
+			t.word.Hear(p.Data, now)
+		}
 	}
 }
 

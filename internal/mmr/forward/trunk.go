@@ -40,6 +40,7 @@ const idleTrack = 10 * time.Second
 type Trunk struct {
 	*Link
 	from *Neighbour
+	word Word
 	plan atomic.Pointer[Plan]
 
 	// Everything below belongs to the shard's holder.
@@ -69,11 +70,26 @@ type Plan struct {
 	Listen bool
 }
 
+// A Word is what routers tell each other every second beside media. Its
+// methods are called with a shard held, and must not block.
+type Word interface {
+	Say(dst []byte, now time.Time) []byte
+	Hear(data []byte, now time.Time)
+}
+
+// TrunkConfig describes a trunk.
+type TrunkConfig struct {
+	Kind   protocol.MediaKind
+	From   *Neighbour
+	Word   Word   // nil for none
+	Notify func() // as LinkConfig.Notify
+}
+
 // NewTrunk makes the packet path of a connection to another router. Its Link
 // is told of the connection, as that of a participant is.
-func (r *Router) NewTrunk(kind protocol.MediaKind, from *Neighbour, notify func()) *Trunk {
+func (r *Router) NewTrunk(c TrunkConfig) *Trunk {
 	t := &Trunk{
-		Link: r.NewLink(LinkConfig{Kind: kind, Notify: notify}), from: from, applied: &Plan{},
+		Link: r.NewLink(LinkConfig{Kind: c.Kind, Notify: c.Notify}), from: c.From, word: c.Word, applied: &Plan{},
 		sending: map[uint32]*Slot{}, coming: map[uint32]*track{}, repaired: map[uint32]*track{},
 	}
 	t.trunk = t
@@ -233,6 +249,9 @@ func (t *Trunk) tick(now time.Time) {
 		return
 	}
 	t.swept = now
+	if t.word != nil {
+		t.tell(wordName, t.word.Say(t.shard.scratch[:0], now))
+	}
 	t.serve(now) // what is not repeated ends
 	for ssrc, tr := range t.coming {
 		if now.Sub(tr.lastAt) >= idleTrack && !tr.wanted() {

@@ -95,7 +95,7 @@ func newTwin(t testing.TB, shards int, kinds ...protocol.MediaKind) *twin {
 	}
 	for i, s := range w.side {
 		for _, k := range kinds {
-			trunk, c := s.router.NewTrunk(k, w.from[i], func() {}), &cable{pair: w, to: 1 - i, delay: 20 * time.Millisecond}
+			trunk, c := s.router.NewTrunk(TrunkConfig{Kind: k, From: w.from[i], Notify: func() {}}), &cable{pair: w, to: 1 - i, delay: 20 * time.Millisecond}
 			w.trunks[i][k], w.cables[i][k] = trunk, c
 			s.shards[0].Run(func() { trunk.Ready(0, c, s.now) })
 		}

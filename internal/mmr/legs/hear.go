@@ -20,6 +20,9 @@ type leg struct {
 	digest  digest
 
 	heardAt time.Time
+	saidAt  time.Time // heard on the bus
+	near    bool      // its media come without a router in between
+	silent  bool      // nothing of it comes, while others are heard
 	lost    bool
 	askedAt time.Time
 	parts   *parts // of a whole that is arriving
@@ -65,6 +68,7 @@ func (s *State) Hear(from Address, u *protocol.LegUpdate, now time.Time) {
 		s.beatAt = now // who is new does not know us either
 	}
 	s.alive(l, now)
+	l.saidAt = now
 	if l.onPremises != u.OnPremises || l.fingerprint != u.Fingerprint {
 		l.onPremises, l.fingerprint = u.OnPremises, u.Fingerprint
 		s.streams = true
@@ -79,6 +83,33 @@ func (s *State) Hear(from Address, u *protocol.LegUpdate, now time.Time) {
 func (s *State) Alive(at Address, now time.Time) {
 	if l := s.legs[at]; l != nil {
 		s.alive(l, now)
+	}
+}
+
+// Near notes whether a leg's router is one that media come from without another
+// one in between.
+func (s *State) Near(at Address, near bool) {
+	if l := s.legs[at]; l != nil {
+		l.near = near
+	}
+}
+
+// hush finds out who is silent. While nobody is heard on the bus it is the bus
+// that is away, and all stays as it is.
+func (s *State) hush(now time.Time) {
+	var latest time.Time
+	for _, l := range s.legs {
+		if l.saidAt.After(latest) {
+			latest = l.saidAt
+		}
+	}
+	if now.Sub(latest) >= 2*Beat {
+		return
+	}
+	for _, l := range s.legs {
+		if silent := !l.near && now.Sub(l.saidAt) >= QuietFor; silent != l.silent {
+			l.silent, s.streams = silent, true
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	Coalesce = 50 * time.Millisecond // between two messages with changes
 	Beat     = time.Second           // between two heartbeats
 	LoneBeat = 3 * time.Second       // of a leg that knows no other
+	// QuietFor is how long a leg may be silent before media should not depend
+	// on it any more.
+	QuietFor = 3 * time.Second
 	// SilentFor is how long a leg may be silent, on the bus and in its media,
 	// before it is held for lost, LostFor how long it is held so before it is forgotten.
 	SilentFor = 10 * time.Second
@@ -209,9 +212,10 @@ func (s *State) Leave() protocol.LegUpdate {
 func (s *State) age(now time.Time) {
 	if pause := now.Sub(s.polledAt); pause > frozen {
 		for _, l := range s.legs {
-			l.heardAt = l.heardAt.Add(pause)
+			l.heardAt, l.saidAt = l.heardAt.Add(pause), l.saidAt.Add(pause)
 		}
 	}
+	s.hush(now)
 	s.polledAt = now
 	for at, l := range s.legs {
 		switch silent := now.Sub(l.heardAt); {
@@ -280,6 +284,7 @@ type Leg struct {
 	OnPremises  bool
 	Fingerprint string
 	People      map[string]protocol.LegPerson // not to be changed, nor kept
+	Silent      bool                          // media should not depend on it
 	Lost        bool
 }
 
@@ -288,7 +293,7 @@ func (s *State) Legs() []Leg {
 	all := make([]Leg, 0, len(s.legs))
 	for _, l := range s.legs {
 		all = append(all, Leg{
-			Address: l.at, Epoch: l.epoch, OnPremises: l.onPremises, Fingerprint: l.fingerprint, People: l.people, Lost: l.lost,
+			Address: l.at, Epoch: l.epoch, OnPremises: l.onPremises, Fingerprint: l.fingerprint, People: l.people, Silent: l.silent, Lost: l.lost,
 		})
 	}
 	slices.SortFunc(all, func(a, b Leg) int { return a.compare(b.Address) })

@@ -114,7 +114,7 @@ func New(cfg Config) *Meeting {
 	now := time.Now()
 	leg := legs.Config{Self: cfg.Self, Epoch: now.UnixMicro(), OnPremises: cfg.OnPremises}
 	if cfg.Relays != nil {
-		m.mesh = cfg.Relays.Meeting(cfg.Info.ID, m.loudest, m.Wake)
+		m.mesh = cfg.Relays.Meeting(cfg.Info.ID, leg.Epoch, m.loudest, m.Wake)
 		leg.Fingerprint = cfg.Relays.Fingerprint()
 	}
 	m.state = legs.New(leg, now)

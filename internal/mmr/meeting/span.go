@@ -164,7 +164,8 @@ func (m *Meeting) listenTo(now time.Time) {
 		return
 	}
 	for _, l := range m.state.Legs() {
-		if m.mesh.Up(l.Zone, l.MMR) {
+		m.state.Near(l.Address, m.mesh.Up(l.Zone, l.MMR))
+		if m.mesh.Alive(l.Zone, l.MMR) {
 			m.state.Alive(l.Address, now)
 		}
 	}
@@ -174,7 +175,7 @@ func (m *Meeting) listenTo(now time.Time) {
 func (m *Meeting) others() []relay.Leg {
 	var all []relay.Leg
 	for _, l := range m.state.Legs() {
-		leg := relay.Leg{Zone: l.Zone, MMR: l.MMR, OnPremises: l.OnPremises, Fingerprint: l.Fingerprint}
+		leg := relay.Leg{Zone: l.Zone, MMR: l.MMR, OnPremises: l.OnPremises, Fingerprint: l.Fingerprint, Epoch: l.Epoch, Silent: l.Silent}
 		for id, p := range l.People {
 			for _, s := range p.Sources {
 				leg.Streams = append(leg.Streams, relay.Stream{ID: s.Stream, Owner: id, Kind: s.Kind, Codec: offer.Codec{

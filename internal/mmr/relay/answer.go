@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"causeway/internal/peer"
 	"causeway/protocol"
@@ -28,9 +29,9 @@ func (r *Relays) Answer(_ context.Context, q protocol.RelayRequest) (protocol.Re
 func (m *Mesh) expect(q *protocol.RelayRequest) ([]protocol.RelayMember, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l := m.legs[name{q.Zone, q.MMR}]
+	l := m.legs[name{Zone: q.Zone, MMR: q.MMR}]
 	switch {
-	case m.ctx.Err() != nil || l == nil:
+	case m.ctx.Err() != nil || l == nil || l.gone:
 		// It may have begun just now; the other tries again.
 		return nil, protocol.NewProblem(protocol.ProblemNotFound, "no leg of the meeting is known on that router yet")
 	case l.fingerprint != q.Fingerprint:
@@ -40,13 +41,14 @@ func (m *Mesh) expect(q *protocol.RelayRequest) ([]protocol.RelayMember, error) 
 	case len(q.Connections) == 0 || len(q.Connections) > len(protocol.MediaKinds):
 		return nil, protocol.NewProblem(protocol.ProblemBadRequest, fmt.Sprintf("%d connections", len(q.Connections)))
 	}
+	l.until = time.Now().Add(answered)
 	var members []protocol.RelayMember
 	for _, k := range q.Connections {
 		i := kindIndex(k.Kind)
 		if i < 0 {
 			return nil, protocol.NewProblem(protocol.ProblemBadRequest, "a connection of unknown kind")
 		}
-		c := m.connection(k.Kind)
+		c := m.connection(l, k.Kind)
 		var err error
 		c.peer, err = m.relays.cfg.Port.Accept(peer.AcceptConfig{
 			Remote: peer.Credentials{Ufrag: k.Ufrag, Pwd: k.Pwd}, RemoteFingerprint: q.Fingerprint,

@@ -19,7 +19,7 @@ import (
 
 // realNode is a router on a real socket, whose bus is the other one.
 func realNode(b *testing.B, zone string, other *atomic.Pointer[Relays]) *node {
-	n := &node{name: name{zone, "r1"}, router: forward.New(time.Now())}
+	n := &node{name: name{Zone: zone, MMR: "r1"}, router: forward.New(time.Now())}
 	var err error
 	n.port, err = peer.Listen(peer.PortConfig{
 		Listen: netip.MustParseAddrPort("127.0.0.1:0"), Shards: 1, Log: quiet,
@@ -29,7 +29,7 @@ func realNode(b *testing.B, zone string, other *atomic.Pointer[Relays]) *node {
 	must(b, err)
 	n.router.Start([]forward.Shard{n.port.Shards()[0]})
 	n.relays, err = New(Config{
-		Zone: n.zone, MMR: n.mmr, Router: n.router, Port: n.port, Log: quiet,
+		Zone: n.Zone, MMR: n.MMR, Router: n.router, Port: n.port, Log: quiet,
 		Ask: func(ctx context.Context, _, _ string, q protocol.RelayRequest) (protocol.RelayAnswer, error) {
 			return other.Load().Answer(ctx, q)
 		},
@@ -50,7 +50,6 @@ type counter struct{ n atomic.Uint64 }
 func (c *counter) SendRTP([]byte) error  { c.n.Add(1); return nil }
 func (c *counter) SendRTCP([]byte) error { return nil }
 
-var vp8 = offer.Codec{PayloadType: 96, Name: offer.VP8, ClockRate: 90000, RTX: 97}
 
 // picture publishes a camera on a node.
 func (n *node) picture() (*forward.Link, *forward.Source) {

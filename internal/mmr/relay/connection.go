@@ -20,6 +20,7 @@ type connection struct {
 	kind  protocol.MediaKind
 	trunk *forward.Trunk
 	peer  *peer.Conn
+	made  time.Time
 	home  *peer.Shard // on which a dialled connection lives; nil for an accepted one
 
 	shard atomic.Int32 // index, once it is up
@@ -36,8 +37,12 @@ var (
 	_ peer.Shedder = (*connection)(nil)
 )
 
-func (m *Mesh) connection(kind protocol.MediaKind) *connection {
-	return &connection{mesh: m, kind: kind, trunk: m.relays.cfg.Router.NewTrunk(kind, func() {})}
+func (m *Mesh) connection(l *leg, kind protocol.MediaKind) *connection {
+	cfg := forward.TrunkConfig{Kind: kind, From: l.near, Notify: func() {}}
+	if kind == protocol.Audio {
+		cfg.Word = word{&m.pulse, l.name}
+	}
+	return &connection{mesh: m, kind: kind, made: time.Now(), trunk: m.relays.cfg.Router.NewTrunk(cfg)}
 }
 
 // Ready implements peer.Handler.

@@ -20,7 +20,7 @@ const askTimeout = 3 * time.Second
 // dial opens the missing connections to a leg: it asks the other router to
 // expect them, then dials all.
 func (m *Mesh) dial(l *leg, kinds []protocol.MediaKind) {
-	conns, err := m.reach(l.name, kinds)
+	conns, err := m.reach(l, kinds)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l.asking = false
@@ -39,15 +39,15 @@ func (m *Mesh) dial(l *leg, kinds []protocol.MediaKind) {
 	}
 	if err != nil && current && !l.heldUp {
 		m.relays.cfg.Log.Warn("another router of the meeting is not reached; it is tried again",
-			"meeting", m.meeting, "zone", l.zone, "mmr", l.mmr, "err", err)
+			"meeting", m.meeting, "zone", l.Zone, "mmr", l.MMR, "err", err)
 	}
 	l.heldUp = err != nil
 	m.poke()
 }
 
 // reach asks a router over the bus and dials it.
-func (m *Mesh) reach(to name, kinds []protocol.MediaKind) ([]*connection, error) {
-	r := m.relays
+func (m *Mesh) reach(l *leg, kinds []protocol.MediaKind) ([]*connection, error) {
+	r, to := m.relays, l.name
 	q := protocol.RelayRequest{Meeting: m.meeting, Zone: r.cfg.Zone, MMR: r.cfg.MMR, Fingerprint: r.Fingerprint()}
 	local := make([]peer.Credentials, len(kinds))
 	for i, kind := range kinds {
@@ -56,18 +56,18 @@ func (m *Mesh) reach(to name, kinds []protocol.MediaKind) ([]*connection, error)
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, askTimeout)
 	defer cancel()
-	answer, err := r.cfg.Ask(ctx, to.zone, to.mmr, q)
+	answer, err := r.cfg.Ask(ctx, to.Zone, to.MMR, q)
 	if err != nil {
-		return nil, fmt.Errorf("ask router %s of zone %s to take media: %w", to.mmr, to.zone, err)
+		return nil, fmt.Errorf("ask router %s of zone %s to take media: %w", to.MMR, to.Zone, err)
 	}
 	if len(answer.Connections) != len(kinds) {
-		return nil, fmt.Errorf("router %s of zone %s answered with %d connections, not %d", to.mmr, to.zone, len(answer.Connections), len(kinds))
+		return nil, fmt.Errorf("router %s of zone %s answered with %d connections, not %d", to.MMR, to.Zone, len(answer.Connections), len(kinds))
 	}
 	var conns []*connection
 	for i, kind := range kinds {
-		c, err := m.call(kind, local[i], &answer, answer.Connections[i])
+		c, err := m.call(l, kind, local[i], &answer, answer.Connections[i])
 		if err != nil {
-			return conns, fmt.Errorf("dial router %s of zone %s for %s: %w", to.mmr, to.zone, kind, err)
+			return conns, fmt.Errorf("dial router %s of zone %s for %s: %w", to.MMR, to.Zone, kind, err)
 		}
 		conns = append(conns, c)
 	}
@@ -75,9 +75,9 @@ func (m *Mesh) reach(to name, kinds []protocol.MediaKind) ([]*connection, error)
 }
 
 // call dials one connection.
-func (m *Mesh) call(kind protocol.MediaKind, local peer.Credentials, a *protocol.RelayAnswer, remote protocol.RelayMember) (*connection, error) {
+func (m *Mesh) call(l *leg, kind protocol.MediaKind, local peer.Credentials, a *protocol.RelayAnswer, remote protocol.RelayMember) (*connection, error) {
 	r := m.relays
-	c := m.connection(kind)
+	c := m.connection(l, kind)
 	c.home = r.home()
 	var err error
 	// Not of m.ctx: the mesh closes what it has dialled, and waits for it.

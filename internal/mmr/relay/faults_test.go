@@ -21,13 +21,13 @@ var faults = []fault{
 		a, b := w.two(dice)
 		cut := func(from, to string) bool { return from == a.ip && to == b.ip || from == b.ip && to == a.ip }
 		w.cut.Store(&cut)
-		return a.zone + " " + b.zone
+		return a.Zone + " " + b.Zone
 	}},
 	{"one direction is cut", func(w *world, dice *rand.Rand) string {
 		a, b := w.two(dice)
 		cut := func(from, to string) bool { return from == a.ip && to == b.ip }
 		w.cut.Store(&cut)
-		return a.zone + " to " + b.zone
+		return a.Zone + " to " + b.Zone
 	}},
 	{"no TCP", func(w *world, _ *rand.Rand) string {
 		w.noTCP.Store(true)
@@ -49,12 +49,12 @@ var faults = []fault{
 			n.own = nil
 		} else {
 			n.join()
-			n.speaker = n.mic("at " + n.zone)
+			n.speaker = n.mic("at " + n.Zone)
 		}
 		if !w.busDown.Load() {
 			w.know()
 		}
-		return n.zone
+		return n.Zone
 	}},
 	{"a connection ends", func(w *world, dice *rand.Rand) string {
 		a, b := w.two(dice)
@@ -65,7 +65,7 @@ var faults = []fault{
 				c.peer.Close()
 			}
 		}
-		return a.zone + " " + b.zone
+		return a.Zone + " " + b.Zone
 	}},
 }
 
@@ -88,7 +88,7 @@ func TestFaults(t *testing.T) {
 		virtually(t, []string{"east/r1", "north/r1*", "west/r1"}, func(w *world) {
 			dice := rand.New(rand.NewPCG(seed, 7))
 			for _, n := range w.nodes {
-				n.speaker = n.mic("at " + n.zone)
+				n.speaker = n.mic("at " + n.Zone)
 			}
 			w.know()
 			w.pass(time.Second)
@@ -121,14 +121,14 @@ func (w *world) everyoneHears() (problem string) {
 		mics = append(mics, by.speaker)
 		for _, of := range w.nodes {
 			if of != by && !of.gone {
-				ears[way{by, of}] = by.ear(by.mesh.Source(of.zone, of.mmr, of.speaker.source.Stream()))
+				ears[way{by, of}] = by.ear(by.mesh.Source(of.Zone, of.MMR, of.speaker.source.Stream()))
 			}
 		}
 	}
 	w.talk(time.Second, mics...)
 	for k, heard := range ears {
 		if n := len(heard.take()); n < 45 {
-			problem += fmt.Sprintf("%s hears %d packets of %s. ", k.by.zone, n, k.of.zone)
+			problem += fmt.Sprintf("%s hears %d packets of %s. ", k.by.Zone, n, k.of.Zone)
 		}
 	}
 	for _, n := range w.nodes {
@@ -139,7 +139,7 @@ func (w *world) everyoneHears() (problem string) {
 			}
 		}
 		if s := n.relays.Stats(); s.Legs != others {
-			problem += fmt.Sprintf("%s has %d relays, not %d; %d over UDP. ", n.zone, s.Legs, others, s.Connections[protocol.UDP])
+			problem += fmt.Sprintf("%s has %d relays, not %d; %d over UDP. ", n.Zone, s.Legs, others, s.Connections[protocol.UDP])
 		}
 	}
 	return problem

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"causeway/internal/media/offer"
+	"causeway/internal/mmr/cascade"
 	"causeway/internal/mmr/forward"
 	"causeway/protocol"
 )
@@ -24,7 +25,10 @@ type Leg struct {
 	// Fingerprint is that of the certificate with which the router dials, see
 	// Relays.Fingerprint: who else claims to be this router is refused.
 	Fingerprint string
-	Streams     []Stream
+	Epoch       int64 // when the leg began
+	// Silent says that the router may be dead: media should not depend on it.
+	Silent  bool
+	Streams []Stream
 }
 
 // A Stream is a source that a participant of another leg publishes.
@@ -36,9 +40,9 @@ type Stream struct {
 }
 
 // name tells routers apart.
-type name struct{ zone, mmr string }
+type name = cascade.Name
 
-func (n name) less(o name) bool { return n.zone < o.zone || n.zone == o.zone && n.mmr < o.mmr }
+func less(n, o name) bool { return n.Zone < o.Zone || n.Zone == o.Zone && n.MMR < o.MMR }
 
 // connectionOf says on which connection a source travels; false for what is
 // no source.
@@ -58,8 +62,13 @@ func connectionOf(kind protocol.Source) (protocol.MediaKind, bool) {
 type leg struct {
 	name
 	onPremises  bool
+	silent      bool
+	gone        bool // it is over, but others' media still come by it
+	epoch       int64
 	fingerprint string
-	clock       *forward.Clock             // of that router
+	near        *forward.Neighbour         // that router, for trunks
+	loud        *forward.Selection         // what it hears from here; nil while it is no neighbour
+	until       time.Time                  // what it has dialled is kept, though it is no neighbour
 	sources     map[uint32]*forward.Source // by stream
 	sides       [3]side                    // by kind, in the order of protocol.MediaKinds
 	asking      bool                       // the router is being asked to be dialled
@@ -76,14 +85,15 @@ type side struct {
 // update takes what the leg says of itself, and reports whether its sources
 // have changed. What is over is added to gone.
 func (m *Mesh) update(l *leg, told *Leg, gone []*forward.Source) []*forward.Source {
-	if l.clock == nil || l.fingerprint != told.Fingerprint {
+	if l.near == nil || l.fingerprint != told.Fingerprint {
 		// Another process: its connections are over, its clock is another.
 		for i := range l.sides {
 			m.hangUp(&l.sides[i])
 		}
-		l.clock = m.relays.cfg.Router.NewClock()
+		l.near = m.relays.cfg.Router.NewNeighbour()
 	}
-	l.onPremises, l.fingerprint = told.OnPremises, told.Fingerprint
+	l.onPremises, l.fingerprint, l.epoch, l.silent = told.OnPremises, told.Fingerprint, told.Epoch, told.Silent
+	l.gone = false
 	before := l.sources
 	l.sources = make(map[uint32]*forward.Source, len(told.Streams))
 	for i := range told.Streams[:min(len(told.Streams), maxStreams)] {
@@ -96,7 +106,7 @@ func (m *Mesh) update(l *leg, told *Leg, gone []*forward.Source) []*forward.Sour
 			delete(before, s.ID)
 			continue
 		}
-		l.sources[s.ID] = m.source(l, s)
+		l.sources[s.ID] = m.source(s)
 	}
 	for _, s := range before {
 		gone = append(gone, s)
@@ -110,10 +120,8 @@ func (s *Stream) valid() bool {
 }
 
 // source makes what a stream of another leg brings.
-func (m *Mesh) source(l *leg, s *Stream) *forward.Source {
-	cfg := forward.SourceConfig{
-		Owner: s.Owner, Kind: s.Kind, Codec: s.Codec, Clock: l.clock, Stream: s.ID, Far: true,
-	}
+func (m *Mesh) source(s *Stream) *forward.Source {
+	cfg := forward.SourceConfig{Owner: s.Owner, Kind: s.Kind, Codec: s.Codec, Stream: s.ID, Far: true}
 	if s.Kind == protocol.Mic {
 		cfg.Loudest = m.loudest
 	}
@@ -137,7 +145,7 @@ func (m *Mesh) dials(l *leg) bool {
 	if cfg.OnPremises != l.onPremises {
 		return cfg.OnPremises
 	}
-	return m.relays.self().less(l.name)
+	return less(m.relays.self(), l.name)
 }
 
 // kindIndex is the place of a kind in leg.sides; -1 for none.

@@ -18,7 +18,9 @@ const (
 	lastRetry  = 5 * time.Second
 	steady     = 10 * time.Second // a connection that lasted so long is dialled again at once
 	lookEvery  = time.Second
-	never      = time.Hour // while the meeting has no other leg
+	upWithin   = 8 * time.Second  // a connection that is not up by then is dialled anew
+	answered   = 15 * time.Second // a connection from whom this router would not dial is kept so long
+	never      = time.Hour        // while the meeting has no other leg
 )
 
 // A Mesh is the relays of one meeting. Its methods may be called from any
@@ -26,6 +28,7 @@ const (
 type Mesh struct {
 	relays  *Relays
 	meeting string
+	epoch   int64
 	loudest *forward.Loudest
 	wake    func()
 	ctx     context.Context // until Close
@@ -35,21 +38,26 @@ type Mesh struct {
 	mu      sync.Mutex
 	own     []*forward.Source
 	legs    map[name]*leg
+	routes  routes
 	started bool         // run runs: since there was another leg
 	stale   bool         // the plans are
 	ending  []*peer.Conn // closed, perhaps not over yet
 	running sync.WaitGroup
+
+	pulse pulse
 }
 
-// Meeting makes the relays of a meeting. loudest is where its microphones
+// Meeting makes the relays of a meeting, whose leg on this router began at
+// epoch. loudest is where its microphones
 // compete, own ones and those of other legs. wake is called, possibly with a
 // shard held, when what Up reports may have changed; it must not block. Close
 // must be called when the leg is over.
-func (r *Relays) Meeting(id string, loudest *forward.Loudest, wake func()) *Mesh {
+func (r *Relays) Meeting(id string, epoch int64, loudest *forward.Loudest, wake func()) *Mesh {
 	ctx, cancel := context.WithCancel(r.ctx)
 	m := &Mesh{
 		relays: r, meeting: id, loudest: loudest, wake: wake, ctx: ctx, cancel: cancel,
-		news: make(chan struct{}, 1), legs: map[name]*leg{},
+		news: make(chan struct{}, 1), legs: map[name]*leg{}, epoch: epoch,
+		routes: routes{self: r.self()}, pulse: pulse{self: r.self()},
 	}
 	r.add(m)
 	return m
@@ -79,7 +87,7 @@ func (m *Mesh) Set(own []*forward.Source, legs []Leg) {
 	listed := map[name]bool{}
 	for i := range legs {
 		told := &legs[i]
-		n := name{told.Zone, told.MMR}
+		n := name{Zone: told.Zone, MMR: told.MMR}
 		if n == m.relays.self() || listed[n] || len(listed) >= MaxLegs {
 			continue
 		}
@@ -92,13 +100,21 @@ func (m *Mesh) Set(own []*forward.Source, legs []Leg) {
 		gone = m.update(l, told, gone)
 	}
 	for n, l := range m.legs {
-		if !listed[n] {
-			gone = append(gone, m.leave(l)...)
+		if listed[n] || l.gone {
+			continue
+		}
+		l.gone = true
+		for _, s := range l.sources {
+			gone = append(gone, s)
+		}
+		l.sources = nil
+		if !m.passes(l) {
+			m.leave(l)
 		}
 	}
+	m.route(time.Now())
 	if len(m.legs) > 0 && !m.started {
 		m.started = true
-		m.loudest.SelectOwn(m.poke)
 		m.relays.start(m.run)
 	}
 	m.mu.Unlock()
@@ -108,17 +124,10 @@ func (m *Mesh) Set(own []*forward.Source, legs []Leg) {
 	m.poke()
 }
 
-// leave forgets a leg, and returns the sources that are over. m.mu is held.
-func (m *Mesh) leave(l *leg) []*forward.Source {
+// leave forgets a leg. m.mu is held.
+func (m *Mesh) leave(l *leg) {
 	delete(m.legs, l.name)
-	for i := range l.sides {
-		m.hangUp(&l.sides[i])
-	}
-	var gone []*forward.Source
-	for _, s := range l.sources {
-		gone = append(gone, s)
-	}
-	return gone
+	m.part(l)
 }
 
 // Source returns what a stream of another leg brings, for slots to take; nil
@@ -126,7 +135,7 @@ func (m *Mesh) leave(l *leg) []*forward.Source {
 func (m *Mesh) Source(zone, mmr string, stream uint32) *forward.Source {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if l := m.legs[name{zone, mmr}]; l != nil {
+	if l := m.legs[name{Zone: zone, MMR: mmr}]; l != nil {
 		return l.sources[stream]
 	}
 	return nil
@@ -137,19 +146,32 @@ func (m *Mesh) Source(zone, mmr string, stream uint32) *forward.Source {
 func (m *Mesh) Up(zone, mmr string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l := m.legs[name{zone, mmr}]
-	for i := 0; l != nil && i < len(l.sides); i++ {
-		if c := l.sides[i].conn; c != nil && c.heard.Load() {
-			return true
-		}
-	}
-	return false
+	l := m.legs[name{Zone: zone, MMR: mmr}]
+	return l != nil && !l.gone && l.up()
 }
 
-// Close ends the meeting's relays. It does not wait; Relays.Close does.
+// Alive reports whether a leg's router lives, as far as media tell: it is up,
+// or routers in between have heard it lately.
+func (m *Mesh) Alive(zone, mmr string) bool {
+	return m.Up(zone, mmr) || m.pulse.alive(name{Zone: zone, MMR: mmr}, time.Now())
+}
+
+// Close ends the meeting's relays, those by which media of others come to
+// others after a moment, in which they find another way. It does not wait;
+// Relays.Close does.
 func (m *Mesh) Close() {
 	m.relays.forget(m)
-	m.cancel()
+	m.mu.Lock()
+	middle := false
+	for _, l := range m.legs {
+		for _, o := range m.legs {
+			middle = middle || o != l && l.up() && m.routes.by(l.name, m.routes.self, o.name)
+		}
+	}
+	m.mu.Unlock()
+	if !middle || !m.relays.lingers(m.cancel) {
+		m.cancel()
+	}
 }
 
 // run tends the relays until the meeting is over.
@@ -172,7 +194,10 @@ func (m *Mesh) end() {
 	m.mu.Lock()
 	var gone []*forward.Source
 	for _, l := range m.legs {
-		gone = append(gone, m.leave(l)...)
+		for _, s := range l.sources {
+			gone = append(gone, s)
+		}
+		m.leave(l)
 	}
 	m.mu.Unlock()
 	for _, s := range gone {
@@ -191,6 +216,7 @@ func (m *Mesh) end() {
 func (m *Mesh) look(now time.Time) time.Duration {
 	m.mu.Lock()
 	next := never
+	m.settle(now)
 	for _, l := range m.legs {
 		next = min(next, m.tend(l, now))
 	}
@@ -215,11 +241,21 @@ func over(c *peer.Conn) bool {
 // tend hangs up what is lost and dials what is missing. m.mu is held.
 func (m *Mesh) tend(l *leg, now time.Time) time.Duration {
 	next := lookEvery
-	dial := m.dials(l)
+	if l.gone && (!l.up() || !m.passes(l)) {
+		m.leave(l)
+		return next
+	}
+	if !m.routes.near(l.name) {
+		if now.After(l.until) {
+			m.part(l)
+		}
+		return next
+	}
+	dial := m.routes.present.Near(m.routes.self, l.name) && m.dials(l)
 	var missing []protocol.MediaKind
 	for i, kind := range protocol.MediaKinds {
 		s := &l.sides[i]
-		if s.conn != nil && s.conn.lost.Load() {
+		if s.conn != nil && (s.conn.lost.Load() || !s.conn.up.Load() && now.Sub(s.conn.made) >= upWithin) {
 			m.lose(s, now)
 			m.relays.lost.Add(1)
 		}
@@ -264,36 +300,4 @@ func (m *Mesh) hangUp(s *side) {
 		c.peer.Close()
 		m.ending = append(m.ending, c.peer)
 	}
-}
-
-// plan tells the connections what there is to carry, if that has changed, and
-// returns those that may do so at once. m.mu is held.
-func (m *Mesh) plan() (settle []*connection) {
-	own := m.loudest.Own()
-	for _, l := range m.legs {
-		var far []*forward.Source
-		for i, kind := range protocol.MediaKinds {
-			c := l.sides[i].conn
-			if c == nil || !m.stale && c.plan != nil && (kind != protocol.Audio || slices.Equal(own, c.plan.Loud)) {
-				continue
-			}
-			if far == nil && (m.stale || c.plan == nil) {
-				for _, s := range l.sources {
-					far = append(far, s)
-				}
-			}
-			if m.stale || c.plan == nil {
-				c.plan = &forward.Plan{Own: ofKind(kind, m.own), Far: ofKind(kind, far), Listen: kind == protocol.Audio}
-			}
-			p := *c.plan
-			p.Loud = own
-			c.plan = &p
-			c.trunk.Carry(c.plan)
-			if c.up.Load() {
-				settle = append(settle, c)
-			}
-		}
-	}
-	m.stale = false
-	return settle
 }

@@ -61,7 +61,7 @@ func TestWhoDials(t *testing.T) {
 			}
 			for i, n := range w.nodes {
 				o := w.nodes[1-i]
-				if !n.mesh.Up(o.zone, o.mmr) {
+				if !n.mesh.Up(o.Zone, o.MMR) {
 					t.Errorf("%s and %s: not up", tt.a, tt.b)
 				}
 				if s := n.relays.Stats(); s.Legs != 1 || s.Connections[protocol.UDP] != 3 {
@@ -77,7 +77,7 @@ func TestThreeLegs(t *testing.T) {
 	virtually(t, []string{"east/r1", "north/r1*", "west/r1"}, func(w *world) {
 		var mics []*mic
 		for _, n := range w.nodes {
-			mics = append(mics, n.mic("at "+n.zone))
+			mics = append(mics, n.mic("at "+n.Zone))
 		}
 		w.know()
 		w.pass(time.Second)
@@ -85,7 +85,7 @@ func TestThreeLegs(t *testing.T) {
 		for i, n := range w.nodes {
 			for j, m := range mics {
 				if i != j {
-					ears[[2]int{i, j}] = n.ear(n.mesh.Source(m.zone, m.mmr, m.source.Stream()))
+					ears[[2]int{i, j}] = n.ear(n.mesh.Source(m.Zone, m.MMR, m.source.Stream()))
 				}
 			}
 		}
@@ -210,7 +210,7 @@ func TestRouterStartsAnew(t *testing.T) {
 			speaker := n.mic("bob")
 			w.know()
 			w.pass(2 * time.Second)
-			heard := stays.ear(stays.mesh.Source(n.zone, n.mmr, speaker.source.Stream()))
+			heard := stays.ear(stays.mesh.Source(n.Zone, n.MMR, speaker.source.Stream()))
 			w.talk(time.Second, speaker)
 			if n, missing := gaps(t, heard); n < 45 || missing > 0 {
 				t.Errorf("%d: %d packets, %d missing", again, n, missing)

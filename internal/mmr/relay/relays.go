@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"causeway/internal/bus"
 	"causeway/internal/mmr/forward"
@@ -50,6 +51,8 @@ type Relays struct {
 	meshes  map[string]*Mesh // by meeting; the latest
 	running sync.WaitGroup
 
+	lingering sync.WaitGroup // relays that go on for a moment
+
 	nextHome      atomic.Uint32
 	dialled, lost atomic.Uint64
 }
@@ -85,6 +88,7 @@ func Over(c *bus.Conn) func(context.Context, string, string, protocol.RelayReque
 // Close ends all relays and waits for them. Meetings may still be made, and
 // have none.
 func (r *Relays) Close() {
+	r.lingering.Wait()
 	r.mu.Lock()
 	r.cancel() // nothing is started any more
 	r.mu.Unlock()
@@ -95,7 +99,7 @@ func (r *Relays) Close() {
 // Leg.Fingerprint elsewhere.
 func (r *Relays) Fingerprint() string { return r.certificate.Fingerprint() }
 
-func (r *Relays) self() name { return name{r.cfg.Zone, r.cfg.MMR} }
+func (r *Relays) self() name { return name{Zone: r.cfg.Zone, MMR: r.cfg.MMR} }
 
 // add makes a mesh known to those who dial.
 func (r *Relays) add(m *Mesh) {
@@ -119,6 +123,22 @@ func (r *Relays) start(run func()) {
 	if r.ctx.Err() == nil {
 		r.running.Go(run)
 	}
+}
+
+// lingers ends a mesh after a moment; it reports false if the relays are
+// closed.
+func (r *Relays) lingers(end func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return false
+	}
+	r.lingering.Add(1)
+	time.AfterFunc(lingerGone, func() {
+		end()
+		r.lingering.Done()
+	})
+	return true
 }
 
 func (r *Relays) mesh(meeting string) *Mesh {

@@ -163,7 +163,7 @@ func (n *node) has() string {
 			}
 			rungs = append(rungs, string(cmp.Or(t, "-")))
 		}
-		legs = append(legs, fmt.Sprintf("%s/%s %s", l.zone, l.mmr, strings.Join(rungs, "/")))
+		legs = append(legs, fmt.Sprintf("%s/%s %s", l.Zone, l.MMR, strings.Join(rungs, "/")))
 	}
 	slices.Sort(legs)
 	return strings.Join(legs, ", ")

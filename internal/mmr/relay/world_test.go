@@ -50,6 +50,7 @@ type world struct {
 	log   []string // requests over the bus
 	mu    sync.Mutex
 	start time.Time
+	legs  int64 // that there ever were
 
 	cut     atomic.Pointer[func(from, to string) bool] // datagrams
 	noTCP   atomic.Bool
@@ -71,6 +72,9 @@ type node struct {
 	premise bool
 	speaker *mic
 	gone    bool
+	dead    bool
+	silent  bool  // dead, as the bus tells
+	began   int64 // when its leg did
 }
 
 // virtually runs a test with routers, whose names are ZONE/MMR with a * at
@@ -108,7 +112,7 @@ func virtually(t *testing.T, names []string, f func(w *world)) {
 func (w *world) add(called string) {
 	zone, mmr, _ := strings.Cut(strings.TrimSuffix(called, "*"), "/")
 	n := &node{
-		world: w, name: name{zone, mmr}, premise: strings.HasSuffix(called, "*"),
+		world: w, name: name{Zone: zone, MMR: mmr}, premise: strings.HasSuffix(called, "*"),
 		ip: fmt.Sprintf("10.0.0.%d", len(w.nodes)+1),
 	}
 	w.nodes = append(w.nodes, n)
@@ -130,7 +134,7 @@ func (n *node) open() {
 	must(t, err)
 	n.router.Start([]forward.Shard{n.port.Shards()[0]})
 	n.relays, err = New(Config{
-		Zone: n.zone, MMR: n.mmr, OnPremises: n.premise, Router: n.router, Port: n.port, Log: quiet,
+		Zone: n.Zone, MMR: n.MMR, OnPremises: n.premise, Router: n.router, Port: n.port, Log: quiet,
 		Ask:          n.ask,
 		Addresses:    func() Addresses { return Addresses{UDP: []string{n.ip + ":8801"}, TCP: []string{n.ip + ":8801"}} },
 		Dial:         n.dialTCP,
@@ -142,8 +146,10 @@ func (n *node) open() {
 
 // join makes a leg of the meeting.
 func (n *node) join() {
+	n.world.legs++
+	n.began = n.world.legs
 	n.loudest = n.router.NewLoudest(func() {})
-	n.mesh = n.relays.Meeting("m", n.loudest, func() {})
+	n.mesh = n.relays.Meeting("m", n.began, n.loudest, func() {})
 }
 
 func (n *node) close() {
@@ -158,7 +164,7 @@ func (n *node) ask(ctx context.Context, zone, mmr string, q protocol.RelayReques
 	for _, c := range q.Connections {
 		kinds = append(kinds, string(c.Kind))
 	}
-	a, err := n.carry(ctx, name{zone, mmr}, q)
+	a, err := n.carry(ctx, name{Zone: zone, MMR: mmr}, q)
 	result := "ok"
 	var p *protocol.Problem
 	switch {
@@ -169,7 +175,7 @@ func (n *node) ask(ctx context.Context, zone, mmr string, q protocol.RelayReques
 	}
 	n.world.mu.Lock()
 	defer n.world.mu.Unlock()
-	n.log = append(n.log, fmt.Sprintf("%s/%s asks %s/%s: %s: %s", n.zone, n.mmr, zone, mmr, strings.Join(kinds, " "), result))
+	n.log = append(n.log, fmt.Sprintf("%s/%s asks %s/%s: %s: %s", n.Zone, n.MMR, zone, mmr, strings.Join(kinds, " "), result))
 	return a, err
 }
 
@@ -211,14 +217,17 @@ func (n *node) dialTCP(_ context.Context, address string) (net.Conn, error) {
 }
 
 // know tells all legs of all others, as the bus does.
-func (w *world) know() {
+func (w *world) know() { w.knowIf(func(*node, *node) bool { return true }) }
+
+// knowIf tells legs of those others that they know.
+func (w *world) knowIf(knows func(n, of *node) bool) {
 	for _, n := range w.nodes {
-		if n.gone {
+		if n.gone || n.dead {
 			continue
 		}
 		var legs []Leg
 		for _, o := range w.nodes {
-			if o != n && !o.gone {
+			if o != n && !o.gone && knows(n, o) {
 				legs = append(legs, o.leg())
 			}
 		}
@@ -232,7 +241,7 @@ func (w *world) know() {
 }
 
 func (n *node) leg() Leg {
-	l := Leg{Zone: n.zone, MMR: n.mmr, OnPremises: n.premise, Fingerprint: n.relays.Fingerprint()}
+	l := Leg{Zone: n.Zone, MMR: n.MMR, OnPremises: n.premise, Fingerprint: n.relays.Fingerprint(), Epoch: n.began, Silent: n.silent}
 	for _, s := range n.own {
 		l.Streams = append(l.Streams, Stream{ID: s.Stream(), Owner: s.Owner(), Kind: s.Kind(), Codec: s.Codec()})
 	}
@@ -249,6 +258,7 @@ func (w *world) pass(d time.Duration) {
 type wire struct {
 	mu   sync.Mutex
 	rtp  []header.Header
+	said []uint32 // what the sound was
 	rtcp []rtcp.Packet
 }
 
@@ -257,6 +267,12 @@ func (w *wire) SendRTP(p []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rtp = append(w.rtp, h)
+	switch payload := h.Payload(p); {
+	case len(payload) == 11: // sound: its number
+		w.said = append(w.said, binary.BigEndian.Uint32(payload))
+	case len(payload) > pictureAt+4: // a picture
+		w.said = append(w.said, binary.BigEndian.Uint32(payload[pictureAt:]))
+	}
 	return nil
 }
 
@@ -268,12 +284,24 @@ func (w *wire) SendRTCP(p []byte) error {
 	return err
 }
 
+// pictureAt is where a picture's payload has its number.
+const pictureAt = 20
+
 // take returns and forgets what was sent.
 func (w *wire) take() []header.Header {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := w.rtp
-	w.rtp = nil
+	w.rtp, w.said = nil, nil
+	return out
+}
+
+// words returns and forgets what was said.
+func (w *wire) words() []uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.said
+	w.rtp, w.said = nil, nil
 	return out
 }
 
@@ -283,12 +311,16 @@ type mic struct {
 	link   *forward.Link
 	source *forward.Source
 	n      int
+	level  byte
 }
 
-var opus = offer.Codec{PayloadType: 111, Name: offer.Opus, ClockRate: 48000, Channels: 2}
+var (
+	opus = offer.Codec{PayloadType: 111, Name: offer.Opus, ClockRate: 48000, Channels: 2}
+	vp8  = offer.Codec{PayloadType: 96, Name: offer.VP8, ClockRate: 90000, RTX: 97}
+)
 
 func (n *node) mic(owner string) *mic {
-	m := &mic{node: n}
+	m := &mic{node: n, level: 20}
 	m.source = n.router.NewSource(forward.SourceConfig{Owner: owner, Kind: protocol.Mic, Codec: opus, Clock: n.router.NewClock(), Loudest: n.loudest})
 	m.source.SetMuted(false)
 	m.link = n.router.NewLink(forward.LinkConfig{Kind: protocol.Audio, Notify: func() {}, Publish: []forward.Publish{{
@@ -303,8 +335,9 @@ func (n *node) mic(owner string) *mic {
 // say sends 20 ms of sound.
 func (m *mic) say() {
 	m.n++
-	p := []byte{0x90, 111, byte(m.n >> 8), byte(m.n), 0, 0, 0, 0, 0, 0, 0, 9, 0xBE, 0xDE, 0, 1, 0x10, 0x80 | 20, 0, 0, 'o', 'p', 'u', 's'}
+	p := []byte{0x90, 111, byte(m.n >> 8), byte(m.n), 0, 0, 0, 0, 0, 0, 0, 9, 0xBE, 0xDE, 0, 1, 0x10, 0x80 | m.level, 0, 0, 0, 0, 0, 0, 's', 'o', 'u', 'n', 'd', '!', '!'}
 	binary.BigEndian.PutUint32(p[4:], uint32(m.n)*960)
+	binary.BigEndian.PutUint32(p[20:], uint32(m.n))
 	m.port.Shards()[0].Run(func() { m.link.RTP(p, time.Now()) })
 	m.router.Flush()
 }
