@@ -50,7 +50,6 @@ type counter struct{ n atomic.Uint64 }
 func (c *counter) SendRTP([]byte) error  { c.n.Add(1); return nil }
 func (c *counter) SendRTCP([]byte) error { return nil }
 
-
 // picture publishes a camera on a node.
 func (n *node) picture() (*forward.Link, *forward.Source) {
 	s := n.router.NewSource(forward.SourceConfig{Owner: "ada", Kind: protocol.Camera, Codec: vp8, Clock: n.router.NewClock()})
