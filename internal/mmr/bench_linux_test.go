@@ -66,8 +66,14 @@ func child() (code int, is bool) {
 	return 0, false
 }
 
-// onlyCount is the line that asks for a footprint without a collection.
-const onlyCount = "count"
+// Lines that a router reads beside the empty one: onlyCount asks for a
+// footprint without a collection; beginLook and endLook do so, too, and
+// profile what is between them if CAUSEWAY_MMR_PROFILE names a file.
+const (
+	onlyCount = "count"
+	beginLook = "begin"
+	endLook   = "end"
+)
 
 // footprint is what a router tells of itself, in bytes.
 type footprint struct {
@@ -101,9 +107,15 @@ func routerMain(busURL string) int {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	server := httptest.NewServer(s.Handler())
-	profiled := profile()
+	var looks profiles
 	for lines := bufio.NewScanner(os.Stdin); ; {
-		if lines.Text() != onlyCount {
+		switch lines.Text() {
+		case beginLook:
+			looks.begin()
+		case endLook:
+			looks.end()
+		case onlyCount:
+		default:
 			for range 4 { // a collection halves a stack at most
 				runtime.GC()
 			}
@@ -116,7 +128,6 @@ func routerMain(busURL string) int {
 			break
 		}
 	}
-	profiled()
 	cancel()
 	<-done
 	server.Close()
@@ -212,7 +223,7 @@ func start(b *testing.B, env string) (lines func(string), answer func(any)) {
 
 // newChild starts a router in a process of its own and returns a world around
 // it. measure asks for its footprint after a collection, count without.
-func newChild(b *testing.B) (w *world, measure, count func() footprint) {
+func newChild(b *testing.B) (w *world, ask func(line string) footprint) {
 	b.Helper()
 	nats, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
 	if err != nil {
@@ -234,16 +245,18 @@ func newChild(b *testing.B) (w *world, measure, count func() footprint) {
 	if w.signer, err = token.NewSigner(token.NewSeed()); err != nil {
 		b.Fatal(err)
 	}
-	ask, answer := start(b, childEnv+"="+nats.ClientURL())
-	read := func() (f footprint) {
-		answer(&f)
-		return f
-	}
-	w.base = read().Base
+	say, answer := start(b, childEnv+"="+nats.ClientURL())
+	var first footprint
+	answer(&first)
+	w.base = first.Base
 	w.until("admission", func() bool {
 		_ = bus.Publish(w.bus, protocol.SubjectKeys, w.signer.Public())
 		_, err := w.admit(protocol.AdmitRequest{Token: w.token("m0", "nobody", protocol.Guest), Offers: goodOffers(b)})
 		return err == nil
 	})
-	return w, func() footprint { ask(""); return read() }, func() footprint { ask(onlyCount); return read() }
+	return w, func(line string) (f footprint) {
+		say(line)
+		answer(&f)
+		return f
+	}
 }

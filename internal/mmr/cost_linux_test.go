@@ -71,7 +71,7 @@ func micro(d time.Duration) float64 { return float64(d) / 1e3 }
 // crowd is people who are in a meeting of a router under measurement.
 type crowd struct {
 	*world
-	count func() footprint
+	ask func(line string) footprint // of the router
 
 	mu     sync.Mutex
 	people []*client
@@ -84,7 +84,7 @@ const patient = 40 * time.Second
 // taken too long, and returns the router's processor time for each.
 func (c *crowd) grow(to int, x wish, then func(*client)) time.Duration {
 	const atOnce = 8
-	from, began, before := len(c.people), time.Now(), c.count().CPU
+	from, began, before := len(c.people), time.Now(), c.ask(onlyCount).CPU
 	next, come := make(chan int), make(chan *client, to)
 	var joining sync.WaitGroup
 	for range atOnce {
@@ -102,7 +102,7 @@ func (c *crowd) grow(to int, x wish, then func(*client)) time.Duration {
 	close(next)
 	joining.Wait()
 	close(come)
-	used := c.count().CPU - before
+	used := c.ask(onlyCount).CPU - before
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for p := range come {
@@ -146,19 +146,19 @@ type spent struct {
 // look looks at the router while media is on, so that what was sent and what
 // came can be told exactly.
 func (c *crowd) look(on *atomic.Bool) spent {
-	sent, got := c.count(), c.got()
+	sent, got := c.ask(onlyCount), c.got()
 	on.Store(true)
 	<-time.After(2 * time.Second) // begun, and budgets have grown
-	before, start := c.count(), time.Now()
+	before, start := c.ask(beginLook), time.Now()
 	<-time.After(measured)
-	after := c.count()
+	after := c.ask(endLook)
 	s := spent{
 		cpu: after.CPU - before.CPU, took: time.Since(start), in: after.In - before.In, out: after.Out - before.Out,
 		mallocs: after.Mallocs - before.Mallocs,
 	}
 	on.Store(false)
 	<-time.After(time.Second)
-	s.lost = max(0, int64(c.count().Out-sent.Out)-int64(c.got()-got)) // what comes late counts once more the next time
+	s.lost = max(0, int64(c.ask(onlyCount).Out-sent.Out)-int64(c.got()-got)) // what comes late counts once more the next time
 	return s
 }
 
@@ -169,42 +169,42 @@ func (s spent) perPacket() float64 { return micro(s.cpu) / float64(max(1, s.out)
 // costIdle reports what people cost who say and show nothing.
 func costIdle(b *testing.B, t *table) {
 	const people, warm = 100, 10
-	w, measure, count := newChild(b)
-	c := &crowd{world: w, count: count}
+	w, ask := newChild(b)
+	c := &crowd{world: w, ask: ask}
 	x := wish{kinds: both, videoSlots: 9, discardMedia: true}
-	empty := spend(count)
+	empty := c.spend()
 	c.grow(warm, x, func(*client) {})
 	c.pings()
 	<-time.After(settled)
-	first := measure()
+	first := ask("")
 	cpu := c.grow(warm+people, x, func(*client) {})
 	t.row("joins", "%.1f ms of processor each: %.0f joins a second and core", cpu.Seconds()*1e3, 1/cpu.Seconds())
 	<-time.After(settled)
-	last := measure()
+	last := ask("")
 	per := func(of func(footprint) uint64) float64 { return float64(of(last)-of(first)) / people / 1024 }
 	t.row("memory of an idle participant", "%.0f KiB resident, of it heap %.0f, stacks %.0f",
 		per(func(f footprint) uint64 { return f.RSS }), per(func(f footprint) uint64 { return f.Live }), per(func(f footprint) uint64 { return f.Stack }))
-	t.row("processor, 110 idle participants", "%.2f %% of a core; empty router %.2f %%", spend(count)*100, empty*100)
+	t.row("processor, 110 idle participants", "%.2f %% of a core; empty router %.2f %%", c.spend()*100, empty*100)
 }
 
 // spend returns how much of a core is used.
-func spend(count func() footprint) float64 {
-	before, start := count().CPU, time.Now()
+func (c *crowd) spend() float64 {
+	before, start := c.ask(beginLook).CPU, time.Now()
 	<-time.After(2 * measured)
-	return (count().CPU - before).Seconds() / time.Since(start).Seconds()
+	return (c.ask(endLook).CPU - before).Seconds() / time.Since(start).Seconds()
 }
 
 // costFanOut reports what a forwarded packet costs: one publisher (110
 // pictures' and 50 sounds' packets a second) to many, and at last one with
 // less to even more.
 func costFanOut(b *testing.B, t *table) {
-	w, _, count := newChild(b)
+	w, ask := newChild(b)
 	var on atomic.Bool
 	var frame atomic.Int32 // packets of a picture
 	ada := w.join("m1", "ada", wish{kinds: both})
 	ada.speaks(&on, 20)
 	ada.shows(&on, &frame)
-	c := &crowd{world: w, count: count}
+	c := &crowd{world: w, ask: ask}
 	for _, s := range []struct{ takers, packets int }{{100, 4}, {200, 4}, {300, 4}, {1000, 1}} {
 		c.grow(s.takers, wish{kinds: both, discardMedia: true}, func(p *client) {
 			p.say(protocol.Want{Slots: []protocol.SlotWant{{Slot: "v1", Participant: "ada", MaxHeight: 720}}})
@@ -256,8 +256,8 @@ func (c *client) shows(on *atomic.Bool, packets *atomic.Int32) {
 
 // costTalk reports what it costs when all talk at once.
 func costTalk(b *testing.B, t *table) {
-	w, _, count := newChild(b)
-	c := &crowd{world: w, count: count}
+	w, ask := newChild(b)
+	c := &crowd{world: w, ask: ask}
 	var on atomic.Bool
 	for _, people := range []int{40, 100, 200, 400} {
 		c.grow(people, wish{kinds: both[:1], discardMedia: true}, func(p *client) {

@@ -192,19 +192,32 @@ func (f *floor) send() error {
 	return nil
 }
 
-// profile writes a processor profile to the file that CAUSEWAY_MMR_PROFILE
-// names, if it does, until it is ended.
-func profile() (end func()) {
+// profiles writes a processor profile for each time between begin and end, to
+// files whose names begin as CAUSEWAY_MMR_PROFILE says, if it does.
+type profiles struct {
+	n    int
+	file *os.File
+}
+
+func (p *profiles) begin() {
 	name := os.Getenv("CAUSEWAY_MMR_PROFILE")
 	if name == "" {
-		return func() {}
+		return
 	}
-	f, err := os.Create(fmt.Sprintf("%s.%d", name, os.Getpid()))
+	p.n++
+	f, err := os.Create(fmt.Sprintf("%s.%d.%d", name, os.Getpid(), p.n))
 	if err == nil {
-		err = pprof.StartCPUProfile(f)
+		p.file, err = f, pprof.StartCPUProfile(f)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	return func() { pprof.StopCPUProfile(); _ = f.Close() }
+}
+
+func (p *profiles) end() {
+	if p.file != nil {
+		pprof.StopCPUProfile()
+		_ = p.file.Close()
+		p.file = nil
+	}
 }

@@ -28,7 +28,8 @@ func (n *noSocket) read() ([]datagram, error) {
 	return nil, err
 }
 
-func (n *noSocket) poll() []datagram { return nil }
+func (n *noSocket) poll() []datagram         { return nil }
+func (n *noSocket) rest() ([]datagram, bool) { return nil, false }
 
 func (n *noSocket) write(o *outbox, failed func(*group, int, error)) {
 	for i := range o.groups {

@@ -28,8 +28,8 @@ type receiver struct {
 	control  [][controlSize]byte
 	buffers  [][]byte
 	out      []datagram
-	attempt  func(fd uintptr) bool // made once, so that reading does not allocate
-	glance   func(fd uintptr) bool
+	receive  func(fd uintptr)      // made once, as attempt is, so that reading does not allocate
+	attempt  func(fd uintptr) bool // of the waker's descriptor
 	n        int
 	errno    syscall.Errno
 }
@@ -54,42 +54,74 @@ func (r *receiver) init(batch, size int) {
 		h.SetIovlen(1)
 		h.Control = &r.control[i][0]
 	}
-	r.attempt = r.receive
-	r.glance = func(fd uintptr) bool { r.receive(fd); return true }
+	r.receive = r.recvmmsg
 }
 
-func (r *receiver) receive(fd uintptr) bool {
+// recvmmsg reads what is there. It never waits, so the scheduler need not be
+// told of the system call: told, it would hand the processor to another thread
+// in the middle of a long one.
+func (r *receiver) recvmmsg(fd uintptr) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
 			uintptr(unsafe.Pointer(&r.messages[0])), uintptr(len(r.messages)), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
 		r.n, r.errno = int(n), errno
-		return errno != unix.EAGAIN
+		return
 	}
 }
 
-func (k *kernelSocket) read() ([]datagram, error) { return k.readWith(k.in.attempt) }
+func (k *kernelSocket) read() ([]datagram, error) {
+	k.prepare()
+	if err := k.wake.mute(false); err != nil {
+		return nil, err
+	}
+	if err := k.wake.raw.Read(k.in.attempt); err != nil {
+		return nil, err
+	}
+	return k.received()
+}
 
 func (k *kernelSocket) poll() []datagram {
-	in, err := k.readWith(k.in.glance)
-	if err != nil {
-		return nil
-	}
+	k.prepare()
+	k.glance()
+	in, _ := k.received()
 	return in
 }
 
-func (k *kernelSocket) readWith(attempt func(fd uintptr) bool) ([]datagram, error) {
+// rest waits until the deadline whatever comes, then reads what is there.
+func (k *kernelSocket) rest() ([]datagram, bool) {
+	if k.wake.mute(true) != nil {
+		return nil, false
+	}
+	k.wake.until()
+	return k.poll(), true
+}
+
+// glance reads what is there and reports whether that was something, or an
+// error other than that it was not.
+func (k *kernelSocket) glance() bool {
 	r := &k.in
-	for i := range r.messages { // lengths are in and out
+	if err := k.raw.Control(r.receive); err != nil {
+		r.n, r.errno = 0, unix.EBADF
+	}
+	return r.errno != unix.EAGAIN
+}
+
+// prepare makes the messages ready to be filled: lengths are in and out.
+func (k *kernelSocket) prepare() {
+	r := &k.in
+	for i := range r.messages {
 		h := &r.messages[i].hdr
 		h.Namelen = unix.SizeofSockaddrInet6
 		h.SetControllen(controlSize)
 	}
-	if err := k.raw.Read(attempt); err != nil {
-		return nil, err
-	}
+}
+
+// received splits what was read.
+func (k *kernelSocket) received() ([]datagram, error) {
+	r := &k.in
 	if r.errno != 0 {
 		return nil, r.errno
 	}

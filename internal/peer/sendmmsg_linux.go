@@ -14,7 +14,7 @@ type sender struct {
 	names    []unix.RawSockaddrInet6
 	control  [][controlSize]byte
 	v6       bool
-	attempt  func(fd uintptr) bool
+	attempt  func(fd uintptr) // made once, so that sending does not allocate
 	from, to int // messages to send
 	n        int
 	errno    syscall.Errno
@@ -23,7 +23,6 @@ type sender struct {
 func (s *sender) init(batch int, v6 bool) {
 	*s = sender{
 		messages: make([]mmsghdr, batch),
-		iovecs:   make([]unix.Iovec, maxQueued),
 		names:    make([]unix.RawSockaddrInet6, batch),
 		control:  make([][controlSize]byte, batch),
 		v6:       v6,
@@ -34,15 +33,16 @@ func (s *sender) init(batch int, v6 bool) {
 	s.attempt = s.send
 }
 
-func (s *sender) send(fd uintptr) bool {
+// send hands messages to the kernel. As in recvmmsg, the scheduler is not told.
+func (s *sender) send(fd uintptr) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd,
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
 			uintptr(unsafe.Pointer(&s.messages[s.from])), uintptr(s.to-s.from), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
 		s.n, s.errno = int(n), errno
-		return true // never wait for room: media that is late is of no use
+		return // never wait for room: media that is late is of no use
 	}
 }
 
@@ -56,6 +56,13 @@ func (k *kernelSocket) write(o *outbox, failed func(*group, int, error)) {
 func (k *kernelSocket) writeBatch(o *outbox, groups []group, failed func(*group, int, error)) {
 	s := &k.out
 	vectors := 0
+	for i := range groups {
+		vectors += groups[i].count
+	}
+	if vectors > len(s.iovecs) { // before any is pointed to
+		s.iovecs = make([]unix.Iovec, max(16, vectors+vectors/2))
+	}
+	vectors = 0
 	for i := range groups {
 		vectors = s.prepare(i, o, &groups[i], vectors)
 	}
@@ -87,7 +94,7 @@ func (k *kernelSocket) writeBatch(o *outbox, groups []group, failed func(*group,
 // send hands over what is prepared from s.from on, as much as the kernel
 // takes; if it takes nothing, the error is about the first message.
 func (k *kernelSocket) send(s *sender) error {
-	if err := k.raw.Write(s.attempt); err != nil {
+	if err := k.raw.Control(s.attempt); err != nil {
 		return err
 	}
 	if s.errno != 0 {
@@ -106,6 +113,7 @@ func (k *kernelSocket) writeSingly(o *outbox, g *group, failed func(*group, int,
 	s := &k.lone
 	if s.messages == nil {
 		s.init(1, k.v6)
+		s.iovecs = make([]unix.Iovec, 1)
 	}
 	one := *g
 	one.count = 1

@@ -23,6 +23,13 @@ const (
 	// socket before they are sent, and maxGlances how many looks there are.
 	worthwhile = 16
 	maxGlances = 4
+	// A shard that is woken for media more often than restAbove times between
+	// two ticks rests for restFor after each batch, so that more comes
+	// together: being woken costs as much as several packets. It ends when it
+	// finds something less often than restBelow times.
+	restFor   = time.Millisecond
+	restAbove = 40 // 1600 a second
+	restBelow = 10
 )
 
 // A Shard is a socket and the connections that live on it. One holder at a
@@ -59,7 +66,12 @@ type Shard struct {
 	leavingMu sync.Mutex // guards leaving
 	leaving   []*Conn    // Close was called, Handler.Closed was not
 
-	foreign []foreign // of the shard's own goroutine
+	woken atomic.Bool // the shard's goroutine is wanted
+
+	// Of the shard's own goroutine.
+	foreign []foreign
+	reads   int // since the last tick
+	resting bool
 }
 
 // socketRef makes a socket fit for an atomic pointer.
@@ -190,16 +202,10 @@ func (s *Shard) loop() {
 	next := time.Now().Add(interval)
 	errorsInRow := 0
 	for sock := s.socket(); sock != nil; sock = s.socket() {
-		_ = sock.setReadDeadline(next)
-		var err error
-		for err == nil && time.Now().Before(next) {
-			var in []datagram
-			if in, err = sock.read(); err == nil {
-				errorsInRow = 0
-				if s.batch(sock, in) && interval > tickInterval {
-					break // idle no longer
-				}
-			}
+		before := s.reads
+		err := s.readUntil(sock, next, interval > tickInterval)
+		if s.reads > before {
+			errorsInRow = 0
 		}
 		if err != nil && !isTimeout(err) {
 			if errorsInRow++; errorsInRow > maxReadErrors {
@@ -208,17 +214,57 @@ func (s *Shard) loop() {
 		}
 		now := time.Now()
 		due := !now.Before(next)
-		before := interval
+		if due {
+			s.resting = s.reads > restAbove || s.resting && s.reads >= restBelow
+			s.reads = 0
+		}
+		was := interval
 		interval = s.turn(now, due)
 		switch {
 		case due:
 			if next = next.Add(interval); next.Before(now) {
 				next = now.Add(interval) // we were late; do not catch up
 			}
-		case interval < before:
+		case interval < was:
 			next = now.Add(interval)
 		}
 	}
+}
+
+// readUntil reads and delivers until a moment, until there is an error, the
+// shard's goroutine is wanted otherwise or, if it was idle, is so no longer.
+func (s *Shard) readUntil(sock socket, until time.Time, idle bool) error {
+	_ = sock.setReadDeadline(until)
+	for now := time.Now(); now.Before(until) && !s.woken.Load(); now = time.Now() {
+		in, err := s.read(sock, now, until)
+		if err != nil {
+			return err
+		}
+		if len(in) == 0 {
+			continue
+		}
+		s.reads++
+		if s.batch(sock, in) && idle {
+			break
+		}
+	}
+	return nil
+}
+
+// read reads a batch: at once or, if the shard rests, what came within restFor.
+func (s *Shard) read(sock socket, now, until time.Time) ([]datagram, error) {
+	if s.resting {
+		if rested := now.Add(restFor); rested.Before(until) {
+			until = rested
+		}
+		_ = sock.setReadDeadline(until)
+		if in, ok := sock.rest(); ok {
+			return in, nil
+		}
+		s.resting = false
+		_ = sock.setReadDeadline(until)
+	}
+	return sock.read()
 }
 
 // pause waits, unless the port closes.
@@ -234,6 +280,7 @@ func (s *Shard) pause(d time.Duration) {
 // turn is what the shard's goroutine does when it was woken or a tick is due.
 // It returns the interval of ticks from now on.
 func (s *Shard) turn(now time.Time, tick bool) time.Duration {
+	s.woken.Store(false)
 	s.mu.Lock()
 	if s.working {
 		s.worked = now
@@ -259,6 +306,7 @@ func (s *Shard) dials() bool { return len(s.conns) > 0 && s.conns[0].dialled != 
 // wake makes the shard's goroutine take a turn soon; at the latest it does so
 // at the next tick.
 func (s *Shard) wake() {
+	s.woken.Store(true)
 	if sock := s.socket(); sock != nil {
 		_ = sock.setReadDeadline(time.Now())
 	}

@@ -36,6 +36,9 @@ type socket interface {
 	read() ([]datagram, error)
 	// poll reads what is there without waiting, if the socket can.
 	poll() []datagram
+	// rest waits for the deadline however much comes, then polls; false if the
+	// socket cannot.
+	rest() ([]datagram, bool)
 	// write sends what the outbox holds without waiting; what the kernel
 	// does not take is told to failed.
 	write(o *outbox, failed func(g *group, packets int, err error))
@@ -68,7 +71,8 @@ func (p *packetSocket) read() ([]datagram, error) {
 	return p.in[:], nil
 }
 
-func (p *packetSocket) poll() []datagram { return nil }
+func (p *packetSocket) poll() []datagram         { return nil }
+func (p *packetSocket) rest() ([]datagram, bool) { return nil, false }
 
 func (p *packetSocket) readFrom() (int, netip.AddrPort, error) {
 	if p.udp != nil {

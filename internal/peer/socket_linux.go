@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -22,9 +23,14 @@ const sharedPort = true
 // (recvmmsg, sendmmsg), with the type of service and the source address of
 // each datagram in control messages, and offload of both directions if the
 // kernel has it: one message then is a run of datagrams (UDP_SEGMENT, UDP_GRO).
+//
+// What comes wakes the reader through an epoll set of the socket's own, which
+// the runtime's poller watches in the socket's place: so it can be muted.
 type kernelSocket struct {
-	conn *net.UDPConn
+	file *os.File // not known to the runtime's poller
 	raw  syscall.RawConn
+	wake *waker
+	at   netip.AddrPort
 	v6   bool
 	gso  bool
 	gro  bool
@@ -52,23 +58,51 @@ func openSocket(listen netip.AddrPort, batch int, shared bool) (socket, int, err
 	if err != nil {
 		return nil, 0, fmt.Errorf("peer: open media socket: %w", err)
 	}
-	conn := pc.(*net.UDPConn)
-	k := &kernelSocket{conn: conn}
+	k := &kernelSocket{at: addrPort(pc.LocalAddr())}
 	granted := 0
-	if k.raw, err = conn.SyscallConn(); err == nil {
+	if err = k.adopt(pc.(*net.UDPConn)); err == nil {
 		granted, err = k.configure()
 	}
 	if err != nil {
-		_ = conn.Close()
+		_ = k.close()
 		return nil, 0, fmt.Errorf("peer: set up media socket: %w", err)
 	}
 	if k.gro { // a message may be a whole run, and needs the room for it
-		k.in.init(batch/8, maxCoalesced)
+		k.in.init(max(1, batch/4), maxCoalesced)
 	} else {
 		k.in.init(batch, maxDatagram)
 	}
+	k.in.attempt = func(uintptr) bool { return k.glance() }
 	k.out.init(batch, k.v6)
 	return k, granted, nil
+}
+
+// adopt takes the socket over from package net, out of the runtime's poller.
+func (k *kernelSocket) adopt(conn *net.UDPConn) error {
+	defer func() { _ = conn.Close() }()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	fd := -1
+	cerr := raw.Control(func(fdp uintptr) {
+		// Blocking, which tells package os to leave it alone; every call of
+		// ours says MSG_DONTWAIT.
+		if fd, err = unix.FcntlInt(fdp, unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			err = unix.SetNonblock(fd, false)
+		}
+	})
+	if fd >= 0 {
+		k.file = os.NewFile(uintptr(fd), "media socket")
+	}
+	if err := errors.Join(cerr, err); err != nil {
+		return err
+	}
+	if k.raw, err = k.file.SyscallConn(); err != nil {
+		return err
+	}
+	k.wake, err = newWaker(fd)
+	return err
 }
 
 // configure sets the socket's options and returns the size of its receive
@@ -110,9 +144,19 @@ func growBuffers(fd int) int {
 	return doubled / 2
 }
 
-func (k *kernelSocket) setReadDeadline(t time.Time) error { return k.conn.SetReadDeadline(t) }
-func (k *kernelSocket) addr() netip.AddrPort              { return addrPort(k.conn.LocalAddr()) }
-func (k *kernelSocket) close() error                      { return k.conn.Close() }
+func (k *kernelSocket) setReadDeadline(t time.Time) error { return k.wake.file.SetReadDeadline(t) }
+func (k *kernelSocket) addr() netip.AddrPort              { return k.at }
+
+func (k *kernelSocket) close() error {
+	var errs [2]error
+	if k.wake != nil {
+		errs[0] = k.wake.file.Close()
+	}
+	if k.file != nil {
+		errs[1] = k.file.Close()
+	}
+	return errors.Join(errs[:]...)
+}
 
 func (k *kernelSocket) segments() int {
 	if k.gso {

@@ -200,17 +200,17 @@ func TestKernelSocketWithoutSegmentation(t *testing.T) {
 			k.gso = true
 			refused := 0
 			send := k.out.attempt
-			k.out.attempt = func(fd uintptr) bool {
+			k.out.attempt = func(fd uintptr) {
 				h := &k.out.messages[k.out.from].hdr
 				if h.Iovlen > 1 { // a run
 					refused++
 					k.out.n, k.out.errno = 0, test.errno
-					return true
+					return
 				}
 				to := k.out.to
 				k.out.to = k.out.from + 1 // as the kernel stops before the run that follows
 				defer func() { k.out.to = to }()
-				return send(fd)
+				send(fd)
 			}
 			receiver := packetConn(t)
 			raw, err := receiver.SyscallConn()
