@@ -113,9 +113,10 @@ func (s *Server) openPort() error {
 	}
 	s.router = forward.New(time.Now())
 	port, tcp, err := s.openMedia(peer.PortConfig{
-		Listen: listen,
-		Shards: s.cfg.Shards,
-		Tick:   func(sh *peer.Shard, now time.Time) { s.router.Tick(sh.Index(), now) },
+		Listen:    listen,
+		Shards:    s.cfg.Shards,
+		Tick:      func(sh *peer.Shard, now time.Time) { s.router.Tick(sh.Index(), now) },
+		Delivered: func(sh *peer.Shard) { s.router.Deliver(sh.Index()) },
 		// After its own packets a shard hands over those for others.
 		AfterBatch: func(*peer.Shard) { s.router.Flush() },
 		Log:        s.log,

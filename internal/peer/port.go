@@ -33,6 +33,10 @@ type PortConfig struct {
 	// Tick, if not nil, is called every 25 ms with the shard held; every 100 ms
 	// on a shard that has carried no media for a second.
 	Tick func(s *Shard, now time.Time)
+	// Delivered, if not nil, is called with the shard held whenever it has
+	// delivered packets, before their memory is used again, and before it is
+	// released.
+	Delivered func(s *Shard)
 	// AfterBatch, if not nil, is called by the shard's own goroutine after
 	// each batch of packets and each tick, with no shard held; so it may Run
 	// on other shards. It is never called twice at a time for one shard.

@@ -15,7 +15,7 @@ type sender struct {
 	control  [][controlSize]byte
 	v6       bool
 	attempt  func(fd uintptr) // made once, so that sending does not allocate
-	from, to int // messages to send
+	from, to int              // messages to send
 	n        int
 	errno    syscall.Errno
 }

@@ -104,10 +104,10 @@ func (s *Shard) Index() int { return s.index }
 
 // release sends what is queued and lets go.
 func (s *Shard) release() {
+	s.delivered()
 	s.flush()
-	home := s
-	if s.home != nil {
-		home = s.home
+	home := s.base()
+	if home != s {
 		home.flush()
 	}
 	for i, a := range home.away {
@@ -117,6 +117,22 @@ func (s *Shard) release() {
 	}
 	home.away = home.away[:0]
 	s.mu.Unlock()
+}
+
+// base is the shard that is held together with this one, or this one.
+func (s *Shard) base() *Shard {
+	if s.home != nil {
+		return s.home
+	}
+	return s
+}
+
+// delivered tells that the packets of a batch have been delivered.
+func (s *Shard) delivered() {
+	home := s.base()
+	if f := home.port.cfg.Delivered; f != nil {
+		f(home)
+	}
 }
 
 // live makes another port's shard the home of this one, which is new.
@@ -321,6 +337,7 @@ func (s *Shard) batch(sock socket, in []datagram) bool {
 	now := time.Now()
 	s.deliverAll(in, now)
 	for range maxGlances {
+		s.delivered()
 		if s.out.n < worthwhile || len(s.foreign) > 0 { // which lie where the next would be read
 			break
 		}

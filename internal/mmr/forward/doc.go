@@ -12,10 +12,11 @@
 //
 // Shards. Each link lives on one shard of package peer, and its tracks and
 // slots with it: whoever holds the shard may touch them, nobody else. Takers
-// of a source are kept per shard (fan). A packet is handed to the takers on
-// its own shard at once; for other shards that have takers it is copied once
-// into a reference-counted buffer and put into their inboxes, which
-// Router.AfterBatch empties under the other shards. What crosses shards
+// of a source are kept per shard (fan). When a batch of packets has been
+// received, Router.Deliver hands those of one source to the takers on their own
+// shard; for other shards that have takers they are copied once into
+// reference-counted buffers and put into inboxes, which Router.Flush empties
+// under the other shards. What crosses shards
 // otherwise is atomic or, for the cache of recent packets, under a lock of
 // its own that is never held while anything else is done.
 //

@@ -17,12 +17,16 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeShard is a Shard without sockets.
-type fakeShard struct{ mu sync.Mutex }
+type fakeShard struct {
+	mu      sync.Mutex
+	deliver func()
+}
 
 func (s *fakeShard) Run(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
+	s.deliver()
 }
 
 // fakeWire records what a link sends, or only counts it.
@@ -74,8 +78,8 @@ type rig struct {
 func newRig(t testing.TB, shards int) *rig {
 	r := &rig{t: t, router: New(epoch), now: epoch}
 	var runners []Shard
-	for range shards {
-		s := &fakeShard{}
+	for i := range shards {
+		s := &fakeShard{deliver: func() { r.router.Deliver(i) }}
 		r.shards = append(r.shards, s)
 		runners = append(runners, s)
 	}

@@ -216,7 +216,7 @@ func (l *Link) Closed() {
 }
 
 // RTP takes a decrypted packet of the remote. The shard is held; the packet
-// may be changed.
+// may be changed, and must stay as it is then until Router.Deliver.
 func (l *Link) RTP(raw []byte, now time.Time) {
 	s := l.shard
 	if s == nil || l.closed {

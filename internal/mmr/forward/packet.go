@@ -5,6 +5,9 @@ import "causeway/internal/media/header"
 // maxPacket bounds an RTP packet; peer's datagrams are no longer.
 const maxPacket = 2048
 
+// maxCame bounds the packets that wait for the end of their batch.
+const maxCame = 256
+
 // packet is an RTP packet on its way from a publisher to its takers.
 type packet struct {
 	header.Header

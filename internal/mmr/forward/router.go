@@ -39,6 +39,9 @@ type shard struct {
 	drain   func() // empties in; kept so that Flush allocates nothing
 	scratch [maxPacket]byte
 	packet  packet   // being handled; kept here since it would escape
+	came    []packet // not handed to takers yet
+	cameAt  time.Time
+	run     []packet // scratch
 	seqs    []uint16 // scratch
 
 	traffic [11]atomic.Uint64 // by counter
@@ -92,18 +95,69 @@ func (r *Router) Flush() {
 	}
 }
 
+// receive keeps a packet for deliver.
+func (s *shard) receive(p *packet, now time.Time) {
+	if len(s.came) == maxCame {
+		s.deliver()
+	}
+	s.came, s.cameAt = append(s.came, *p), now
+}
+
+// Deliver hands what was received on a shard to its takers. It is to be called
+// with the shard held, when a batch of packets has been given to links and
+// before the memory in which they came is used for others.
+func (r *Router) Deliver(index int) {
+	if shards := r.all(); index < len(shards) {
+		shards[index].deliver()
+	}
+}
+
+func (s *shard) deliver() {
+	for rest := s.came; len(rest) > 0; {
+		source := rest[0].track.source
+		n := sameSource(rest)
+		if !source.Muted() { // it may have been meanwhile
+			source.deliver(s, rest[:n], s.cameAt)
+		}
+		rest = rest[n:]
+	}
+	clear(s.came)
+	s.came = s.came[:0]
+}
+
+// sameSource counts the packets at the beginning that are of one source.
+func sameSource(packets []packet) int {
+	n := 1
+	for n < len(packets) && packets[n].track.source == packets[0].track.source {
+		n++
+	}
+	return n
+}
+
 // empty handles what waits for the shard, which is held.
 func (s *shard) empty() {
-	for _, it := range s.in.take() {
+	items := s.in.take()
+	for i := range items {
+		it := &items[i]
 		if it.keyOnly {
 			it.packet.track.requestKey(it.first, it.now)
 			continue
 		}
 		it.packet.raw = it.buf.data[:it.buf.n]
-		if source := it.packet.track.source; !source.Muted() { // it may have been meanwhile
-			source.fans[s.index].deliver(s, &it.packet, it.now)
+		s.run = append(s.run, it.packet)
+		if i+1 < len(items) && !items[i+1].keyOnly && items[i+1].packet.track.source == it.packet.track.source {
+			continue
 		}
-		s.router.free.release(it.buf)
+		if source := it.packet.track.source; !source.Muted() { // it may have been meanwhile
+			source.fans[s.index].deliver(s, s.run, it.now)
+		}
+		clear(s.run)
+		s.run = s.run[:0]
+	}
+	for i := range items {
+		if buf := items[i].buf; buf != nil {
+			s.router.free.release(buf)
+		}
 	}
 }
 

@@ -144,22 +144,29 @@ func (s *Source) arrived(on *Link) {
 	}
 }
 
-// publish hands a packet to all takers. The publisher's shard is held.
-func (s *Source) publish(sh *shard, p *packet, now time.Time) {
-	bit := uint32(1) << p.track.layer
-	others := int32(0)
+// deliver hands packets that came one after the other to all takers. The
+// publisher's shard is held.
+func (s *Source) deliver(sh *shard, run []packet, now time.Time) {
+	var layers uint32
+	for i := range run {
+		layers |= 1 << run[i].track.layer
+	}
+	others := false
 	for i := range s.fans {
-		if s.fans[i].want.Load()&bit == 0 {
+		if s.fans[i].want.Load()&layers == 0 {
 			continue
 		}
 		if i == sh.index {
-			s.fans[i].deliver(sh, p, now)
+			s.fans[i].deliver(sh, run, now)
 		} else {
-			others++
+			others = true
 		}
 	}
-	if others > 0 {
-		s.handOver(sh, p, now, bit)
+	if !others {
+		return
+	}
+	for i := range run {
+		s.handOver(sh, &run[i], now, 1<<run[i].track.layer)
 	}
 }
 
@@ -188,13 +195,19 @@ func (s *Source) handOver(sh *shard, p *packet, now time.Time, bit uint32) {
 	}
 }
 
-// deliver hands a packet to the slots on one shard, which is held.
-func (f *fan) deliver(sh *shard, p *packet, now time.Time) {
+// deliver hands packets to the slots on one shard, which is held: all to one
+// slot after the other, so that those of a picture leave as one, and what is
+// kept of a slot and its connection is brought into the processor's cache once.
+func (f *fan) deliver(sh *shard, run []packet, now time.Time) {
 	for _, slot := range f.slots {
-		slot.take(sh, p, now)
+		for i := range run {
+			slot.take(sh, &run[i], now)
+		}
 	}
 	for _, slot := range f.fades {
-		slot.goOn(sh, p, now)
+		for i := range run {
+			slot.goOn(sh, &run[i], now)
+		}
 	}
 }
 

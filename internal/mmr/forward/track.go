@@ -126,7 +126,7 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 	if l := t.source.cfg.Loudest; l != nil {
 		l.hear(t.source, p, now)
 	}
-	t.source.publish(sh, p, now)
+	sh.receive(p, now)
 }
 
 // note takes what the packet tells of its stream.

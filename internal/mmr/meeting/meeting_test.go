@@ -26,12 +26,16 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeShard is a shard without sockets, fakeWire a connection that forgets.
-type fakeShard struct{ mu sync.Mutex }
+type fakeShard struct {
+	mu     sync.Mutex
+	router *forward.Router
+}
 
 func (s *fakeShard) Run(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
+	s.router.Deliver(0)
 }
 
 type fakeWire struct{}
@@ -54,7 +58,8 @@ type house struct {
 }
 
 func newHouse(t *testing.T, change func(*Config)) *house {
-	h := &house{t: t, router: forward.New(time.Now()), shard: &fakeShard{}}
+	h := &house{t: t, router: forward.New(time.Now())}
+	h.shard = &fakeShard{router: h.router}
 	h.router.Start([]forward.Shard{h.shard})
 	cfg := Config{
 		Info:   protocol.MeetingInfo{ID: "m", Number: "123456789", Topic: "Tea"},

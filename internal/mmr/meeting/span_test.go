@@ -337,7 +337,7 @@ func BenchmarkChange(b *testing.B) {
 	for name, own := range map[string]bool{"own": true, "far": false} {
 		b.Run(name, func(b *testing.B) {
 			router := forward.New(time.Now())
-			router.Start([]forward.Shard{&fakeShard{}})
+			router.Start([]forward.Shard{&fakeShard{router: router}})
 			m := New(Config{
 				Router: router, Self: legs.Address{Zone: "z", MMR: "a"}, Publish: func(legs.Out) {},
 				Gone: func(string) {}, Count: func(int) {}, Ended: func(string) {},

@@ -24,6 +24,7 @@ func realNode(b *testing.B, zone string, other *atomic.Pointer[Relays]) *node {
 	n.port, err = peer.Listen(peer.PortConfig{
 		Listen: netip.MustParseAddrPort("127.0.0.1:0"), Shards: 1, Log: quiet,
 		Tick:       func(s *peer.Shard, now time.Time) { n.router.Tick(s.Index(), now) },
+		Delivered:  func(s *peer.Shard) { n.router.Deliver(s.Index()) },
 		AfterBatch: func(*peer.Shard) { n.router.Flush() },
 	})
 	must(b, err)

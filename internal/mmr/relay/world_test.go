@@ -129,6 +129,7 @@ func (n *node) open() {
 		Shards: 1, Log: quiet,
 		ListenPacket: func(int) (net.PacketConn, error) { return virtual.ListenPacket("udp4", n.ip+":8801") },
 		Tick:         func(s *peer.Shard, now time.Time) { n.router.Tick(s.Index(), now) },
+		Delivered:    func(s *peer.Shard) { n.router.Deliver(s.Index()) },
 		AfterBatch:   func(*peer.Shard) { n.router.Flush() },
 	})
 	must(t, err)
