@@ -29,6 +29,7 @@ func (n *noSocket) read() ([]datagram, error) {
 }
 
 func (n *noSocket) poll() []datagram         { return nil }
+func (n *noSocket) full() bool               { return false }
 func (n *noSocket) rest() ([]datagram, bool) { return nil, false }
 
 func (n *noSocket) write(o *outbox, failed func(*group, int, error)) {

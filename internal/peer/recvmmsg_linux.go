@@ -90,6 +90,8 @@ func (k *kernelSocket) poll() []datagram {
 	return in
 }
 
+func (k *kernelSocket) full() bool { return k.in.errno == 0 && k.in.n == len(k.in.messages) }
+
 // rest waits until the deadline whatever comes, then reads what is there.
 func (k *kernelSocket) rest() ([]datagram, bool) {
 	if k.wake.mute(true) != nil {

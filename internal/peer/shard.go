@@ -26,10 +26,10 @@ const (
 	// A shard that is woken for media more often than restAbove times between
 	// two ticks rests for restFor after each batch, so that more comes
 	// together: being woken costs as much as several packets. It ends when it
-	// finds something less often than restBelow times.
-	restFor   = time.Millisecond
+	// finds something in less than restBelow of these batches.
+	restFor   = 2 * time.Millisecond
 	restAbove = 40 // 1600 a second
-	restBelow = 10
+	restBelow = 6
 )
 
 // A Shard is a socket and the connections that live on it. One holder at a
@@ -338,7 +338,7 @@ func (s *Shard) batch(sock socket, in []datagram) bool {
 	s.deliverAll(in, now)
 	for range maxGlances {
 		s.delivered()
-		if s.out.n < worthwhile || len(s.foreign) > 0 { // which lie where the next would be read
+		if s.out.n < worthwhile && !sock.full() || s.resting && !sock.full() || len(s.foreign) > 0 { // which lie where the next would be read
 			break
 		}
 		if in = sock.poll(); len(in) == 0 {

@@ -36,6 +36,9 @@ type socket interface {
 	read() ([]datagram, error)
 	// poll reads what is there without waiting, if the socket can.
 	poll() []datagram
+	// full reports whether there was as much to read as was room for, so that
+	// there may be more.
+	full() bool
 	// rest waits for the deadline however much comes, then polls; false if the
 	// socket cannot.
 	rest() ([]datagram, bool)
@@ -72,6 +75,7 @@ func (p *packetSocket) read() ([]datagram, error) {
 }
 
 func (p *packetSocket) poll() []datagram         { return nil }
+func (p *packetSocket) full() bool               { return false }
 func (p *packetSocket) rest() ([]datagram, bool) { return nil, false }
 
 func (p *packetSocket) readFrom() (int, netip.AddrPort, error) {

@@ -86,7 +86,6 @@ func (p *path) number(bytes int, now time.Time) (uint16, bool) {
 			return 0, false
 		}
 	}
-	p.follow(now)
 	return p.path.Sent(bytes+wireOverhead, now), true
 }
 
@@ -135,7 +134,9 @@ func (p *path) padding(now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.estimator.Tick(now)
-	return b.estimator.Padding(now)
+	n := b.estimator.Padding(now)
+	p.follow(now)
+	return n
 }
 
 // grant is what a slot is given.
