@@ -163,6 +163,8 @@ func (g *glutton) poll() []datagram {
 	return in
 }
 
+func (g *glutton) full() bool { return false }
+
 func (g *glutton) write(o *outbox, _ func(*group, int, error)) { g.sent = append(g.sent, o.n) }
 
 // What has led to much to send is sent together with what came meanwhile.

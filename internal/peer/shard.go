@@ -231,7 +231,7 @@ func (s *Shard) loop() {
 		now := time.Now()
 		due := !now.Before(next)
 		if due {
-			s.resting = s.reads > restAbove || s.resting && s.reads >= restBelow
+			s.resting = interval == tickInterval && (s.reads > restAbove || s.resting && s.reads >= restBelow)
 			s.reads = 0
 		}
 		was := interval

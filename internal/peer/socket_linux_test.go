@@ -344,3 +344,32 @@ func TestAddressChangeAcrossShards(t *testing.T) {
 		t.Error("the connection has left its shard")
 	}
 }
+
+// A socket that rests is not woken by what comes, and has it afterwards; then
+// what comes wakes it again.
+func TestKernelSocketRests(t *testing.T) {
+	k, other := openLoopback(t), packetConn(t)
+	say := func(word string) {
+		_, err := other.WriteTo([]byte(word), net.UDPAddrFromAddrPort(k.addr()))
+		must(t, err)
+	}
+	for range 3 {
+		say("before")
+		until := time.Now().Add(20 * time.Millisecond)
+		must(t, k.setReadDeadline(until))
+		in, ok := k.rest()
+		if !ok || time.Now().Before(until) {
+			t.Fatalf("rested: %v, until %v before the deadline", ok, time.Until(until))
+		}
+		if len(in) != 1 || string(in[0].data) != "before" || k.full() {
+			t.Fatalf("came: %v", in)
+		}
+		must(t, k.setReadDeadline(time.Now().Add(20*time.Second)))
+		later := time.AfterFunc(5*time.Millisecond, func() { say("after") })
+		in, err := k.read()
+		must(t, err)
+		if later.Stop() || len(in) != 1 || string(in[0].data) != "after" {
+			t.Fatalf("read: %v", in)
+		}
+	}
+}
