@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -160,10 +161,10 @@ func (t *track) catchUp(sh *shard, p *packet, was place, now time.Time) {
 		if !ok {
 			continue
 		}
-		q.raw = buf[:n]
+		q.raw = slices.Clone(buf[:n])     // it is delivered later
 		q.Header, _ = header.Parse(q.raw) // as before
 		q.key = !t.video || t.codec.Inspect(q.Payload(q.raw)).Key
-		t.source.publish(sh, &q, now)
+		sh.receive(&q, now)
 	}
 }
 
