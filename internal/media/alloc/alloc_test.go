@@ -80,7 +80,7 @@ func TestHysteresis(t *testing.T) {
 }
 
 func TestLadder(t *testing.T) {
-	layers := []Layer{{180, 100}, {360, 500}, {720, 1500}}
+	layers := []Layer{{0, 180, 100}, {1, 360, 500}, {2, 720, 1500}}
 	tests := []struct {
 		name     string
 		layers   []Layer
@@ -93,8 +93,8 @@ func TestLadder(t *testing.T) {
 		{"three temporal layers", layers, 3, Speaker, []Rung{
 			{0, 0, 180, 40}, {0, 1, 180, 60}, {0, 2, 180, 100}, {1, 1, 360, 300}, {1, 2, 360, 500}, {2, 1, 720, 900}, {2, 2, 720, 1500},
 		}},
-		{"content", layers[1:], 3, Content, []Rung{{0, 0, 360, 200}, {0, 1, 360, 300}, {0, 2, 360, 500}, {1, 0, 720, 600}, {1, 1, 720, 900}, {1, 2, 720, 1500}}},
-		{"a larger layer that costs less", []Layer{{180, 300}, {360, 200}}, 1, Other, []Rung{{1, 0, 360, 200}}},
+		{"content", layers[1:], 3, Content, []Rung{{1, 0, 360, 200}, {1, 1, 360, 300}, {1, 2, 360, 500}, {2, 0, 720, 600}, {2, 1, 720, 900}, {2, 2, 720, 1500}}},
+		{"a larger layer that costs less", []Layer{{0, 180, 300}, {1, 360, 200}}, 1, Other, []Rung{{1, 0, 360, 200}}},
 		{"too many temporal layers", layers[:1], 9, Other, []Rung{{0, 0, 180, 40}, {0, 1, 180, 60}, {0, 2, 180, 100}}},
 	}
 	for _, tt := range tests {
@@ -194,7 +194,7 @@ func TestDemand(t *testing.T) {
 
 func TestAllocations(t *testing.T) {
 	streams := []Stream{sound(), simulcast(Speaker, 720), simulcast(Other, 180), simulcast(Other, 360)}
-	layers := []Layer{{180, 100}, {360, 500}, {720, 1500}}
+	layers := []Layer{{0, 180, 100}, {1, 360, 500}, {2, 720, 1500}}
 	rungs := make([]Rung, 0, 16)
 	if n := testing.AllocsPerRun(100, func() {
 		Allocate(1500, streams)

@@ -2,6 +2,7 @@ package alloc
 
 // Layer is one spatial layer, with all its temporal layers.
 type Layer struct {
+	Index  int // Rung.Spatial
 	Height int
 	Rate   int // bits per second; of an SVC stream with the layers below it
 }
@@ -18,13 +19,13 @@ var shares = [...][]int{{100}, {100}, {60, 100}, {40, 60, 100}}
 // round: it may come as seldom as can be.
 func Ladder(dst []Rung, layers []Layer, temporal int, class Class) []Rung {
 	temporal = max(1, min(temporal, len(shares)-1))
-	for s, l := range layers {
+	for i, l := range layers {
 		first := 0
-		if s > 0 && class != Content && temporal > 2 {
+		if i > 0 && class != Content && temporal > 2 {
 			first = temporal - 2
 		}
 		for t := first; t < temporal; t++ {
-			dst = append(dst, Rung{Spatial: s, Temporal: t, Height: l.Height, Rate: l.Rate * shares[temporal][t] / 100})
+			dst = append(dst, Rung{Spatial: l.Index, Temporal: t, Height: l.Height, Rate: l.Rate * shares[temporal][t] / 100})
 		}
 	}
 	return ascending(dst)

@@ -53,6 +53,8 @@ type Info struct {
 	Key bool
 	// Width and Height of the picture in pixels, 0 if the packet does not say.
 	Width, Height int
+	// Temporal is the temporal layer that the packet is of, with VP8.
+	Temporal uint8
 }
 
 // Inspect reads the payload of one packet.
@@ -76,7 +78,7 @@ func inspectVP8(payload []byte) Info {
 		return Info{}
 	}
 	key, w, h := d.Key(payload)
-	return Info{Start: d.Start, Key: key, Width: w, Height: h}
+	return Info{Start: d.Start, Key: key, Width: w, Height: h, Temporal: d.TID}
 }
 
 // inspectVP9 reads the payload descriptor (RFC 9628 §4.2). A key picture is

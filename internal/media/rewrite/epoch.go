@@ -73,8 +73,18 @@ func (s *Stream) elapsed(now time.Time) uint32 {
 	return uint32(max(ticks, uint64(s.config.Frame)))
 }
 
-// apply rewrites the ids in a VP8 payload and returns them.
-func (e *epoch) apply(h *header.Header, packet []byte) (pictureIDs, bool) {
+// leftOut is by how much picture ids close up: by the pictures that were left
+// out of an epoch before a packet.
+func (s *Stream) leftOut(e *epoch, out uint16) uint16 {
+	if e.source.Codec != keyframe.VP8 {
+		return 0
+	}
+	return s.seqs.LeftOut(out)
+}
+
+// apply rewrites the ids in a VP8 payload and returns them; left is how many
+// pictures were left out before.
+func (e *epoch) apply(h *header.Header, packet []byte, left uint16) (pictureIDs, bool) {
 	if e.source.Codec != keyframe.VP8 {
 		return pictureIDs{}, false
 	}
@@ -92,7 +102,7 @@ func (e *epoch) apply(h *header.Header, packet []byte) (pictureIDs, bool) {
 	if d.Long() {
 		ids.mask = 0x7fff
 	}
-	ids.picture = (d.PictureID + e.ids.picture) & ids.mask
+	ids.picture = (d.PictureID + e.ids.picture - left) & ids.mask
 	d.SetPictureID(payload, ids.picture)
 	d.SetTL0PICIDX(payload, ids.tl0)
 	d.SetKeyIdx(payload, ids.key)

@@ -111,7 +111,7 @@ func (s *Stream) Rewrite(packet []byte, now time.Time) ([]byte, bool) {
 		s.begin(&h, packet, now)
 	}
 	first := s.epochs[0].fresh
-	if empty && !s.config.Verbatim && s.seqs.Drop(h.Sequence) {
+	if empty && !s.config.Verbatim && s.seqs.Drop(h.Sequence, 0) {
 		s.newest.Unwrap(h.Sequence)
 		return packet, false
 	}
@@ -121,7 +121,7 @@ func (s *Stream) Rewrite(packet []byte, now time.Time) ([]byte, bool) {
 	}
 	s.newest.Unwrap(h.Sequence)
 	e := &s.epochs[0]
-	if ids, ok := e.apply(&h, packet); ok {
+	if ids, ok := e.apply(&h, packet, s.leftOut(e, seq)); ok {
 		s.ids.advance(ids)
 	}
 	e.fresh = false
@@ -132,16 +132,35 @@ func (s *Stream) Rewrite(packet []byte, now time.Time) ([]byte, bool) {
 	return s.finish(&h, packet, e, seq, first), true
 }
 
-// Drop leaves the current source's packet with the given sequence number out
-// without a gap, as when a temporal layer is not forwarded. It reports false
-// if it is too late for that; then the packet has to be rewritten, or the
-// receiver will ask for it.
-func (s *Stream) Drop(seq uint16) bool {
-	if s.n == 0 || s.pending || !s.seqs.Drop(seq) {
-		return false
+// Skip leaves a packet of the current source out, as of a layer that is not
+// forwarded, so that sequence numbers close up. pictures is 1 for the first
+// packet of a picture that is left out altogether: so do a VP8 stream's picture
+// ids. Where it is too late to close up, since a packet before is missing, it
+// reports true: then what it returns goes out instead, an empty packet that
+// keeps the number.
+func (s *Stream) Skip(packet []byte, pictures uint16) ([]byte, bool) {
+	h, ok := header.Parse(packet)
+	if !ok || s.n == 0 || s.pending || s.jumped(h.Sequence) {
+		return packet, false
 	}
-	s.newest.Unwrap(seq)
-	return true
+	if s.seqs.Drop(h.Sequence, pictures) {
+		s.newest.Unwrap(h.Sequence)
+		return packet, false
+	}
+	seq, ok := s.seqs.Map(h.Sequence)
+	if !ok {
+		return packet, false
+	}
+	s.newest.Unwrap(h.Sequence)
+	s.seqs.Skip(h.Sequence, pictures)
+	e := &s.epochs[0]
+	e.fresh = false
+	const version2 = 2 << 6
+	packet = packet[:header.Size]
+	packet[0] = version2
+	header.SetMarker(packet, false)
+	s.address(&h, packet, e, seq)
+	return packet, true
 }
 
 // Lookup returns which packet went out under a sequence number, so that the
@@ -164,7 +183,7 @@ func (s *Stream) Restore(packet []byte, out uint16) ([]byte, bool) {
 	if e == nil || !ok {
 		return packet, false
 	}
-	e.apply(&h, packet)
+	e.apply(&h, packet, s.leftOut(e, out))
 	return s.finish(&h, packet, e, out, first), true
 }
 
@@ -173,11 +192,16 @@ func (s *Stream) finish(h *header.Header, packet []byte, e *epoch, seq uint16, f
 	if first && e.source.Codec == keyframe.Other {
 		header.SetMarker(packet, true) // RFC 3551 §4.1: a talkspurt begins
 	}
+	s.address(h, packet, e, seq)
+	return h.Remap(packet, e.source.Extensions)
+}
+
+// address writes what makes it a packet of the stream.
+func (s *Stream) address(h *header.Header, packet []byte, e *epoch, seq uint16) {
 	header.SetPayloadType(packet, e.source.PayloadType)
 	header.SetSequence(packet, seq)
 	header.SetTimestamp(packet, h.Timestamp+e.timestamp)
 	header.SetSSRC(packet, s.config.SSRC)
-	return h.Remap(packet, e.source.Extensions)
 }
 
 // jumped reports whether the source's sequence numbers leap, as those of a

@@ -184,8 +184,11 @@ func TestNothingBeforeTheFirstSwitch(t *testing.T) {
 	if _, ok := s.Source(); ok {
 		t.Error("source")
 	}
-	if _, ok := s.Timestamp(0); ok || s.Drop(0) {
-		t.Error("timestamp or drop")
+	if _, ok := s.Timestamp(0); ok {
+		t.Error("timestamp")
+	}
+	if _, ok := s.Skip(a.packet(t, false, 0), 1); ok {
+		t.Error("something instead of what is left out before anything was sent")
 	}
 	if _, _, ok := s.Lookup(0); ok {
 		t.Error("lookup")
@@ -288,10 +291,9 @@ func TestPaddingAndDrop(t *testing.T) {
 	if _, ok := s.Rewrite(padding(), at(0)); ok {
 		t.Error("padding went out")
 	}
-	if !s.Drop(a.seq) {
-		t.Error("not dropped")
+	if _, ok := s.Skip(a.packet(t, true, 3000), 1); ok {
+		t.Error("something instead of what is left out")
 	}
-	a.packet(t, true, 3000)
 	if p := rewritten(t, s, a.packet(t, true, 3000), at(0)); p.SequenceNumber != 1 {
 		t.Errorf("%v", p)
 	}
@@ -466,5 +468,74 @@ func BenchmarkRewrite(b *testing.B) {
 		header.SetSequence(buf, i)
 		i++
 		s.Rewrite(buf[:n], start)
+	}
+}
+
+// TestSkip: where every other picture is left out, numbers and picture ids go
+// on without a gap, and repairs have those that the packets had.
+func TestSkip(t *testing.T) {
+	for _, edge := range []uint16{0, 0x7ff0, 0xfff0} {
+		s := New(Config{ClockRate: 90000, Sequence: edge})
+		a := &camera{source: video(1), seq: edge, pic: edge & 0x7fff}
+		s.Switch(a.source)
+		type went struct {
+			seq, picture uint16
+			from         uint16
+		}
+		var list []went
+		for i := range 30 {
+			first, second := a.packet(t, true, 3000), a.packet(t, false, 0)
+			if i%2 == 1 {
+				for n, p := range [][]byte{first, second} {
+					if _, ok := s.Skip(p, uint16(1-n)); ok {
+						t.Fatal("something instead of what is left out")
+					}
+				}
+				continue
+			}
+			for _, raw := range [][]byte{first, second} {
+				p := rewritten(t, s, raw, at(40*i))
+				list = append(list, went{p.SequenceNumber, p.vp8.PictureID, a.seq})
+			}
+		}
+		for i := 2; i < len(list); i++ {
+			if list[i].seq != list[i-1].seq+1 || list[i].picture != (list[i-2].picture+1)&0x7fff {
+				t.Fatalf("%+v after %+v", list[i], list[i-2:i])
+			}
+		}
+		for _, w := range list[len(list)-20:] {
+			_, seq, ok := s.Lookup(w.seq)
+			if !ok {
+				t.Fatalf("%d is forgotten", w.seq)
+			}
+			before := *a
+			a.seq, a.pic = seq, a.pic-(before.seq-1-seq)/2 // two packets a picture
+			out, ok := s.Restore(a.packet(t, false, 0), w.seq)
+			*a = before
+			if p := decoded(t, out); !ok || p.SequenceNumber != w.seq || p.vp8.PictureID != w.picture {
+				t.Fatalf("%d, picture %d, repaired as %d, picture %d", w.seq, w.picture, p.SequenceNumber, p.vp8.PictureID)
+			}
+		}
+	}
+}
+
+// TestSkipTooLate: behind a packet that is missing numbers cannot close up; an
+// empty packet stands for what is left out, and picture ids close up all the
+// same.
+func TestSkipTooLate(t *testing.T) {
+	s := New(Config{ClockRate: 90000})
+	a := &camera{source: video(1), seq: 100}
+	s.Switch(a.source)
+	first := rewritten(t, s, a.packet(t, true, 3000), at(0))
+	missing := a.packet(t, false, 0)
+	out, ok := s.Skip(a.packet(t, true, 3000), 1)
+	if p := decoded(t, out); !ok || p.SequenceNumber != 2 || len(p.Payload) != 0 || p.Marker || p.Extension || p.Padding {
+		t.Errorf("in its stead: %v", p)
+	}
+	if p := rewritten(t, s, a.packet(t, true, 3000), at(80)); p.SequenceNumber != 3 || p.vp8.PictureID != first.vp8.PictureID+1 {
+		t.Errorf("the next: %v, picture %d after %d", p, p.vp8.PictureID, first.vp8.PictureID)
+	}
+	if p := rewritten(t, s, missing, at(90)); p.SequenceNumber != 1 || p.vp8.PictureID != first.vp8.PictureID {
+		t.Errorf("the missing one: %v", p)
 	}
 }

@@ -13,8 +13,9 @@ package seqmap
 
 import "causeway/internal/media/seqnum"
 
-// maxRanges bounds how many switches and holes are remembered.
-const maxRanges = 16
+// maxRanges bounds how many switches and holes are remembered: those of a
+// second, where every other picture of 30 a second is left out.
+const maxRanges = 32
 
 // A Token names a source; its meaning is the caller's.
 type Token uint32
@@ -25,6 +26,8 @@ type span struct {
 	source Token
 	src    uint64 // extended, so that a span may be as long as a meeting
 	out    uint64
+	// left counts the pictures that were left out since the switch.
+	left uint16
 }
 
 // Map is the map of one slot. The zero value is ready; call Switch first.
@@ -111,21 +114,49 @@ func (m *Map) extend(seq uint16) uint64 {
 }
 
 // Drop leaves the current source's packet seq out, so that the ones after it
-// close up. It reports false, and changes nothing, unless seq is the one just
-// behind the newest: an outgoing number can no longer be taken back.
-func (m *Map) Drop(seq uint16) bool {
+// close up. pictures is how many pictures end with it that are left out
+// altogether, see LeftOut. It reports false, and changes nothing, unless seq is
+// the one just behind the newest: an outgoing number can no longer be taken back.
+func (m *Map) Drop(seq, pictures uint16) bool {
 	if !m.started {
 		return false
 	}
-	s := &m.spans[m.n-1]
+	s := m.spans[m.n-1]
 	src := m.extend(seq)
 	if s.out+src-s.src != m.next {
 		return false
 	}
 	m.newest.Unwrap(seq)
-	i := m.push(span{source: s.source, src: src + 1, out: m.next})
-	m.since = min(m.since, i)
+	m.cut(s, src+1, pictures)
 	return true
+}
+
+// Skip notes that pictures are left out with the current source's packet seq,
+// which was mapped because it was too late to drop it. It does nothing unless
+// that is the newest.
+func (m *Map) Skip(seq, pictures uint16) {
+	s := m.spans[m.n-1]
+	if src := m.extend(seq); s.out+src-s.src+1 == m.next {
+		m.cut(s, src+1, pictures)
+	}
+}
+
+// cut begins a span behind s, with source number src.
+func (m *Map) cut(s span, src uint64, pictures uint16) {
+	i := m.push(span{source: s.source, src: src, out: m.next, left: s.left + pictures})
+	m.since = min(m.since, i)
+}
+
+// LeftOut returns how many pictures had been left out, from the switch on to
+// the packet that went out with a number.
+func (m *Map) LeftOut(out uint16) uint16 {
+	o, _ := m.Extend(out)
+	for i := m.n - 1; i >= 0; i-- {
+		if s := &m.spans[i]; o >= s.out {
+			return s.left
+		}
+	}
+	return 0
 }
 
 // Reverse returns which packet went out with an outgoing number.

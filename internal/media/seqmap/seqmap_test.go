@@ -42,7 +42,7 @@ func TestNothingBeforeTheFirstSwitch(t *testing.T) {
 	if _, _, ok := m.Reverse(0); ok {
 		t.Error("reversed")
 	}
-	if m.Drop(1) {
+	if m.Drop(1, 0) {
 		t.Error("dropped")
 	}
 }
@@ -118,11 +118,11 @@ func TestDrop(t *testing.T) {
 		m.Start(out)
 		m.Switch(1, src)
 		mapped(t, &m, 1, src, out)
-		if !m.Drop(src+1) || !m.Drop(src+2) {
+		if !m.Drop(src+1, 0) || !m.Drop(src+2, 0) {
 			t.Fatal("not dropped")
 		}
 		mapped(t, &m, 1, src+3, out+1)
-		if m.Drop(src+3) || m.Drop(src+2) || m.Drop(src+5) {
+		if m.Drop(src+3, 0) || m.Drop(src+2, 0) || m.Drop(src+5, 0) {
 			t.Fatal("dropped what was not next")
 		}
 		for _, gone := range []uint16{1, 2} {
@@ -133,7 +133,7 @@ func TestDrop(t *testing.T) {
 		mapped(t, &m, 1, src, out)
 		mapped(t, &m, 1, src+5, out+3)
 		mapped(t, &m, 1, src+4, out+2)
-		if !m.Drop(src + 6) {
+		if !m.Drop(src+6, 0) {
 			t.Fatal("not dropped")
 		}
 		mapped(t, &m, 1, src+7, out+4)
@@ -143,7 +143,7 @@ func TestDrop(t *testing.T) {
 func TestDropFirst(t *testing.T) {
 	var m Map
 	m.Switch(1, 0xffff)
-	if !m.Drop(0xffff) {
+	if !m.Drop(0xffff, 0) {
 		t.Fatal("not dropped")
 	}
 	mapped(t, &m, 1, 0, 0)
@@ -160,7 +160,7 @@ func TestForgets(t *testing.T) {
 	for seq := uint16(0); seq < 4*maxRanges; seq += 2 {
 		mapped(t, &m, 1, seq, out)
 		out++
-		if !m.Drop(seq + 1) {
+		if !m.Drop(seq+1, 0) {
 			t.Fatal("not dropped")
 		}
 	}
@@ -207,7 +207,7 @@ func TestModel(t *testing.T) {
 				m.Switch(source, seq)
 			case 1:
 				switches++
-				if !m.Drop(seq) {
+				if !m.Drop(seq, 0) {
 					t.Fatalf("not dropped: %d", seq)
 				}
 				seq++
@@ -236,7 +236,7 @@ func TestNoAllocation(t *testing.T) {
 	n := testing.AllocsPerRun(1000, func() {
 		out, _ := m.Map(seq)
 		m.Reverse(out)
-		m.Drop(seq + 1)
+		m.Drop(seq+1, 0)
 		seq += 2
 	})
 	if n != 0 {
@@ -253,4 +253,39 @@ func BenchmarkMap(b *testing.B) {
 		m.Map(seq)
 		seq++
 	}
+}
+
+// TestLeftOut: which pictures were left out before a packet stays known, for
+// repairs too.
+func TestLeftOut(t *testing.T) {
+	each(t, func(t *testing.T, src, out uint16) {
+		var m Map
+		m.Start(out)
+		m.Switch(1, src)
+		left := func(seq, want uint16) {
+			t.Helper()
+			if n, ok := m.Map(seq); !ok || m.LeftOut(n) != want {
+				t.Fatalf("%d left out before %d, want %d", m.LeftOut(n), seq, want)
+			}
+		}
+		left(src, 0)
+		m.Drop(src+1, 1)
+		m.Drop(src+2, 0) // of the same picture
+		left(src+3, 1)
+		left(src+5, 1)
+		m.Drop(src+6, 1)
+		left(src+7, 2)
+		left(src+4, 1) // late
+		left(src, 0)
+		left(src+9, 2) // it was too late to drop it
+		m.Skip(src+9, 1)
+		m.Skip(src+7, 1) // that was long ago
+		left(src+10, 3)
+		left(src+8, 2)
+		m.Switch(2, src)
+		left(src, 0)
+		if m.LeftOut(out) != 0 || m.LeftOut(out+5) != 2 {
+			t.Fatal("forgotten at the switch")
+		}
+	})
 }

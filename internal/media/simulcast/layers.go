@@ -35,6 +35,7 @@ var nominal = [MaxLayers]int{180, 360, 720, 1080}
 type Layer struct {
 	Width, Height int // of the last key frame; 0 not known
 	BitsPerSecond int // over the last window; 0 not known yet
+	Temporal      int // its temporal layers above the lowest
 	Seen          time.Time
 	Since         time.Time // since when it has come without a pause
 	begin         time.Time // of the current window
@@ -73,6 +74,13 @@ func (l *Layers) Packet(layer, bytes int, now time.Time) {
 func (l *Layers) Size(layer, width, height int) {
 	if layer >= 0 && layer < MaxLayers && height > 0 {
 		l.layers[layer].Width, l.layers[layer].Height = width, height
+	}
+}
+
+// Temporal notes a temporal layer that was seen within a layer.
+func (l *Layers) Temporal(layer, temporal int) {
+	if layer >= 0 && layer < MaxLayers {
+		l.layers[layer].Temporal = max(l.layers[layer].Temporal, temporal)
 	}
 }
 

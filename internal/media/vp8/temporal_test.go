@@ -10,7 +10,7 @@ func TestTemporal(t *testing.T) {
 		s.Aim(aim)
 		for range 2 { // packets
 			d := Descriptor{HasTID: true, TID: tid, LayerSync: sync, PictureID: id, pictureAt: 1, pictureLen: 2}
-			if got := s.Take(&d); got != want || s.Current() != current {
+			if got, _ := s.Take(&d); got != want || s.Current() != current {
 				t.Errorf("%s: %v, layer %d", what, got, s.Current())
 			}
 		}
@@ -26,7 +26,16 @@ func TestTemporal(t *testing.T) {
 	step("all", 2, 2, false, true, 2)
 	step("down at once", 1, 2, false, false, 1)
 	step("the layer below", 1, 1, false, true, 1)
-	if !s.Take(&Descriptor{}) {
+	if all, _ := s.Take(&Descriptor{}); !all {
 		t.Error("leaves out a stream without layers")
 	}
+	s.Begin(MaxTemporal)
+	if !s.All() {
+		t.Error("leaves out something")
+	}
+	s.Begin(1)
+	if s.All() {
+		t.Error("leaves nothing out")
+	}
+	step("after a key frame", 1, 1, false, true, 1)
 }

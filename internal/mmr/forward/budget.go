@@ -141,9 +141,11 @@ func (p *path) padding(now time.Time) int {
 
 // grant is what a slot is given.
 type grant struct {
-	height int  // lines at most, 0 nothing
-	all    bool // as many as it wants: nothing is known of the network
-	urgent bool // what is sent beyond it must stop at once
+	height int // lines at most, 0 nothing
+	// temporal is the highest temporal layer of the layer with that height.
+	temporal int
+	all      bool // as many as it wants: nothing is known of the network
+	urgent   bool // what is sent beyond it must stop at once
 }
 
 // changed reports whether the budget has been shared out differently since
@@ -163,7 +165,7 @@ func (p *path) ask(s *Slot, layers *simulcast.Layers, now time.Time) grant {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	y := b.of(s)
-	y.active, y.height, y.current = s.source != nil, s.height, s.taker.Current()
+	y.active, y.height, y.current, y.temporal = s.source != nil, s.height, s.taker.Current(), s.temporal.Current()
 	y.describe(layers, now)
 	if !b.heard {
 		return grant{all: true}
@@ -177,9 +179,9 @@ func (p *path) ask(s *Slot, layers *simulcast.Layers, now time.Time) grant {
 	}
 	switch {
 	case y.given >= 0:
-		return grant{height: y.rungs[y.given].Height, urgent: b.tight(now)}
+		return y.grant(y.given, b.tight(now))
 	case b.first == s.share && now.Sub(y.fed) < patience:
-		return grant{height: y.rungs[0].Height, urgent: b.tight(now)}
+		return y.grant(0, b.tight(now))
 	}
 	return grant{urgent: b.tight(now)}
 }

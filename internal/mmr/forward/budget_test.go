@@ -29,6 +29,7 @@ type viewer struct {
 	frames  [8][]time.Duration
 	arrived []arrival
 	waits   []arrival
+	sent    [][]byte // in the first slot
 }
 
 // arrival is a packet that arrived; as a wait, how long it was queued.
@@ -106,6 +107,9 @@ func (w *viewerWire) SendRTP(p []byte) error {
 	if !ok || len(cc) != 2 {
 		v.t.Errorf("no transport-wide number: %x", p[:24])
 		return nil
+	}
+	if h.SSRC == slotSSRC {
+		v.sent = append(v.sent, p)
 	}
 	wait := v.down.Send(len(p)+wireOverhead, func() {
 		at := v.world.Elapsed()
@@ -350,7 +354,7 @@ func TestBudgetSharesOut(t *testing.T) {
 		y := share{kind: kind, active: true, height: []int{180, 720, wholeScreen, 0, 0, 0}[i], current: -1, given: -1}
 		if kind == protocol.Camera || kind == protocol.Screen {
 			for n, rate := range nominalRates {
-				y.rungs[n], y.layers[n] = alloc.Rung{Spatial: n, Height: []int{180, 360, 720}[n], Rate: rate}, n
+				y.rungs[n] = alloc.Rung{Spatial: n, Height: []int{180, 360, 720}[n], Rate: rate}
 			}
 			y.n = maxLayers
 		}

@@ -5,6 +5,7 @@ import (
 
 	"causeway/internal/media/alloc"
 	"causeway/internal/media/simulcast"
+	"causeway/internal/media/vp8"
 	"causeway/protocol"
 )
 
@@ -23,20 +24,23 @@ const (
 // Rates of layers by index, for those that have not been measured yet.
 var nominalRates = [maxLayers]int{150_000, 500_000, 1_500_000}
 
+// maxRungs is how many combinations of layers and temporal layers there are.
+const maxRungs = maxLayers * (vp8.MaxTemporal + 1)
+
 // share is a slot's part of a budget.
 type share struct {
-	kind    protocol.Source
-	active  bool
-	fresh   bool           // has not been given anything yet
-	height  int            // lines that are wanted
-	current int            // layer that is sent, -1 none
-	rates   [maxLayers]int // of layers, smoothed, with headers; 0 not known
-	lowered time.Time      // when the slot was last given less
-	fed     time.Time      // when it was last given anything
-	rungs   [maxLayers]alloc.Rung
-	layers  [maxLayers]int // by rung
-	n       int            // rungs
-	given   int            // rung, -1 none
+	kind     protocol.Source
+	active   bool
+	fresh    bool           // has not been given anything yet
+	height   int            // lines that are wanted
+	current  int            // layer that is sent, -1 none
+	temporal int            // and up to which of its temporal layers
+	rates    [maxLayers]int // of layers, smoothed, with headers; 0 not known
+	lowered  time.Time      // when the slot was last given less
+	fed      time.Time      // when it was last given anything
+	rungs    [maxRungs]alloc.Rung
+	n        int // rungs
+	given    int // rung, -1 none
 }
 
 func newShare(kind protocol.Source) share {
@@ -45,29 +49,51 @@ func newShare(kind protocol.Source) share {
 
 // describe lists the layers that come as rungs.
 func (y *share) describe(layers *simulcast.Layers, now time.Time) {
-	was := -1
+	was := alloc.Rung{Spatial: -1}
 	if y.given >= 0 && y.given < y.n {
-		was = y.layers[y.given]
+		was = y.rungs[y.given]
 	}
-	y.n, y.given = 0, -1
+	var list [maxLayers]alloc.Layer
+	n, temporal := 0, 0
 	for i := range maxLayers {
 		if !layers.Active(i, now) {
 			continue
 		}
-		rate := y.smooth(i, layers.Layer(i).BitsPerSecond)
-		height := layers.Height(i)
-		if y.n > 0 && (height <= y.rungs[y.n-1].Height || rate <= y.rungs[y.n-1].Rate) {
+		l := layers.Layer(i)
+		rate, height := y.smooth(i, l.BitsPerSecond), layers.Height(i)
+		if n > 0 && (height <= list[n-1].Height || rate <= list[n-1].Rate) {
 			continue // not worth more
 		}
-		y.rungs[y.n], y.layers[y.n] = alloc.Rung{Spatial: i, Height: height, Rate: rate}, i
-		if i == was {
-			y.given = y.n
-		}
-		y.n++
+		list[n] = alloc.Layer{Index: i, Height: height, Rate: rate}
+		temporal = max(temporal, l.Temporal)
+		n++
 	}
-	if y.given < 0 && was >= 0 && y.n > 0 {
+	y.n = len(alloc.Ladder(y.rungs[:0], list[:n], temporal+1, alloc.Other))
+	y.given = y.rung(was.Spatial, was.Temporal)
+	if y.given < 0 && was.Spatial >= 0 && y.n > 0 {
 		y.given = 0
 	}
+}
+
+// rung finds the one of a layer with its temporal layers up to one, -1 if there
+// is none.
+func (y *share) rung(spatial, temporal int) int {
+	found := -1
+	for i := range y.n {
+		if y.rungs[i].Spatial == spatial && (found < 0 || y.rungs[i].Temporal <= temporal) {
+			found = i
+		}
+	}
+	return found
+}
+
+// grant is what a rung gives.
+func (y *share) grant(rung int, urgent bool) grant {
+	g := grant{height: y.rungs[rung].Height, temporal: y.rungs[rung].Temporal, urgent: urgent}
+	if rung+1 == y.n || y.rungs[rung+1].Spatial != y.rungs[rung].Spatial {
+		g.temporal = vp8.MaxTemporal // all there are
+	}
+	return g
 }
 
 // smooth returns a layer's rate. Key frames, which slots going up and down ask
@@ -100,14 +126,9 @@ func (y *share) stream(tallest, second int, now time.Time) alloc.Stream {
 	if !y.active {
 		return alloc.Stream{Class: alloc.Other, Current: -1}
 	}
-	s := alloc.Stream{Rungs: y.rungs[:y.n], Height: y.height, Current: -1}
-	for i := range y.n {
-		if y.layers[i] == y.current {
-			s.Current = i
-		}
-	}
+	s := alloc.Stream{Rungs: y.rungs[:y.n], Height: y.height, Current: y.rung(y.current, y.temporal)}
 	if now.Sub(y.lowered) < settle && y.given >= 0 {
-		s.Height = min(s.Height, y.rungs[y.given].Height)
+		s.Rungs = s.Rungs[:y.given+1]
 	}
 	switch {
 	case y.kind == protocol.Mic:

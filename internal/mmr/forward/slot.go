@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"causeway/internal/media/header"
+	"causeway/internal/media/keyframe"
 	"causeway/internal/media/offer"
 	"causeway/internal/media/rewrite"
 	"causeway/internal/media/rtcpstat"
 	"causeway/internal/media/seqmap"
 	"causeway/internal/media/simulcast"
+	"causeway/internal/media/vp8"
 	"causeway/protocol"
 )
 
@@ -55,12 +57,14 @@ type Slot struct {
 	fading       fading       // what is sent until then
 	spell        uint32       // of current
 	taker        simulcast.Taker
-	sent         *outgoing // made when the slot gets its first source
-	asked        time.Time // when a key frame was last asked for
-	aimed        time.Time // when the layer was last chosen
-	granted      uint32    // version of the budget then
-	starved      bool      // the budget leaves nothing for the slot
-	share        int       // index into the budget's shares plus one; of its lock
+	temporal     vp8.Temporal // layers of current that are sent
+	thin         int          // temporal layer up to which those of the target will be
+	sent         *outgoing    // made when the slot gets its first source
+	asked        time.Time    // when a key frame was last asked for
+	aimed        time.Time    // when the layer was last chosen
+	granted      uint32       // version of the budget then
+	starved      bool         // the budget leaves nothing for the slot
+	share        int          // index into the budget's shares plus one; of its lock
 	stats        rtcpstat.Sender
 	synchronized bool      // the mapping that was told came from sender reports
 	nextSR       time.Time //
@@ -233,8 +237,9 @@ func (s *Slot) choose(sh *shard, now time.Time) {
 	layers := s.source.measured()
 	g := s.link.path.ask(s, &layers, now)
 	height := max(s.height, 1)
+	s.thin = vp8.MaxTemporal
 	if !g.all {
-		height = min(height, g.height)
+		height, s.thin = min(height, g.height), g.temporal
 	}
 	starved := height == 0
 	changed := s.taker.Aim(&layers, simulcast.Wish{Height: height}, now)
@@ -242,6 +247,14 @@ func (s *Slot) choose(sh *shard, now time.Time) {
 		// Not even until the key frame of something less.
 		s.taker.Pause()
 		s.current = nil
+	}
+	switch current, target := s.taker.Current(), s.taker.Target(); {
+	case target == current:
+		s.temporal.Aim(s.thin)
+	case target < current:
+		s.temporal.Aim(0) // until the key frame of something less
+	default:
+		s.temporal.Aim(vp8.MaxTemporal)
 	}
 	if changed || starved != s.starved {
 		s.starved = starved
@@ -296,7 +309,7 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 		s.link.unqueue(now) // before its scratch is used
 	}
 	buf := sh.scratch[room:]
-	out, ok := s.sent.stream.Rewrite(buf[:copy(buf, p.raw)], now)
+	out, ok := s.write(buf[:copy(buf, p.raw)], p, now)
 	if !ok {
 		return
 	}
@@ -309,6 +322,24 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 	if s.cc == 0 || !p.track.video || s.link.pass(s, s.sent.newest, len(out), now) {
 		s.transmit(sh, out, now)
 	}
+}
+
+// write makes a copy of the packet the next one of the slot's stream; false if
+// nothing is to be sent.
+func (s *Slot) write(packet []byte, p *packet, now time.Time) ([]byte, bool) {
+	stream := s.sent.stream
+	if p.track.codec != keyframe.VP8 || s.temporal.All() || s.pin.set {
+		return stream.Rewrite(packet, now)
+	}
+	d, ok := vp8.Parse(p.Payload(packet))
+	if forward, fresh := s.temporal.Take(&d); ok && !forward {
+		pictures := uint16(0)
+		if fresh {
+			pictures = 1
+		}
+		return stream.Skip(packet, pictures)
+	}
+	return stream.Rewrite(packet, now)
 }
 
 // follow reports whether the packet is of the layer that the slot shows, and
@@ -376,6 +407,7 @@ func (s *Slot) followPinned(sh *shard, p *packet, now time.Time) bool {
 func (s *Slot) begin(p *packet, now time.Time) {
 	t := p.track
 	s.current, s.spell = t, p.spell
+	s.temporal.Begin(s.thin)
 	s.faded(s.link.shard)
 	o := s.sent
 	o.token++

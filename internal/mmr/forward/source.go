@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"causeway/internal/media/keyframe"
 	"causeway/internal/media/loudest"
 	"causeway/internal/media/offer"
 	"causeway/internal/media/simulcast"
@@ -122,11 +123,20 @@ func (s *Source) Retire() {
 }
 
 // measure notes a packet of a layer, and the size of the picture if it tells.
-func (s *Source) measure(layer, bytes, width, height int, now time.Time) {
+func (s *Source) measure(layer, bytes int, info *keyframe.Info, now time.Time) {
 	s.measuring.Lock()
 	defer s.measuring.Unlock()
 	s.measures.Packet(layer, bytes, now)
-	s.measures.Size(layer, width, height)
+	s.measures.Size(layer, info.Width, info.Height)
+	s.measures.Temporal(layer, int(info.Temporal))
+}
+
+// divided notes that a layer of a far source has temporal layers: of those its
+// router does not tell.
+func (s *Source) divided(layer int, temporal uint8) {
+	s.measuring.Lock()
+	defer s.measuring.Unlock()
+	s.measures.Temporal(layer, int(temporal))
 }
 
 // measured returns what is known of the layers. Any goroutine may ask.

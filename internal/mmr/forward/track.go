@@ -51,6 +51,7 @@ type track struct {
 	lastAt   time.Time
 	quiet    bool   // the latest packet came while the source was muted
 	begun    bool   // a packet has come
+	temporal uint8  // the highest temporal layer that has come, of a far source
 	spell    uint32 // counts the pauses
 	epoch    uint8  // counts them, and beginnings anew, for other routers
 	meter    loudest.Meter
@@ -112,8 +113,12 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 			t.keys.Arrived(now)
 		}
 		if !t.source.cfg.Far {
-			t.source.measure(t.layer, len(p.raw), info.Width, info.Height, now)
-		} else if !t.begun { // its router says what layers there are
+			t.source.measure(t.layer, len(p.raw), &info, now)
+		} else if info.Temporal > t.temporal {
+			t.temporal = info.Temporal
+			t.source.divided(t.layer, info.Temporal)
+		}
+		if t.source.cfg.Far && !t.begun { // its router says what layers there are
 			t.begun = true
 			if !p.key { // and begins with a key frame: that is lost
 				t.missing.MissBefore(lostBefore, now)

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Connections, layers, videoCodecs } from "./connections.ts";
+import { Connections, type Encoding, layers, videoCodecs } from "./connections.ts";
 
 const offered = [
   { mimeType: "video/rtx" },
@@ -83,6 +83,21 @@ describe("Connections", () => {
     expect(connections.sending("camera")).toBe(true);
     await connections.request("camera", [false, false, false]);
     expect(connections.sending("camera")).toBe(false);
+  });
+  it("do without temporal layers where the browser refuses them", () => {
+    const asked: (string | undefined)[] = [];
+    class Peer extends EventTarget {
+      addTransceiver(_: string, init: { sendEncodings?: Encoding[] }) {
+        const mode = init.sendEncodings?.[0]?.scalabilityMode;
+        if (mode) throw new DOMException("no such mode", "OperationError");
+        if (init.sendEncodings?.length === 3) asked.push(...init.sendEncodings.map((e) => e.rid));
+        return { sender: sender(), receiver: {}, setCodecPreferences: () => {} };
+      }
+    }
+    vi.stubGlobal("RTCPeerConnection", Peer);
+    vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
+    new Connections(1);
+    expect(asked).toEqual(["q", "h", "f"]);
   });
   it("make one change after the other", async () => {
     const { connections, flows } = world();

@@ -15,13 +15,17 @@ export type SendSource = "mic" | "camera" | "screen" | "screen_audio";
 
 /**
  * The camera's simulcast layers, smallest first. The network priority (DSCP) is one per sender, told with the first. None
- * has a frame rate of its own: Chromium would slow the camera down for all of them.
+ * has a frame rate of its own: Chromium would slow the camera down for all of them. Temporal layers let the router leave out
+ * every other picture for who has no room for all of them.
  */
-export const layers: RTCRtpEncodingParameters[] = [
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, networkPriority: "high" },
-  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+export const layers: Encoding[] = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, networkPriority: "high", scalabilityMode: "L1T3" },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000, scalabilityMode: "L1T3" },
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, scalabilityMode: "L1T3" },
 ];
+
+/** What is known of an encoding; scalabilityMode is of webrtc-svc. */
+export type Encoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
 
 /** What all connections have in common. */
 const configuration: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" };
@@ -189,13 +193,17 @@ export class Connections {
     return peer;
   }
 
-  #send(source: SendSource, ...sendEncodings: RTCRtpEncodingParameters[]): void {
+  #send(source: SendSource, ...sendEncodings: Encoding[]): void {
     const media = source === "mic" || source === "screen_audio" ? "audio" : "video";
-    const encodings = sendEncodings.map((e) => ({ ...e }));
-    const transceiver = this.peers[kindOf[source]].addTransceiver(media, {
-      direction: "sendonly",
-      sendEncodings: encodings,
-    });
+    const add = (encodings: Encoding[]) =>
+      this.peers[kindOf[source]].addTransceiver(media, { direction: "sendonly", sendEncodings: encodings });
+    let transceiver: RTCRtpTransceiver;
+    try {
+      transceiver = add(sendEncodings.map((e) => ({ ...e })));
+    } catch {
+      // A browser that has no such scalability with any of its codecs refuses it.
+      transceiver = add(sendEncodings.map(({ scalabilityMode: _, ...e }) => e));
+    }
     prefer(transceiver, media);
     this.#senders.set(source, transceiver.sender);
   }
