@@ -170,6 +170,7 @@ func TestThinnedForwardingAllocatesNothing(t *testing.T) {
 		pair[i] = rtpPacket(96, true, 0, 0, ssrcOf(0), nil, b)
 	}
 	n := 0
+	put := func() { cam.link.RTP(work, r.now) }
 	forward := func() {
 		work = append(work[:0], pair[n%2]...)
 		n++
@@ -177,7 +178,8 @@ func TestThinnedForwardingAllocatesNothing(t *testing.T) {
 		header.SetSequence(work, cam.seq[0])
 		work[15] = byte(n) // picture id
 		r.now = r.now.Add(5 * time.Millisecond)
-		cam.link.RTP(work, r.now)
+		r.shards[0].Run(put)
+		r.router.Flush()
 	}
 	for range 2000 {
 		forward()
