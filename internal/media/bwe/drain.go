@@ -58,7 +58,7 @@ func (e *Estimator) overuse(growing bool, now time.Duration) {
 		e.probe.every = probeSoon // it fell a lot: it may come back
 	}
 	e.startDrain(rate, now)
-	e.capacity = rate
+	e.capacity, e.measured = rate, now
 	e.estimate = min(e.estimate, afterOveruse*rate)
 	e.retry(now)
 }
@@ -67,7 +67,9 @@ func (e *Estimator) overuse(growing bool, now time.Duration) {
 func (e *Estimator) overusedRate(growing bool, now time.Duration) float64 {
 	limited := e.appLimited(now)
 	rate, ok := e.window.carried(e.complete())
-	if lately := e.lately(); !limited && (!ok || rate > lately) {
+	// What came lately is the bottleneck's only if it was busy all the time.
+	busy := !limited && !e.appLimited(now-ackSpan)
+	if lately := e.lately(); busy && (!ok || rate > lately) {
 		rate, ok = lately, true
 	}
 	if latest, new := e.window.latest(); growing && new && (!ok || latest < rate) {

@@ -42,7 +42,8 @@ type Estimator struct {
 	want   float64
 
 	estimate float64
-	capacity float64 // as last seen; 0 not known
+	capacity float64       // as last seen; 0 not known
+	measured time.Duration // when the capacity was last exceeded
 
 	window    window
 	sent      meter

@@ -2,6 +2,7 @@ package bwe
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -49,12 +50,9 @@ func (l *losses) note(lost, late bool) {
 
 // inherent is the share of packets that the path loses at any rate.
 func (l *losses) inherent() float64 {
-	if l.n == 0 {
-		return 0
-	}
-	least := maxInherent
-	for _, s := range l.shares[:min(l.n, lossKept)] {
-		least = min(least, s)
+	least := 0.0
+	if l.n >= lossKept {
+		least = slices.Min(l.shares[:])
 	}
 	return min(maxInherent, max(least, 0.8*l.mean))
 }
@@ -73,18 +71,23 @@ func (l *losses) close(now time.Duration) (share float64, congested, done bool) 
 		chance := 2 * math.Sqrt(n*p*(1-p)*(2*max(1, l.burst)-1))
 		congested = float64(l.lost) > n*(p+lossMargin)+chance+1
 	} else {
-		congested = share > 2*maxInherent
+		congested = share > maxInherent
 	}
-	l.remember(share)
+	l.remember(share, congested)
 	l.since, l.sent, l.lost, l.runs = now, 0, 0, 0
 	return share, congested, true
 }
 
-func (l *losses) remember(share float64) {
+// remember takes a window's share. What may be congestion is not soon taken for
+// the path's own.
+func (l *losses) remember(share float64, congested bool) {
 	l.shares[l.n%lossKept] = share
 	l.n++
 	l.latest = share
-	weight := max(lossMemory, 1/float64(l.n))
+	weight := lossMemory
+	if !congested {
+		weight = max(weight, 1/float64(l.n))
+	}
 	l.mean += weight * (share - l.mean)
 	if l.runs > 0 {
 		l.burst += 4 * lossMemory * (float64(l.lost)/float64(l.runs) - l.burst)

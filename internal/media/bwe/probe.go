@@ -126,7 +126,10 @@ func (p *prober) result(now time.Duration, inherent float64) (v verdict, done bo
 	slope, _ := p.arrived.slope()
 	sent, _ := p.left.slope()
 	sent *= 8
-	v.rate = sent / max(1, slope)
+	// What is lost beyond the path's own losses, and one by chance, had no room
+	// in the queue.
+	came := min(1, float64(p.came+1)/float64(p.sent)/(1-inherent))
+	v.rate = sent / max(1, slope) * came
 	v.carried = sent > 0 && v.rate >= probeArrives*sent
 	return v, true
 }

@@ -9,7 +9,7 @@ func (e *Estimator) Padding(now time.Time) int {
 	t := now.Sub(e.epoch)
 	e.probe.look(t)
 	if e.probe.phase == idle && e.mayProbe(t) {
-		e.probe.start(e.probeRate(), probeSpan+3*max(0, e.window.jitter-probeJitter), t)
+		e.probe.start(e.probeRate(t), probeSpan+3*max(0, e.window.jitter-probeJitter), t)
 	}
 	if e.probe.phase != sending {
 		return 0
@@ -29,10 +29,14 @@ func (e *Estimator) mayProbe(now time.Duration) bool {
 	return q < quiet+e.packetTime()
 }
 
+// measuredLately is how long a measured capacity makes probes careful.
+const measuredLately = 10 * time.Second
+
 // probeRate is more for each probe that was carried: first a careful one.
-func (e *Estimator) probeRate() float64 {
+func (e *Estimator) probeRate(now time.Duration) float64 {
 	factor := 1.5
-	switch {
+	switch known := e.measured > 0 && now-e.measured < measuredLately; {
+	case known && e.probe.row < 2:
 	case e.capacity == 0 && e.probe.row < 2:
 		factor = 3 // nothing is known yet
 	case e.probe.row > 0:
@@ -51,6 +55,9 @@ func (e *Estimator) watchProbe(now time.Duration) {
 	}
 }
 
+// unused is what may be believed of the estimate beyond what arrives.
+const unused = 1.1
+
 // probed takes a probe's outcome.
 func (e *Estimator) probed(v verdict, now time.Duration) {
 	switch {
@@ -62,9 +69,11 @@ func (e *Estimator) probed(v verdict, now time.Duration) {
 		e.probe.next = now
 		return
 	case v.rate > 0:
-		// It came slower than it left, so there was a queue, and this is what
-		// the bottleneck takes.
-		e.capacity = max(v.rate, e.estimate)
+		// It came slower than it left, so there was a queue, and this is what the
+		// bottleneck takes. An estimate beyond it was not used, or it would be
+		// known to be wrong.
+		e.estimate = min(e.estimate, max(v.rate, unused*e.acked.rate(e.complete(), ackSpan)))
+		e.capacity, e.measured = max(v.rate, e.estimate), now
 		e.startDrain(e.capacity, now)
 		e.estimate = max(e.estimate, afterOveruse*v.rate)
 		e.drain.probe, e.drain.share = true, e.estimate

@@ -225,7 +225,7 @@ func TestWander(t *testing.T) {
 		f.ladder = []float64{150 * kbit, 500 * kbit, 1700 * kbit}
 		w.After(ms, func() { f.e.Want(2300 * kbit) })
 		w.Run(duration)
-		for from := 5 * sec; from < duration; from += 5 * sec {
+		for from := 10 * sec; from < duration; from += 5 * sec {
 			if got := f.throughput(from, from+5*sec); got < 0.9*1700*kbit {
 				t.Errorf("seed %d: %.2f Mbit/s from %v on", seed, got/mbit, from)
 			}

@@ -41,6 +41,7 @@ type Budget struct {
 	estimator *bwe.Estimator // nil before the first packet
 	heard     bool           // feedback has come: what it says counts
 	next      time.Time      // when to share out again
+	short     time.Time      // until when there was enough for what is given
 	first     int            // the most important picture: its share's index plus one
 	shares    []share
 	streams   []alloc.Stream // scratch
@@ -223,8 +224,12 @@ func (b *Budget) share(now time.Time) {
 	r := alloc.Allocate(b.estimator.Estimate(), b.streams)
 	b.estimator.Want(r.Want + r.Want*3/10) // room for what package alloc keeps free, and for key frames
 	changed := b.tight(now)
+	keep := b.keeps(r, now)
 	for i := range b.shares {
 		y, given := &b.shares[i], b.streams[i].Given
+		if keep && y.active {
+			given = max(given, y.given)
+		}
 		if given >= 0 {
 			y.fed = now
 		}
@@ -238,6 +243,34 @@ func (b *Budget) share(now time.Time) {
 	if changed {
 		b.version.Add(1)
 	}
+}
+
+const (
+	// lean is the share of what is given that the estimate may fall to for a
+	// while: each change of size costs two key frames, and the estimate may be
+	// too low until the queue has gone for which it was lowered.
+	lean      = 0.75
+	leanAtAll = time.Second
+)
+
+// keeps reports whether what was given is kept, though it is a little too much.
+func (b *Budget) keeps(r alloc.Result, now time.Time) bool {
+	need, short := 0, false
+	for i := range b.shares {
+		y, s := &b.shares[i], &b.streams[i]
+		switch {
+		case s.Class == alloc.Sound && s.Given >= 0:
+			need += s.Rungs[s.Given].Rate
+		case y.active && y.given >= 0 && y.given < y.n:
+			need += y.rungs[y.given].Rate
+			short = short || s.Given < y.given
+		}
+	}
+	if !short || r.Given == r.Want {
+		b.short = now
+		return false
+	}
+	return now.Sub(b.short) < leanAtAll && float64(b.estimator.Estimate()) >= lean*float64(need)
 }
 
 // list lists the shares as package alloc knows them, and finds the most

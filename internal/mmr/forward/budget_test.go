@@ -240,6 +240,27 @@ func TestBudgetFallsAndReturns(t *testing.T) {
 	}
 }
 
+// TestBudgetOfShortQueue: losses by a queue that is short are not taken for the
+// path's own, so that the estimate stays near what the path takes, and pictures
+// go on while more is looked for.
+func TestBudgetOfShortQueue(t *testing.T) {
+	v := newViewer(t, 1, nettest.Step{Rate: 0.7e6})
+	v.down.Queue = 100 * time.Millisecond
+	cam := v.studio("ada", 0)
+	bob := v.link(protocol.Camera, 1, 0, vp8Codec)
+	v.router.Assign([]Assignment{{Slot: bob.Slots()[0], Source: cam.source, Height: 720}}, v.now)
+	v.run(3 * time.Second)
+	for range 27 {
+		v.run(time.Second)
+		if e := v.budget.estimator.Estimate(); e < 600_000 || e > 800_000 || v.shows[0] != 1 {
+			t.Errorf("estimate %d, layer %d after %v", e, v.shows[0], v.world.Elapsed())
+		}
+	}
+	if g := v.gap(0, 3*time.Second, v.world.Elapsed()); g > 200*time.Millisecond {
+		t.Errorf("no picture for %v", g)
+	}
+}
+
 // TestBudgetOfManySlots: six cameras at 1 Mbit/s are all seen, small, and
 // together keep to it.
 func TestBudgetOfManySlots(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"causeway/internal/media/pace"
 )
 
-// How pictures are spread: a key frame leaves at one and a half times what the
-// network takes, or faster if that would take longer than a fifth of a second.
-var pacing = pace.Config{Burst: 5 * time.Millisecond, MaxWait: 200 * time.Millisecond, Packets: 512}
+// How pictures are spread: a key frame leaves at five quarters of what the
+// network takes, or faster if that would take longer than a third of a second.
+var pacing = pace.Config{Burst: 5 * time.Millisecond, MaxWait: 350 * time.Millisecond, Packets: 512}
 
 // paced is a packet that waits: it is taken from the source's cache once more
 // when its time has come.
@@ -27,7 +27,7 @@ func (l *Link) pass(s *Slot, seq uint16, size int, now time.Time) bool {
 	if l.queue == nil {
 		l.queue = pace.New[paced](pacing)
 	}
-	l.queue.SetRate(p.rate+p.rate/2, now)
+	l.queue.SetRate(p.rate+p.rate/4, now)
 	return l.queue.Pass(size, now) || !l.queue.Push(paced{s, seq}, size, now)
 }
 

@@ -51,6 +51,9 @@ func (s *Slot) repair(sh *shard, pairs []rtcp.NackPair, now time.Time) {
 
 func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
 	o := s.sent
+	if s.video() && int(o.newest-seq) >= o.length {
+		return // a key frame has come since: nothing depends on it any more
+	}
 	// Half a round trip: a request sent after the repair was lost comes a
 	// whole one later.
 	again := max(minRepairEvery, s.link.rtt/2)

@@ -82,6 +82,7 @@ type outgoing struct {
 	epochs  [maxCarried]uint8  // of the publisher's numbers
 	rtxSeq  uint16
 	newest  uint16 // sequence number
+	length  int    // packets since the track began that is sent now
 	budget  int    // of repairs
 	repairs [repairMemory]repair
 }
@@ -316,6 +317,7 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 	s.stats.Packet(p.PayloadEnd - p.PayloadAt)
 	s.sent.budget = min(s.sent.budget+1, maxBudget)
 	s.sent.newest = binary.BigEndian.Uint16(out[2:])
+	s.sent.length++
 	if s.link.trunk != nil {
 		out = number(sh, out, p.Sequence, p.epoch)
 	}
@@ -412,6 +414,7 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	o := s.sent
 	o.token++
 	o.carried[int(o.token)%len(o.carried)], o.epochs[int(o.token)%len(o.epochs)] = t, p.epoch
+	o.length = 0
 	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: t.codec}
 	if s.level != 0 && t.levelID != 0 {
 		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}

@@ -43,8 +43,10 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 		}
 	}
 	l.unqueue(now)
-	if n := l.path.padding(now); n > 0 {
-		l.pad(n, now)
+	if l.queue == nil || l.queue.Len() == 0 { // else there is no need of padding
+		if n := l.path.padding(now); n > 0 {
+			l.pad(n, now)
+		}
 	}
 	if l.trunk != nil {
 		l.trunk.tick(now)
