@@ -84,6 +84,9 @@ func (e *Estimator) RTT() time.Duration { return e.rtt }
 // Loss is the share of packets lost of late.
 func (e *Estimator) Loss() float64 { return e.losses.latest }
 
+// Inherent is the share of packets that the path loses at any rate.
+func (e *Estimator) Inherent() float64 { return e.losses.inherent() }
+
 // Queue is how long packets wait at the bottleneck.
 func (e *Estimator) Queue() time.Duration {
 	q, _ := e.window.standing()

@@ -140,6 +140,21 @@ func (p *path) padding(now time.Time) int {
 	return n
 }
 
+// lossy is the share of packets that a path must lose at any rate for repairs
+// to be sent twice: one that is lost costs another round trip.
+const lossy = 0.02
+
+// lossy reports whether the path is.
+func (p *path) lossy() bool {
+	b := p.budget
+	if b == nil || p.path == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.estimator.Inherent() >= lossy
+}
+
 // grant is what a slot is given.
 type grant struct {
 	height int // lines at most, 0 nothing

@@ -74,6 +74,13 @@ func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
 	*r = repair{seq: seq, at: now}
 	sh.count(repairs, 1)
 	s.transmit(sh, out, now)
+	if !s.link.path.lossy() {
+		return
+	}
+	if out, ok = s.again(sh, seq); ok {
+		sh.count(repairs, 1)
+		s.transmit(sh, out, now)
+	}
 }
 
 // again returns a packet that was sent as it is to be sent again, in the

@@ -20,7 +20,7 @@ export type SendSource = "mic" | "camera" | "screen" | "screen_audio";
  */
 export const layers: Encoding[] = [
   { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, networkPriority: "high", scalabilityMode: "L1T3" },
-  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 450_000, scalabilityMode: "L1T3" },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 400_000, scalabilityMode: "L1T3" },
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, scalabilityMode: "L1T3" },
 ];
 
