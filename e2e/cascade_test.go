@@ -1,0 +1,128 @@
+//go:build linux
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"causeway/protocol"
+)
+
+// another adds a zone of one controller and one router, made like the first.
+func (s *system) another(zone, controller, router string) {
+	s.t.Helper()
+	s.atHome("zone", "add", zone)
+	files := fmt.Sprintf("{cert: %s, key: %s}", s.file("servers.pem"), s.file("servers.key"))
+	s.write(controller+".yaml", fmt.Sprintf(`server: zone
+listen: %s
+admin: %s
+log: {level: warn}
+tls: %s
+bus: {ca: %s, hubs: [%q]}
+data: %s
+zone: {id: %s, zone: %s, name: %s, url: %q, joins_per_minute: 6000, join_burst: 3000}
+`, s.address(controller), s.address(controller+"-admin"), files, s.ca, s.address("web"), s.file("data-"+controller), controller, zone, zone, s.url(controller)))
+	s.admitTo(zone, controller, "controller")
+	s.start(controller)
+	s.ready(controller)
+	s.write(router+".yaml", fmt.Sprintf(`server: mmr
+listen: %s
+admin: %s
+log: {level: warn}
+tls: %s
+bus: {ca: %s, controllers: [%q]}
+data: %s
+mmr: {id: %s, zone: %s, control_url: "wss://%s%s", media_listen: %s%s}
+`, s.address(router), s.address(router+"-admin"), files, s.ca, s.address(controller), s.file("data-"+router), router, zone,
+		s.address(router), protocol.PathControl, s.address(router+"-media"), twoEach))
+	s.admitTo(zone, router, "mmr")
+	s.start(router)
+	s.ready(router)
+	m := s.create("--topic", "Probe")
+	s.eventually("web offers zone "+zone, func() bool {
+		status, body := s.post(s.url("web")+protocol.PathMeetings+"/"+m.Number+"/lookup", "", protocol.LookupRequest{Passcode: m.Passcode, Name: "Probe"})
+		return status == 200 && strings.Contains(body, s.url(controller))
+	})
+}
+
+// twoEach is the room of each router: people spread over all.
+const twoEach = ", limits: {participants: 2}"
+
+var relays = regexp.MustCompile(`(?m)^causeway_mmr_relays (\d+)`)
+
+// neighbours is with how many other routers a router exchanges media.
+func (s *system) neighbours(router string) int {
+	_, page := s.get("http://" + s.address(s.router(router)+"-admin") + "/metrics")
+	if found := relays.FindStringSubmatch(page); found != nil {
+		n, _ := strconv.Atoi(found[1])
+		return n
+	}
+	return 0
+}
+
+// TestManyRouters has a meeting on eight routers of three zones, whose media
+// go by a tree, and kills the router in its middle.
+func TestManyRouters(t *testing.T) {
+	s := newSystem(t)
+	text, err := os.ReadFile(s.file("mmr.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.processes["mmr"].kill()
+	s.write("mmr.yaml", strings.Replace(string(text), "media_listen: "+s.address("media"), "media_listen: "+s.address("media")+twoEach, 1))
+	s.start("mmr")
+	s.ready("mmr")
+	for i := 2; i <= 6; i++ {
+		s.addRouter(fmt.Sprint("m", i))
+	}
+	s.another("north", "zc3", "m7")
+	s.another("south", "zc4", "m8")
+	m := s.create("--topic", "Tree")
+	c := newCrowd(s, m.JoinURL, 14, 6)
+	c.reset()
+	c.allBack(c.guests)
+	c.whole()
+
+	at := c.at()
+	if len(at) < 7 {
+		t.Fatalf("people are on %d routers", len(at))
+	}
+	middle, most, trunks := "", 0, 0
+	s.eventually("the trunks make a tree", func() bool {
+		most, trunks = 0, 0
+		for router := range at {
+			n := s.neighbours(router)
+			if trunks += n; n > most {
+				middle, most = router, n
+			}
+		}
+		return trunks <= 2*(len(at)+1) // three zones are connected each with each
+	})
+	t.Logf("%d routers, %d trunks, %s in the middle with %d", len(at), trunks/2, middle, most)
+
+	c.reset()
+	c.processes[c.router(middle)].kill()
+	for source, list := range c.allBack(c.guests) {
+		t.Logf("SIGKILL of the router in the middle: %s again after, of %s", source, spread(list))
+	}
+	c.eventually("everybody is elsewhere", func() bool { return len(c.at()[middle]) == 0 })
+	c.whole()
+	c.reset()
+	c.allBack(c.guests)
+	began := time.Now()
+	c.eventually("everybody hears without a gap", func() bool {
+		if time.Since(began) < 3*time.Second {
+			return false
+		}
+		began = time.Now()
+		defer c.reset()
+		worst := c.account("on the new tree")
+		return worst[protocol.Mic] > 0 && worst[protocol.Mic] < time.Second
+	})
+}
