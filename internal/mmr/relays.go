@@ -41,6 +41,8 @@ func relayMetrics(r *relay.Relays) []prometheus.Collector {
 	all := []prometheus.Collector{
 		gauge("causeway_mmr_relays", "Other routers with which media of a meeting is exchanged, counted for each meeting.", nil,
 			func(s relay.Stats) int { return s.Legs }),
+		gauge("causeway_mmr_relay_layers_withheld", "Sizes of pictures that other routers ask for and the network between does not take.", nil,
+			func(s relay.Stats) int { return s.Withheld }),
 		count("causeway_mmr_relay_connections_dialled_total", "Media connections that this router dialled to others.",
 			func(s relay.Stats) uint64 { return s.Dialled }),
 		count("causeway_mmr_relay_connections_lost_total", "Media connections to other routers that were lost.",

@@ -94,6 +94,9 @@ func (l *Layers) Announce(layer, height, bitsPerSecond int, now time.Time) {
 	y := &l.layers[layer]
 	if bitsPerSecond <= 0 {
 		y.until = time.Time{}
+		if last := now.Add(-silence); y.Seen.After(last) {
+			y.Seen = last // it has stopped: no need to wait for silence
+		}
 		return
 	}
 	if !l.Active(layer, now) {

@@ -15,7 +15,11 @@ import (
 // What a budget begins with and keeps to, in bits per second. It begins well
 // above what the least picture needs, so that whoever comes sees a good one at
 // once; a network that does not take it is known for that within 200 ms.
-var budgetBounds = bwe.Config{Start: 1_500_000, Min: 60_000, Max: 30_000_000}
+// Between routers there is room for many, mostly.
+var (
+	budgetBounds = bwe.Config{Start: 1_500_000, Min: 60_000, Max: 30_000_000}
+	trunkBounds  = bwe.Config{Start: 20_000_000, Min: 300_000, Max: 1_000_000_000}
+)
 
 const (
 	// wireOverhead is what a datagram has beside the RTP packet: IP and UDP
@@ -45,6 +49,11 @@ type Budget struct {
 	first     int            // the most important picture: its share's index plus one
 	shares    []share
 	streams   []alloc.Stream // scratch
+
+	trunks bool    // it is another router's
+	loads  []*load // that its trunks carry, or would
+	total  int     // bits per second of those that are given
+	urgent atomic.Bool
 }
 
 // NewBudget makes the budget of one participant.
@@ -53,7 +62,11 @@ func (r *Router) NewBudget() *Budget { return new(Budget) }
 // estimate returns the estimator, making it with the first packet.
 func (b *Budget) estimate(now time.Time) *bwe.Estimator {
 	if b.estimator == nil {
-		b.estimator = bwe.New(budgetBounds, now)
+		bounds := budgetBounds
+		if b.trunks {
+			bounds = trunkBounds
+		}
+		b.estimator = bwe.New(bounds, now)
 	}
 	return b.estimator
 }
@@ -206,7 +219,7 @@ func (p *path) ask(s *Slot, layers *simulcast.Layers, now time.Time) grant {
 // slot's shard is held.
 func (p *path) occupy(s *Slot, active bool) {
 	b := p.budget
-	if b == nil || s.cc == 0 {
+	if b == nil || s.cc == 0 || b.trunks {
 		return
 	}
 	b.mu.Lock()
@@ -235,6 +248,10 @@ func (b *Budget) tight(now time.Time) bool {
 // share shares the estimate out.
 func (b *Budget) share(now time.Time) {
 	b.next = now.Add(shareEvery)
+	if b.trunks {
+		b.ration(now)
+		return
+	}
 	b.list(now)
 	r := alloc.Allocate(b.estimator.Estimate(), b.streams)
 	b.estimator.Want(r.Want + r.Want*3/10) // room for what package alloc keeps free, and for key frames

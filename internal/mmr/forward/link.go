@@ -210,6 +210,9 @@ func (l *Link) Closed() {
 		t.close()
 	}
 	l.path.close()
+	if l.trunk != nil {
+		l.trunk.loads.end(l.path.budget)
+	}
 	l.queue = nil
 	l.closed = true
 	l.notify()

@@ -154,7 +154,7 @@ func (t *Trunk) serve(now time.Time) {
 		if source == nil || source.cfg.Loudest != nil || name&repairBit != 0 || name&layerMask >= maxLayers {
 			continue // not known yet, or nothing to be asked for
 		}
-		if t.taken.wants(name, now) {
+		if t.taken.wants(name, now) && t.carries(source, name, now) {
 			t.start(source, name, now)
 		}
 	}
@@ -163,7 +163,7 @@ func (t *Trunk) serve(now time.Time) {
 // due reports whether a slot that carries something is to go on.
 func (t *Trunk) due(s *Slot, ssrc uint32, now time.Time) bool {
 	if s.source.cfg.Loudest == nil {
-		return t.taken.wants(ssrc, now)
+		return t.taken.wants(ssrc, now) && t.carries(s.source, ssrc, now)
 	}
 	if !t.taken.wants(loudest0, now) {
 		return false

@@ -16,6 +16,7 @@ const (
 	trunkType  = 96
 	trunkRTX   = 97
 	trunkLevel = 1
+	trunkCC    = 3 // of transport-wide sequence numbers
 	// trunkNumber is the id of the number that the packet has on its
 	// publisher's router; see way.
 	trunkNumber = 2
@@ -53,6 +54,7 @@ type Trunk struct {
 	latest   stream             // that find found
 
 	taken taken // what the other router asks for
+	loads loads // of pictures among that
 	asks  asks  // what this one does
 	says  says  // what this one tells of its layers
 	swept time.Time
@@ -64,7 +66,8 @@ type Trunk struct {
 type Plan struct {
 	Own []*Source // that the other router may ask for
 	Far []*Source // that it may send
-	// Loud are this router's loudest microphones.
+	// Loud are the loudest microphones among Own, or for pictures, those of
+	// whom they show.
 	Loud []*Source
 	// Listen asks for the loudest of the other router.
 	Listen bool
@@ -93,6 +96,9 @@ func (r *Router) NewTrunk(c TrunkConfig) *Trunk {
 		sending: map[uint32]*Slot{}, coming: map[uint32]*track{}, repaired: map[uint32]*track{},
 	}
 	t.trunk = t
+	t.path.budget = c.From.budget
+	t.twccID = trunkCC
+	t.loads.all = map[uint32]*load{}
 	t.types[trunkType] = ptype{publish: 1}
 	t.types[trunkRTX] = ptype{publish: 1, rtx: true, primary: trunkType}
 	t.taken.until = map[uint32]taking{}
@@ -223,7 +229,7 @@ func (t *Trunk) slot(source *Source, ssrc uint32) *Slot {
 	codec.PayloadType, codec.RTX = trunkType, trunkRTX
 	s := newSlot(t.Link, SlotConfig{
 		ID: "relay", Kind: source.Kind(), SSRC: ssrc, RTX: ssrc | repairBit,
-		Codecs: []offer.Codec{codec}, AudioLevel: trunkLevel,
+		Codecs: []offer.Codec{codec}, AudioLevel: trunkLevel, TransportCC: trunkCC,
 	})
 	s.pin = pin{set: true, layer: int(ssrc & layerMask)}
 	s.shard.Store(t.shard)
@@ -243,12 +249,14 @@ func (t *Trunk) end(ssrc uint32, s *Slot) {
 // tick does what is due. The shard is held.
 func (t *Trunk) tick(now time.Time) {
 	t.carryOut(now)
+	t.weigh(now)
 	t.ask(now)
 	t.say(now)
 	if now.Sub(t.swept) < time.Second {
 		return
 	}
 	t.swept = now
+	t.unload()
 	if t.word != nil {
 		t.tell(wordName, t.word.Say(t.shard.scratch[:0], now))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"causeway/internal/media/header"
 	"causeway/internal/media/rtcpstat"
+	"causeway/internal/nettest"
 	"causeway/protocol"
 
 	"github.com/pion/rtcp"
@@ -19,11 +20,13 @@ import (
 // is lost.
 type cable struct {
 	pair  *twin
+	kind  protocol.MediaKind
 	to    int // index of the receiving side
 	delay time.Duration
 	lose  func(h header.Header) bool // RTP; nil loses nothing
 	mute  bool                       // nothing arrives
 	queue []inFlight
+	line  *nettest.Link // what both directions' packets of all kinds go through; nil: nothing is narrow
 	rtp   int
 	log   []rtcp.Packet
 }
@@ -53,6 +56,14 @@ func (c *cable) SendRTCP(p []byte) error {
 }
 
 func (c *cable) send(rtp bool, p []byte) {
+	if c.line != nil {
+		p = slices.Clone(p)
+		c.line.Send(len(p)+wireOverhead, func() {
+			c.pair.sync()
+			c.hand(inFlight{rtp: rtp, data: p}, c.pair.now())
+		})
+		return
+	}
 	if !c.mute {
 		c.queue = append(c.queue, inFlight{c.pair.now().Add(c.delay), rtp, slices.Clone(p)})
 	}
@@ -74,6 +85,7 @@ func took[T rtcp.Packet](c *cable) (out []T) {
 // asked for.
 type twin struct {
 	t      testing.TB
+	world  *nettest.World // nil: nothing is narrow
 	side   [2]*rig
 	trunks [2]map[protocol.MediaKind]*Trunk
 	cables [2]map[protocol.MediaKind]*cable // by sender
@@ -89,13 +101,13 @@ func newTwin(t testing.TB, shards int, kinds ...protocol.MediaKind) *twin {
 	for i := range w.side {
 		w.side[i] = newRig(t, shards)
 		w.trunks[i], w.cables[i] = map[protocol.MediaKind]*Trunk{}, map[protocol.MediaKind]*cable{}
-		w.from[i] = w.side[i].router.NewNeighbour()
+		w.from[i] = w.side[i].router.NewNeighbour(w.side[i].router.NewTrunkBudget())
 		w.loud[i] = w.side[i].router.NewLoudest(func() {})
 		w.parts[i] = w.loud[i].Select(func() {})
 	}
 	for i, s := range w.side {
 		for _, k := range kinds {
-			trunk, c := s.router.NewTrunk(TrunkConfig{Kind: k, From: w.from[i], Notify: func() {}}), &cable{pair: w, to: 1 - i, delay: 20 * time.Millisecond}
+			trunk, c := s.router.NewTrunk(TrunkConfig{Kind: k, From: w.from[i], Notify: func() {}}), &cable{pair: w, kind: k, to: 1 - i, delay: 20 * time.Millisecond}
 			w.trunks[i][k], w.cables[i][k] = trunk, c
 			s.shards[0].Run(func() { trunk.Ready(0, c, s.now) })
 		}
@@ -130,10 +142,20 @@ func (w *twin) plan() {
 	for i, s := range w.side {
 		w.parts[i].Among(w.own[i])
 		for k, trunk := range w.trunks[i] {
-			trunk.Carry(&Plan{Own: w.own[i], Far: w.far[i], Loud: w.parts[i].Sources(), Listen: k == protocol.Audio})
+			trunk.Carry(&Plan{Own: ofKind(k, w.own[i]), Far: ofKind(k, w.far[i]), Loud: w.parts[i].Sources(), Listen: k == protocol.Audio})
 			s.router.Settle(0, trunk, s.now)
 		}
 	}
+}
+
+// ofKind picks the sources that travel on a connection.
+func ofKind(k protocol.MediaKind, sources []*Source) (list []*Source) {
+	for _, s := range sources {
+		if (s.Kind() == protocol.Mic) == (k == protocol.Audio) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // farOf is what a side knows of the other's source.
@@ -147,13 +169,16 @@ func (w *twin) pass(d time.Duration) {
 	const step = 5 * time.Millisecond
 	for end := w.now().Add(d); w.now().Before(end); {
 		now := w.now().Add(step)
+		if w.world != nil {
+			w.world.Run(now.Sub(epoch) - w.world.Elapsed())
+		}
 		for _, s := range w.side {
 			s.now = now
 		}
 		for i := range w.side {
 			for _, k := range protocol.MediaKinds {
 				if c := w.cables[i][k]; c != nil {
-					c.arrive(k, now)
+					c.arrive(now)
 				}
 			}
 		}
@@ -170,19 +195,46 @@ func (w *twin) pass(d time.Duration) {
 	}
 }
 
-func (c *cable) arrive(k protocol.MediaKind, now time.Time) {
-	s, trunk := c.pair.side[c.to], c.pair.trunks[c.to][k]
+// narrow has all go through a path of a rate that changes.
+func (w *twin) narrow(rates ...nettest.Step) {
+	w.world = nettest.New(1)
+	w.world.Run(w.now().Sub(epoch))
+	for i, list := range w.cables {
+		line := &nettest.Link{World: w.world, Delay: 20 * time.Millisecond}
+		if i == 0 {
+			line.Rates = rates
+		}
+		for _, c := range list {
+			c.line = line
+		}
+	}
+}
+
+// sync sets the sides' time to the world's.
+func (w *twin) sync() {
+	for _, s := range w.side {
+		s.now = epoch.Add(w.world.Elapsed())
+	}
+}
+
+func (c *cable) arrive(now time.Time) {
 	for len(c.queue) > 0 && !c.queue[0].at.After(now) {
 		f := c.queue[0]
 		c.queue = c.queue[1:]
-		s.shards[0].Run(func() {
-			if f.rtp {
-				trunk.RTP(f.data, now)
-			} else {
-				trunk.RTCP(f.data, now)
-			}
-		})
+		c.hand(f, now)
 	}
+}
+
+// hand gives the other side what arrives.
+func (c *cable) hand(f inFlight, now time.Time) {
+	s, trunk := c.pair.side[c.to], c.pair.trunks[c.to][c.kind]
+	s.shards[0].Run(func() {
+		if f.rtp {
+			trunk.RTP(f.data, now)
+		} else {
+			trunk.RTCP(f.data, now)
+		}
+	})
 }
 
 // camera publishes a picture in three layers at side 0.

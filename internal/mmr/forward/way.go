@@ -20,11 +20,15 @@ import (
 
 // A Neighbour is another router to which there are trunks.
 type Neighbour struct {
-	clock *Clock
+	clock  *Clock
+	budget *Budget // of all trunks to it, of whichever meeting
 }
 
-// NewNeighbour makes what this router knows of another one.
-func (r *Router) NewNeighbour() *Neighbour { return &Neighbour{clock: r.NewClock()} }
+// NewNeighbour makes what a meeting knows of another router. budget is what
+// the path to it takes, one for all meetings; nil leaves that open.
+func (r *Router) NewNeighbour(budget *Budget) *Neighbour {
+	return &Neighbour{clock: r.NewClock(), budget: budget}
+}
 
 // ComeBy says by which neighbour a far source should come, as soon as it does.
 func (s *Source) ComeBy(n *Neighbour) { s.prefer.Store(n) }

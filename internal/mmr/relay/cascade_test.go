@@ -42,14 +42,15 @@ func (w *world) listen(m *mic) map[*node]*wire {
 }
 
 // lost counts what was not said of what lies between the first and the last
-// word, and what was said again, or too late.
+// word, and what was said again.
 func lost(words []uint32) (missing, again int) {
-	for i := 1; i < len(words); i++ {
-		if words[i] > words[i-1] {
-			missing += int(words[i] - words[i-1] - 1)
-		} else {
-			again++
-		}
+	said := map[uint32]bool{}
+	for _, w := range words {
+		again += yes(said[w])
+		said[w] = true
+	}
+	if len(words) > 0 {
+		missing = int(slices.Max(words)-slices.Min(words)) + 1 - len(said)
 	}
 	return missing, again
 }

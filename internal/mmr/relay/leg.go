@@ -90,7 +90,7 @@ func (m *Mesh) update(l *leg, told *Leg, gone []*forward.Source) []*forward.Sour
 		for i := range l.sides {
 			m.hangUp(&l.sides[i])
 		}
-		l.near = m.relays.cfg.Router.NewNeighbour()
+		l.near = m.relays.cfg.Router.NewNeighbour(m.relays.budget(l.name))
 	}
 	l.onPremises, l.fingerprint, l.epoch, l.silent = told.OnPremises, told.Fingerprint, told.Epoch, told.Silent
 	l.gone = false

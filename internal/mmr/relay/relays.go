@@ -49,6 +49,7 @@ type Relays struct {
 
 	mu      sync.Mutex
 	meshes  map[string]*Mesh // by meeting; the latest
+	budgets map[name]*forward.Budget
 	running sync.WaitGroup
 
 	lingering sync.WaitGroup // relays that go on for a moment
@@ -73,7 +74,7 @@ func New(cfg Config) (*Relays, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	r := &Relays{cfg: cfg, certificate: certificate, meshes: map[string]*Mesh{}}
+	r := &Relays{cfg: cfg, certificate: certificate, meshes: map[string]*Mesh{}, budgets: map[name]*forward.Budget{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }
@@ -141,6 +142,18 @@ func (r *Relays) lingers(end func()) bool {
 	return true
 }
 
+// budget is what the path to a router takes, for all meetings.
+func (r *Relays) budget(to name) *forward.Budget {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.budgets[to]
+	if b == nil {
+		b = r.cfg.Router.NewTrunkBudget()
+		r.budgets[to] = b
+	}
+	return b
+}
+
 func (r *Relays) mesh(meeting string) *Mesh {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -159,6 +172,7 @@ type Stats struct {
 	Connections map[protocol.Transport]int // that are up, by the rung in use
 	Dialled     uint64                     // connections, so far
 	Lost        uint64                     // of all
+	Withheld    int                        // layers of pictures for which paths to other routers are too narrow
 }
 
 // Stats counts the relays; any goroutine may call it.
@@ -168,6 +182,9 @@ func (r *Relays) Stats() Stats {
 	meshes := make([]*Mesh, 0, len(r.meshes))
 	for _, m := range r.meshes {
 		meshes = append(meshes, m)
+	}
+	for _, b := range r.budgets {
+		s.Withheld += b.Withheld()
 	}
 	r.mu.Unlock()
 	for _, m := range meshes {

@@ -180,32 +180,35 @@ func (m *Mesh) part(l *leg) {
 // returns those that may do so at once. m.mu is held.
 func (m *Mesh) plan() (settle []*connection) {
 	for _, l := range m.legs {
+		var own, far []*forward.Source
+		var loud []*forward.Source
 		for i, kind := range protocol.MediaKinds {
 			c := l.sides[i].conn
 			if c == nil {
 				continue
 			}
 			fresh := m.stale || c.plan == nil
-			if fresh {
-				own, far := m.carried(l)
-				c.plan = &forward.Plan{Own: ofKind(kind, own), Far: ofKind(kind, far), Listen: kind == protocol.Audio}
-				if kind == protocol.Audio {
-					if l.loud == nil {
-						l.loud = m.loudest.Select(m.poke)
-					}
-					l.loud.Among(c.plan.Own)
-				}
+			if fresh && own == nil && far == nil {
+				own, far = m.carried(l)
 			}
-			if kind == protocol.Audio {
-				loud := l.loud.Sources()
-				if !fresh && slices.Equal(loud, c.plan.Loud) {
-					continue
-				}
+			if l.loud == nil {
+				l.loud = m.loudest.Select(m.poke)
+			}
+			if fresh && kind == protocol.Audio {
+				l.loud.Among(own)
+			}
+			if loud == nil {
+				loud = l.loud.Sources()
+			}
+			switch {
+			case fresh:
+				c.plan = &forward.Plan{Own: ofKind(kind, own), Far: ofKind(kind, far), Loud: loud, Listen: kind == protocol.Audio}
+			case slices.Equal(loud, c.plan.Loud):
+				continue
+			default:
 				p := *c.plan
 				p.Loud = loud
 				c.plan = &p
-			} else if !fresh {
-				continue
 			}
 			c.trunk.Carry(c.plan)
 			if c.up.Load() {
