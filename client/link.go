@@ -205,7 +205,16 @@ func (l *link) send(o *outgoing, p *rtp.Packet, now time.Time) {
 	}
 	o.sent.Store(p.SequenceNumber, l.buffer[:n], now)
 	o.stats.Packet(len(p.Payload))
-	_ = l.live.SendRTP(l.buffer[:n]) // not ready or not taken: the same as lost on the way
+	_ = l.sendOf(o, l.buffer[:n]) // not ready or not taken: the same as lost on the way
+}
+
+// sendOf sends a packet of a stream. Where that has no stream of repairs the
+// packet may be sent again, and must be the same then.
+func (l *link) sendOf(o *outgoing, packet []byte) error {
+	if o.rtx == 0 {
+		return l.live.SendVerbatim(packet)
+	}
+	return l.live.SendRTP(packet)
 }
 
 // RTCP implements peer.Handler.
@@ -278,7 +287,7 @@ func (l *link) repair(nack *rtcp.TransportLayerNack, now time.Time) {
 				continue
 			}
 			if p, err := o.repair(l.buffer[:n]); err == nil {
-				_ = l.live.SendRTP(p)
+				_ = l.sendOf(o, p)
 			}
 		}
 	}

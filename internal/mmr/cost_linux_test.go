@@ -21,6 +21,13 @@ const measured = 5 * time.Second
 // lost them, are waited for.
 const settled = 12 * time.Second
 
+// How often those who receive tell when packets came: as pion's clients, with
+// which others were measured, and as browsers do.
+const (
+	asPion     = 100 * time.Millisecond
+	asBrowsers = 50 * time.Millisecond
+)
+
 var both = []protocol.MediaKind{protocol.Audio, protocol.Video}
 
 // BenchmarkCost measures what a router costs, as a process of its own on the
@@ -205,20 +212,33 @@ func costFanOut(b *testing.B, t *table) {
 	ada.speaks(&on, 20)
 	ada.shows(&on, &frame)
 	c := &crowd{world: w, ask: ask}
-	for _, s := range []struct{ takers, packets int }{{100, 4}, {200, 4}, {300, 4}, {1000, 1}} {
-		c.grow(s.takers, wish{kinds: both, discardMedia: true}, func(p *client) {
+	var feedback atomic.Int64
+	for _, s := range []struct {
+		takers, packets int
+		feedback        time.Duration
+	}{{100, 4, asPion}, {100, 4, asBrowsers}, {200, 4, asPion}, {200, 4, asBrowsers}, {300, 4, asPion}, {1000, 1, asPion}} {
+		feedback.Store(int64(s.feedback))
+		c.grow(s.takers, wish{kinds: both, discardMedia: true, feedback: &feedback}, func(p *client) {
 			p.say(protocol.Want{Slots: []protocol.SlotWant{{Slot: "v1", Participant: "ada", MaxHeight: 720}}})
 		})
-		if s.takers == 100 {
+		if s.takers == 100 && s.feedback == asPion {
 			c.pings()
 			<-time.After(settled)
 		}
 		frame.Store(int32(s.packets))
 		r := c.look(&on)
 		cost := r.perPacket()
-		t.row(fmt.Sprintf("1 → %d", len(c.people)), "%.2f µs/packet, %.1f times the floor; %.0f packets/s, %.2f core, %d of %d lost, %.2f allocations/packet",
+		t.row(fmt.Sprintf("1 → %d%s", len(c.people), howTold(s.feedback)), "%.2f µs/packet, %.1f times the floor; %.0f packets/s, %.2f core, %d of %d lost, %.2f allocations/packet",
 			cost, cost/micro(t.floor.Send), float64(r.out)/r.took.Seconds(), r.cores(), r.lost, r.out, float64(r.mallocs)/float64(r.out))
 	}
+}
+
+// howTold says what is special about feedback.
+func howTold(every time.Duration) string {
+	if every == asPion {
+		return ""
+	}
+	return fmt.Sprintf(", told every %v", every)
 }
 
 // speaks sends sound while it is on, 50 packets a second.
@@ -259,17 +279,22 @@ func costTalk(b *testing.B, t *table) {
 	w, ask := newChild(b)
 	c := &crowd{world: w, ask: ask}
 	var on atomic.Bool
-	for _, people := range []int{40, 100, 200, 400} {
-		c.grow(people, wish{kinds: both[:1], discardMedia: true}, func(p *client) {
+	var feedback atomic.Int64
+	for _, s := range []struct {
+		people   int
+		feedback time.Duration
+	}{{40, asPion}, {40, asBrowsers}, {100, asPion}, {200, asPion}, {400, asPion}} {
+		feedback.Store(int64(s.feedback))
+		c.grow(s.people, wish{kinds: both[:1], discardMedia: true, feedback: &feedback}, func(p *client) {
 			<-time.After(rand.N(20 * time.Millisecond)) // not all at the same moment
 			p.speaks(&on, byte(20+rand.IntN(20)))
 		})
-		if people == 40 {
+		if s.people == 40 && s.feedback == asPion {
 			c.pings()
 			<-time.After(settled)
 		}
 		r := c.look(&on)
-		t.row(fmt.Sprintf("%d all talking", len(c.people)), "%.3f core: %.3f for each 40; %.0f packets/s in, %.0f out, %d of %d lost",
+		t.row(fmt.Sprintf("%d all talking%s", len(c.people), howTold(s.feedback)), "%.3f core: %.3f for each 40; %.0f packets/s in, %.0f out, %d of %d lost",
 			r.cores(), r.cores()*40/float64(len(c.people)), float64(r.in)/r.took.Seconds(), float64(r.out)/r.took.Seconds(), r.lost, r.out)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,6 +197,7 @@ type wish struct {
 	videoSlots   int
 	drop         func(slot protocol.SlotID, h header.Header) bool // induced loss, of what arrives
 	discardMedia bool                                             // only counts it
+	feedback     *atomic.Int64                                    // time.Duration between two of who only counts; nil: 50 ms
 	via          protocol.Transport                               // the only rung; "" is UDP
 }
 
@@ -326,7 +328,7 @@ func (w *world) enter(meeting, id string, x wish) *client {
 		k := &conn{
 			client: c, kind: kind, answer: d, drop: x.drop, counts: x.discardMedia,
 			ready: make(chan struct{}), first: make(chan struct{}), got: map[protocol.SlotID][]received{},
-			told: newArrivals(&d),
+			told: newArrivals(&d, x.feedback),
 		}
 		dial := peer.DialConfig{
 			Local: credentials[kind], Certificate: certificate,
@@ -408,10 +410,15 @@ func (k *conn) RTP(_ *peer.Conn, raw []byte, now time.Time) {
 type arrivals struct {
 	id       uint8
 	recorder *twcc.Recorder
+	every    *atomic.Int64
 	next     time.Time
 }
 
-func newArrivals(answer *offer.Description) (a arrivals) {
+func newArrivals(answer *offer.Description, every *atomic.Int64) (a arrivals) {
+	if a.every = every; every == nil {
+		a.every = new(atomic.Int64)
+		a.every.Store(int64(50 * time.Millisecond))
+	}
 	for i := range answer.Lines {
 		if id := answer.Lines[i].ExtensionID(offer.URITransportCC); id != 0 {
 			a.id, a.recorder = id, twcc.NewRecorder(1)
@@ -431,7 +438,7 @@ func (a *arrivals) tell(c *peer.Conn, h *header.Header, raw []byte, now time.Tim
 	if now.Before(a.next) || !a.recorder.Pending() {
 		return
 	}
-	a.next = now.Add(50 * time.Millisecond)
+	a.next = now.Add(time.Duration(a.every.Load()))
 	_ = c.SendRTCP(a.recorder.Append(nil))
 }
 

@@ -131,6 +131,24 @@ func TestPadding(t *testing.T) {
 	}
 }
 
+// What may be sent again is not padded, whatever travels with it.
+func TestVerbatim(t *testing.T) {
+	p := listenLoopback(t, 1, nil)
+	c, _, atClient := connectReady(t, p)
+	s := c.server.Shard()
+	s.Run(func() {
+		s.flush()
+		s.out.segments = maxSegments
+		must(t, c.server.SendRTP(rtpPacket(1, 7, 100)))
+		must(t, c.server.SendRTP(rtpPacket(2, 7, 100)))
+		must(t, c.server.SendVerbatim(rtpPacket(3, 7, 98)))
+	})
+	atClient.until(func() bool { return len(atClient.rtp) == 3 })
+	if got, want := atClient.rtp[2], rtpPacket(3, 7, 98); !bytes.Equal(got, want) {
+		t.Errorf("%x came, not %x", got, want)
+	}
+}
+
 func TestPad(t *testing.T) {
 	p := rtpPacket(1, 2, 3)
 	if got := pad(nil, p, 1); len(got) != len(p)+1 || got[len(p)] != 1 || got[0] != p[0]|0x20 {

@@ -7,7 +7,14 @@ import (
 
 // SendRTP encrypts the packet and queues it until the shard is released. The
 // shard must be held. The packet may be reused at once.
-func (c *Conn) SendRTP(packet []byte) error {
+func (c *Conn) SendRTP(packet []byte) error { return c.sendRTP(packet, true) }
+
+// SendVerbatim is SendRTP without padding, for packets that may be sent again
+// under the same number: they have to be the same to the byte then, since
+// AES-GCM takes the number for its nonce (RFC 7714 section 8.1).
+func (c *Conn) SendVerbatim(packet []byte) error { return c.sendRTP(packet, false) }
+
+func (c *Conn) sendRTP(packet []byte, mayPad bool) error {
 	if c.phase != phaseReady || c.closing.Load() {
 		return c.unready()
 	}
@@ -16,7 +23,7 @@ func (c *Conn) SendRTP(packet []byte) error {
 	}
 	s := c.Shard()
 	buf := s.buffer()
-	if n := s.out.missing(c, len(packet)+c.overhead); n > 0 {
+	if n := s.out.missing(c, len(packet)+c.overhead); n > 0 && mayPad {
 		packet = pad(s.padding[:0], packet, n)
 	}
 	sealed, err := c.out.EncryptRTP(buf[:0], packet, &s.header)

@@ -33,8 +33,14 @@ func (s *fakeShard) Run(f func()) {
 type fakeWire struct {
 	counting bool
 	sent     int
+	verbatim int // of these
 	rtp      [][]byte
 	rtcp     []rtcp.Packet
+}
+
+func (w *fakeWire) SendVerbatim(p []byte) error {
+	w.verbatim++
+	return w.SendRTP(p)
 }
 
 func (w *fakeWire) SendRTP(p []byte) error {

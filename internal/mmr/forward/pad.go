@@ -26,7 +26,11 @@ func (l *Link) pad(bytes int, now time.Time) {
 			if !s.pads() || s.current == nil || bytes <= 0 {
 				continue
 			}
-			if out, ok := s.again(l.shard, s.sent.newest-back); ok {
+			out, ok := s.restore(l.shard, s.sent.newest-back)
+			if ok {
+				out, ok = s.wrap(out)
+			}
+			if ok {
 				sent = true
 				bytes -= s.padWith(out, now)
 			}

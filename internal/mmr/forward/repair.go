@@ -65,32 +65,43 @@ func (s *Slot) repairOne(sh *shard, seq uint16, now time.Time) {
 		sh.count(repairsMissed, 1)
 		return
 	}
-	out, ok := s.again(sh, seq)
-	if !ok {
+	if !s.again(sh, seq, now) {
 		sh.count(repairsMissed, 1)
 		return
 	}
 	o.budget--
 	*r = repair{seq: seq, at: now}
 	sh.count(repairs, 1)
-	s.transmit(sh, out, now)
-	if !s.link.path.lossy() {
-		return
-	}
-	if out, ok = s.again(sh, seq); ok {
+	if s.link.path.lossy() && s.again(sh, seq, now) {
 		sh.count(repairs, 1)
-		s.transmit(sh, out, now)
 	}
 }
 
-// again returns a packet that was sent as it is to be sent again, in the
-// shard's scratch; false if it is not remembered.
-func (s *Slot) again(sh *shard, seq uint16) ([]byte, bool) {
+// again sends a packet once more; false if it is not remembered.
+func (s *Slot) again(sh *shard, seq uint16, now time.Time) bool {
 	out, ok := s.restore(sh, seq)
-	if pt := s.rtxType(out); ok && pt != 0 {
-		if out, ok = rtx.Wrap(out, pt, s.rtx, s.sent.rtxSeq); ok {
-			s.sent.rtxSeq++
-		}
+	if !ok {
+		return false
+	}
+	if s.rtxType(out) == 0 {
+		return s.repeat(sh, out)
+	}
+	if out, ok = s.wrap(out); ok {
+		s.transmit(sh, out, now)
+	}
+	return ok
+}
+
+// wrap makes a packet that was sent one of the stream of repairs; false if
+// there is none for it.
+func (s *Slot) wrap(out []byte) ([]byte, bool) {
+	pt := s.rtxType(out)
+	if pt == 0 {
+		return out, false
+	}
+	out, ok := rtx.Wrap(out, pt, s.rtx, s.sent.rtxSeq)
+	if ok {
+		s.sent.rtxSeq++
 	}
 	return out, ok
 }

@@ -17,6 +17,9 @@ type Shard interface {
 // must be held.
 type Wire interface {
 	SendRTP(packet []byte) error
+	// SendVerbatim is SendRTP for what may be sent again under the same number:
+	// to the byte the same each time.
+	SendVerbatim(packet []byte) error
 	SendRTCP(packet []byte) error
 }
 

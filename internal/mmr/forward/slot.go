@@ -85,6 +85,15 @@ type outgoing struct {
 	length  int    // packets since the track began that is sent now
 	budget  int    // of repairs
 	repairs [repairMemory]repair
+	// numbers are those that the latest packets carried, by sequence number;
+	// nil where repairs have a stream of their own.
+	numbers *[repairMemory]numbered
+}
+
+// numbered is a packet and its transport-wide number, if it had one.
+type numbered struct {
+	seq, number uint16
+	has, sent   bool
 }
 
 func newSlot(l *Link, c SlotConfig) *Slot {
@@ -429,13 +438,50 @@ func (s *Slot) begin(p *packet, now time.Time) {
 // transmit sends a rewritten packet, which lies in the shard's scratch with
 // room before it.
 func (s *Slot) transmit(sh *shard, out []byte, now time.Time) {
+	var n numbered
 	if s.cc != 0 {
-		if n, ok := s.link.path.number(len(out)+header.InsertRoom, now); ok {
-			at := len(sh.scratch) - cap(out)
-			out = header.Insert(sh.scratch[:at+len(out)], at, s.cc, n)
-		}
+		n.number, n.has = s.link.path.number(len(out)+header.InsertRoom, now)
 	}
-	if s.link.wire.SendRTP(out) == nil {
+	if s.rtx == 0 || s.codec.RTX == 0 {
+		if s.sent.numbers == nil {
+			s.sent.numbers = new([repairMemory]numbered)
+		}
+		n.seq, n.sent = binary.BigEndian.Uint16(out[2:]), true
+		s.sent.numbers[n.seq%repairMemory] = n
+	}
+	s.send(sh, out, n)
+}
+
+// repeat sends a packet again under its own sequence number; false if it is
+// not remembered how it was sent. It has to be the same to the byte: with
+// AES-GCM the number is the nonce, under which nothing else may ever be
+// encrypted (RFC 5116 section 3.1).
+func (s *Slot) repeat(sh *shard, out []byte) bool {
+	if s.sent.numbers == nil {
+		return false
+	}
+	seq := binary.BigEndian.Uint16(out[2:])
+	n := s.sent.numbers[seq%repairMemory]
+	if !n.sent || n.seq != seq {
+		return false
+	}
+	s.send(sh, out, n)
+	return true
+}
+
+// send sends a packet with the number that it is to carry.
+func (s *Slot) send(sh *shard, out []byte, n numbered) {
+	if n.has {
+		at := len(sh.scratch) - cap(out)
+		out = header.Insert(sh.scratch[:at+len(out)], at, s.cc, n.number)
+	}
+	var err error
+	if n.sent {
+		err = s.link.wire.SendVerbatim(out)
+	} else {
+		err = s.link.wire.SendRTP(out)
+	}
+	if err == nil {
 		sh.count(packetsOut, 1)
 		sh.count(bytesOut, uint64(len(out)))
 		if s.link.trunk != nil {

@@ -37,6 +37,8 @@ type inFlight struct {
 	data []byte
 }
 
+func (c *cable) SendVerbatim(p []byte) error { return c.SendRTP(p) }
+
 func (c *cable) SendRTP(p []byte) error {
 	c.rtp++
 	if h, _ := header.Parse(p); c.lose == nil || !c.lose(h) {

@@ -40,8 +40,9 @@ func (s *fakeShard) Run(f func()) {
 
 type fakeWire struct{}
 
-func (fakeWire) SendRTP([]byte) error  { return nil }
-func (fakeWire) SendRTCP([]byte) error { return nil }
+func (fakeWire) SendRTP([]byte) error        { return nil }
+func (fakeWire) SendVerbatim(p []byte) error { return nil }
+func (fakeWire) SendRTCP([]byte) error       { return nil }
 
 // house is a meeting on a router with one fake shard, in a synctest bubble.
 type house struct {

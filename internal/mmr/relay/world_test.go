@@ -263,6 +263,8 @@ type wire struct {
 	rtcp []rtcp.Packet
 }
 
+func (w *wire) SendVerbatim(p []byte) error { return w.SendRTP(p) }
+
 func (w *wire) SendRTP(p []byte) error {
 	h, _ := header.Parse(p)
 	w.mu.Lock()
