@@ -123,7 +123,9 @@ func (p *plan) check() error {
 		// One codec per source, so that everyone knows what a source is
 		// before its first packet; unless the line is a slot too.
 		if !l.Direction.Sends() {
-			l.Codecs = l.Codecs[:1]
+			if l.Codecs = published(l); l.Codecs == nil {
+				return fmt.Errorf("line %q has no codec that the router forwards in simulcast", l.MID)
+			}
 		}
 	}
 	for _, s := range p.slots {
@@ -132,6 +134,16 @@ func (p *plan) check() error {
 		}
 	}
 	return nil
+}
+
+// published is the codec in which a line is received: the first, of a
+// simulcast the first that is not scalable; nil if there is none.
+func published(l *offer.Line) []offer.Codec {
+	i := slices.IndexFunc(l.Codecs, func(c offer.Codec) bool { return len(l.RIDs) < 2 || !strings.EqualFold(c.Name, offer.VP9) })
+	if i < 0 {
+		return nil
+	}
+	return l.Codecs[i : i+1]
 }
 
 // ssrcs are synchronisation sources that are taken.

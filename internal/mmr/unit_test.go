@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"causeway/internal/media/offer"
 	"causeway/internal/mmr/forward"
 	"causeway/internal/mmr/meeting"
 	"causeway/protocol"
@@ -152,5 +153,27 @@ func TestTombstonesAreBounded(t *testing.T) {
 	r.end("last", now)
 	if len(r.ended) > maxTombstones || r.isEnded("first") || !r.isEnded("last") {
 		t.Errorf("%d tombstones, first %v, last %v", len(r.ended), r.isEnded("first"), r.isEnded("last"))
+	}
+}
+
+// TestPublishedCodec: what is offered first, but a simulcast is never scalable.
+func TestPublishedCodec(t *testing.T) {
+	vp8, vp9 := offer.Codec{Name: offer.VP8}, offer.Codec{Name: "vp9"}
+	for _, tt := range []struct {
+		rids []string
+		list []offer.Codec
+		want string
+	}{
+		{nil, []offer.Codec{vp9, vp8}, "vp9"},
+		{nil, []offer.Codec{vp8, vp9}, offer.VP8},
+		{[]string{"q", "h"}, []offer.Codec{vp9, vp8}, offer.VP8},
+		{[]string{"f"}, []offer.Codec{vp9}, "vp9"},
+	} {
+		if got := published(&offer.Line{RIDs: tt.rids, Codecs: tt.list}); len(got) != 1 || got[0].Name != tt.want {
+			t.Errorf("%v of %v: %v", tt.rids, tt.list, got)
+		}
+	}
+	if got := published(&offer.Line{RIDs: []string{"q", "f"}, Codecs: []offer.Codec{vp9}}); got != nil {
+		t.Errorf("a simulcast in %v", got)
 	}
 }

@@ -66,3 +66,42 @@ describe("a camera", () => {
     await ben.shows("Ann", 720);
   });
 });
+
+describe("a camera in VP9, one stream with its layers inside", () => {
+  let ann: Person;
+  let ben: Person;
+
+  beforeAll(async () => {
+    const meeting = await createMeeting("Depth of field");
+    [ann, ben] = [await Person.arrive(browser), await Person.arrive(browser)];
+    await ann.join(`${meeting.host_url}&camera=vp9`, "Ann");
+    await ben.join(meeting.join_url, "Ben");
+  });
+  afterAll(async () => {
+    await ann.leave();
+    await ben.leave();
+  });
+
+  it("is seen at full size", async () => {
+    await ben.shows("Ann", 720);
+    expect(await ben.codec("Ann")).toBe("video/VP9");
+    await ben.receives("Ann", "camera", 10);
+  });
+
+  it("is seen small by who wants it small, and goes on", async () => {
+    await ben.page.setViewportSize(small);
+    await ben.shows("Ann", 180);
+    await ben.receives("Ann", "camera", 20);
+  });
+
+  it("is seen at full size again", async () => {
+    await ben.page.setViewportSize(large);
+    await ben.shows("Ann", 720);
+    await ben.receives("Ann", "camera", 20);
+  });
+
+  it("is seen beside one in VP8", async () => {
+    await ann.receives("Ben", "camera", 10);
+    expect(await ann.codec("Ben")).toBe("video/VP8");
+  });
+});

@@ -269,6 +269,18 @@ export class Person {
     await expect.poll(now, { timeout: patience, interval: 100, message: `${name}'s lines` }).toBe(height);
   }
 
+  /** In which codec a person's camera comes, "video/VP8". */
+  codec(name: string): Promise<string> {
+    return this.page.evaluate(async (who) => {
+      const scope = globalThis as unknown as Watched;
+      const receiver = scope.receivers("video")[Number(scope.slotOf(who, "camera").slice(1)) - 1];
+      const stats = await receiver?.getStats();
+      for (const stat of stats?.values() ?? [])
+        if (stat.type === "inbound-rtp") return String((stats as RTCStatsReport).get(stat.codecId)?.mimeType ?? "");
+      return "";
+    }, name);
+  }
+
   /** Which layers of a source this person's browser sends, in the order of the offer. */
   sends(source: "mic" | "camera"): Promise<boolean[]> {
     return this.page.evaluate((what) => {

@@ -53,7 +53,7 @@ type Info struct {
 	Key bool
 	// Width and Height of the picture in pixels, 0 if the packet does not say.
 	Width, Height int
-	// Temporal is the temporal layer that the packet is of, with VP8.
+	// Temporal is the temporal layer that the packet is of, with VP8 and VP9.
 	Temporal uint8
 }
 
@@ -97,12 +97,12 @@ func inspectVP9(payload []byte) Info {
 		}
 		at += 1 + int(payload[at]>>7)
 	}
-	base := true
+	base, temporal := true, uint8(0)
 	if layered {
 		if len(payload) <= at {
 			return Info{}
 		}
-		base = payload[at]&0x0e == 0 // SID
+		base, temporal = payload[at]&0x0e == 0, payload[at]>>5 // SID, TID
 		at++
 		if !flexible {
 			at++ // TL0PICIDX
@@ -117,7 +117,7 @@ func inspectVP9(payload []byte) Info {
 			break
 		}
 	}
-	i := Info{Start: begins && base, Key: begins && base && !predicted}
+	i := Info{Start: begins && base, Key: begins && base && !predicted, Temporal: temporal}
 	if structured {
 		i.Width, i.Height = scalability(payload, at)
 	}

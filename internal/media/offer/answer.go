@@ -17,7 +17,7 @@ type AnswerParams struct {
 	Ufrag, Pwd, Fingerprint string
 	Candidates              []Candidate
 	// Codecs are the supported ones by kind; a kind that is not in it has
-	// DefaultCodecs.
+	// ForwardedCodecs.
 	Codecs map[Kind][]Codec
 	// Extensions are the supported header extensions; nil is DefaultExtensions.
 	Extensions []string
@@ -69,7 +69,7 @@ func Answer(offer Description, p AnswerParams) (Description, error) {
 func (p *AnswerParams) line(o *Line, index int, publishing bool) Line {
 	supported, ok := p.Codecs[o.Kind]
 	if !ok {
-		supported = DefaultCodecs(o.Kind)
+		supported = ForwardedCodecs(o.Kind)
 	}
 	codecs := Match(o.Codecs, supported)
 	if o.Rejected || len(codecs) == 0 {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -284,5 +285,19 @@ func BenchmarkAnswer(b *testing.B) {
 			b.Fatal(err)
 		}
 		_ = router(b, d).String()
+	}
+}
+
+func TestMatchVP9(t *testing.T) {
+	for fmtp, want := range map[string]bool{"profile-id=0": true, "": true, "profile-id=2": false, "x=1;profile-id=1": false} {
+		offered := []Codec{{PayloadType: 35, Name: "vp9", ClockRate: 90000, Fmtp: fmtp, RTX: 36}}
+		if got := Match(offered, ForwardedCodecs(Video)); (len(got) == 1) != want {
+			t.Errorf("%q: %v", fmtp, got)
+		} else if want && (got[0].PayloadType != 35 || got[0].RTX != 36) {
+			t.Errorf("%q: %+v", fmtp, got[0])
+		}
+	}
+	if slices.ContainsFunc(DefaultCodecs(Video), func(c Codec) bool { return c.Name == VP9 }) {
+		t.Error("the native client offers what it cannot show")
 	}
 }

@@ -32,14 +32,17 @@ func Match(offered, supported []Codec) []Codec {
 }
 
 // Same reports whether a stream in codec a can be sent as codec b: name, clock
-// rate, channels, and for H.264 profile and packetization mode. The level is
+// rate, channels, for VP9 the profile, and for H.264 profile and packetization mode. The level is
 // not compared: it bounds what is sent, and every level that browsers offer
 // (3.1) covers what they send.
 func Same(a, b Codec) bool {
 	if !strings.EqualFold(a.Name, b.Name) || a.ClockRate != b.ClockRate || a.Channels != b.Channels {
 		return false
 	}
-	if !strings.EqualFold(a.Name, H264) {
+	switch {
+	case strings.EqualFold(a.Name, VP9):
+		return vp9Profile(a.Fmtp) == vp9Profile(b.Fmtp)
+	case !strings.EqualFold(a.Name, H264):
 		return true
 	}
 	return packetizationMode(a.Fmtp) == packetizationMode(b.Fmtp) && profile(a.Fmtp) == profile(b.Fmtp)
@@ -54,6 +57,14 @@ func Parameter(fmtp, name string) string {
 		}
 	}
 	return ""
+}
+
+// vp9Profile: absent means 0 (RFC 9628 §6).
+func vp9Profile(fmtp string) string {
+	if p := Parameter(fmtp, "profile-id"); p != "" {
+		return p
+	}
+	return "0"
 }
 
 // packetizationMode: absent means 0 (RFC 6184 §8.1).

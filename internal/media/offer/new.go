@@ -61,7 +61,20 @@ func (p *LineParams) line(mid string) Line {
 	return l
 }
 
-// DefaultCodecs returns the codecs of a kind that Causeway carries, with the
+// ForwardedCodecs returns the codecs of a kind that a router forwards: those
+// that everybody has, and scalable ones.
+func ForwardedCodecs(kind Kind) []Codec {
+	list := DefaultCodecs(kind)
+	if kind == Video {
+		vp9 := list[0]
+		vp9.Name, vp9.Fmtp = VP9, "profile-id=0"
+		vp9.PayloadType, vp9.RTX = 98, 99
+		list = append(list, vp9)
+	}
+	return list
+}
+
+// DefaultCodecs returns the codecs of a kind that every client has, with the
 // payload types of the native client's offers.
 func DefaultCodecs(kind Kind) []Codec {
 	video := []string{"nack", "nack pli", "ccm fir", "transport-cc"}

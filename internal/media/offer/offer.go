@@ -86,6 +86,7 @@ const (
 	Opus = "opus"
 	VP8  = "VP8"
 	H264 = "H264"
+	VP9  = "VP9"
 )
 
 // Description is one side's description of a media connection.

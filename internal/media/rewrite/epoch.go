@@ -6,6 +6,7 @@ import (
 	"causeway/internal/media/header"
 	"causeway/internal/media/keyframe"
 	"causeway/internal/media/vp8"
+	"causeway/internal/media/vp9"
 )
 
 // maxEpochs is how many switches retransmissions reach back over.
@@ -21,7 +22,7 @@ type epoch struct {
 	ids       pictureIDs
 }
 
-// pictureIDs are the numbers of a VP8 payload descriptor (RFC 7741 §4.2), or
+// pictureIDs are the numbers of a VP8 payload descriptor (RFC 7741 §4.2), or VP9's, or
 // differences of such.
 type pictureIDs struct {
 	picture uint16 // 15 bits
@@ -48,6 +49,12 @@ func (s *Stream) begin(h *header.Header, packet []byte, now time.Time) {
 		next = h.Timestamp
 	}
 	s.epochs[0] = epoch{source: s.source, first: s.seqs.Next(), fresh: true, timestamp: next - h.Timestamp}
+	if s.source.Codec == keyframe.VP9 && !s.config.Verbatim {
+		if d, ok := vp9.Parse(h.Payload(packet)); ok && s.ids.set {
+			s.epochs[0].ids = pictureIDs{picture: s.ids.picture + 1 - d.PictureID, tl0: s.ids.tl0 + 1 - d.TL0PICIDX}
+		}
+		return
+	}
 	if s.source.Codec != keyframe.VP8 || s.config.Verbatim {
 		return
 	}
@@ -85,10 +92,14 @@ func (s *Stream) leftOut(e *epoch, out uint16) uint16 {
 // apply rewrites the ids in a VP8 payload and returns them; left is how many
 // pictures were left out before.
 func (e *epoch) apply(h *header.Header, packet []byte, left uint16) (pictureIDs, bool) {
-	if e.source.Codec != keyframe.VP8 {
+	payload := h.Payload(packet)
+	switch e.source.Codec {
+	case keyframe.VP8:
+	case keyframe.VP9:
+		return e.applyVP9(payload)
+	default:
 		return pictureIDs{}, false
 	}
-	payload := h.Payload(packet)
 	d, ok := vp8.Parse(payload)
 	if !ok {
 		return pictureIDs{}, false
@@ -107,6 +118,23 @@ func (e *epoch) apply(h *header.Header, packet []byte, left uint16) (pictureIDs,
 	d.SetTL0PICIDX(payload, ids.tl0)
 	d.SetKeyIdx(payload, ids.key)
 	return ids, ids.set
+}
+
+// applyVP9 does the same for VP9 (RFC 9628 §4.2). Its pictures refer to each
+// other by differences of ids: those that are left out leave gaps.
+func (e *epoch) applyVP9(payload []byte) (pictureIDs, bool) {
+	d, ok := vp9.Parse(payload)
+	if !ok || !d.HasPictureID() {
+		return pictureIDs{}, false
+	}
+	ids := pictureIDs{tl0: d.TL0PICIDX + e.ids.tl0, mask: 0x7f, set: true}
+	if d.Long() {
+		ids.mask = 0x7fff
+	}
+	ids.picture = (d.PictureID + e.ids.picture) & ids.mask
+	d.SetPictureID(payload, ids.picture)
+	d.SetTL0PICIDX(payload, ids.tl0)
+	return ids, true
 }
 
 // advance keeps the higher of each id.

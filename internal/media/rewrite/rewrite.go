@@ -45,6 +45,9 @@ type Source struct {
 	Token       seqmap.Token   // names the source to the caller
 	PayloadType uint8          // as the receiver knows it
 	Codec       keyframe.Codec // VP8 has its ids rewritten
+	// Layered says that pictures are of several frames, the last of which may
+	// be left out: then the one before ends the picture (RFC 9628 §4.1).
+	Layered bool
 	// Extensions are the header extensions that go on, with the receiver's
 	// ids; the others are stripped. The slice is not copied.
 	Extensions []header.IDMap
@@ -184,6 +187,9 @@ func (s *Stream) Restore(packet []byte, out uint16) ([]byte, bool) {
 		return packet, false
 	}
 	e.apply(&h, packet, s.leftOut(e, out))
+	if e.source.Layered && s.seqs.Hole(out) {
+		header.SetMarker(packet, true)
+	}
 	return s.finish(&h, packet, e, out, first), true
 }
 

@@ -159,6 +159,22 @@ func (m *Map) LeftOut(out uint16) uint16 {
 	return 0
 }
 
+// Hole reports whether what followed the packet that went out with a number
+// was left out.
+func (m *Map) Hole(out uint16) bool {
+	o, _ := m.Extend(out)
+	for i := m.n - 1; i > 0; i-- {
+		before, s := &m.spans[i-1], &m.spans[i]
+		if o+1 == s.out {
+			return before.source == s.source && s.src > before.src+s.out-before.out
+		}
+		if o >= s.out {
+			return false
+		}
+	}
+	return false
+}
+
 // Reverse returns which packet went out with an outgoing number.
 func (m *Map) Reverse(out uint16) (source Token, seq uint16, ok bool) {
 	o, ok := m.Extend(out)

@@ -289,3 +289,28 @@ func TestLeftOut(t *testing.T) {
 		}
 	})
 }
+
+// TestHole: what was left out right behind a packet is known; what a switch
+// left behind is no hole.
+func TestHole(t *testing.T) {
+	each(t, func(t *testing.T, src, out uint16) {
+		var m Map
+		m.Start(out)
+		m.Switch(1, src)
+		for i := range uint16(4) {
+			mapped(t, &m, 1, src+2*i, out+i)
+			m.Drop(src+2*i+1, 0)
+		}
+		mapped(t, &m, 1, src+8, out+4)
+		mapped(t, &m, 1, src+9, out+5)
+		m.Skip(src+9, 1) // it had to keep its number
+		mapped(t, &m, 1, src+10, out+6)
+		m.Switch(2, src+100)
+		mapped(t, &m, 2, src+100, out+7)
+		for i := range uint16(9) {
+			if got := m.Hole(out + i); got != (i < 4) {
+				t.Fatalf("behind %d: %v", i, got)
+			}
+		}
+	})
+}

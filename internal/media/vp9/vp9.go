@@ -45,6 +45,9 @@ type Size struct{ Width, Height int }
 // HasPictureID reports whether there is a picture id.
 func (d *Descriptor) HasPictureID() bool { return d.pictureAt != 0 }
 
+// Long reports whether the picture id has 15 bits rather than 7.
+func (d *Descriptor) Long() bool { return d.long }
+
 // HasTL0PICIDX reports whether there is a TL0PICIDX.
 func (d *Descriptor) HasTL0PICIDX() bool { return d.tl0At != 0 }
 

@@ -194,8 +194,9 @@ func (p *path) ask(s *Slot, layers *simulcast.Layers, now time.Time) grant {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	y := b.of(s)
-	y.active, y.height, y.current, y.temporal = s.source != nil, s.height, s.taker.Current(), s.temporal.Current()
-	y.describe(layers, now)
+	y.active, y.height = s.source != nil, s.height
+	y.current, y.temporal = s.showing()
+	y.describe(layers, s.source != nil && s.source.scalable, now)
 	if !b.heard {
 		return grant{all: true}
 	}

@@ -45,6 +45,9 @@ func (s *Source) request(now time.Time) bool {
 	for i := range s.fans {
 		taken |= s.fans[i].want.Load()
 	}
+	if s.scalable && taken != 0 {
+		taken = allLayers // they are in one stream
+	}
 	if d.layers.Since.IsZero() || s.Muted() || s.expected.Load() && s.expected.Swap(false) {
 		d.layers, d.next, taken = alloc.Demand{Since: now}, time.Time{}, allLayers
 	}

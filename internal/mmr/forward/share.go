@@ -48,19 +48,24 @@ func newShare(kind protocol.Source) share {
 }
 
 // describe lists the layers that come as rungs.
-func (y *share) describe(layers *simulcast.Layers, now time.Time) {
+func (y *share) describe(layers *simulcast.Layers, scalable bool, now time.Time) {
 	was := alloc.Rung{Spatial: -1}
 	if y.given >= 0 && y.given < y.n {
 		was = y.rungs[y.given]
 	}
 	var list [maxLayers]alloc.Layer
-	n, temporal := 0, 0
+	n, temporal, below := 0, 0, 0
 	for i := range maxLayers {
 		if !layers.Active(i, now) {
 			continue
 		}
 		l := layers.Layer(i)
-		rate, height := y.smooth(i, l.BitsPerSecond), layers.Height(i)
+		measured := l.BitsPerSecond
+		if scalable && measured > 0 {
+			below += measured // a layer needs those below it
+			measured = below
+		}
+		rate, height := y.smooth(i, measured), layers.Height(i)
 		if n > 0 && (height <= list[n-1].Height || rate <= list[n-1].Rate) {
 			continue // not worth more
 		}

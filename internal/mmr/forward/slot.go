@@ -15,6 +15,7 @@ import (
 	"causeway/internal/media/seqmap"
 	"causeway/internal/media/simulcast"
 	"causeway/internal/media/vp8"
+	"causeway/internal/media/vp9"
 	"causeway/protocol"
 )
 
@@ -58,6 +59,7 @@ type Slot struct {
 	spell        uint32       // of current
 	taker        simulcast.Taker
 	temporal     vp8.Temporal // layers of current that are sent
+	layers       vp9.Selector // of a scalable source
 	thin         int          // temporal layer up to which those of the target will be
 	sent         *outgoing    // made when the slot gets its first source
 	asked        time.Time    // when a key frame was last asked for
@@ -209,6 +211,9 @@ func (s *Slot) wanted() uint32 {
 	if s.starved {
 		return 0
 	}
+	if s.source != nil && s.source.scalable {
+		return 1
+	}
 	var layers uint32
 	if c := s.taker.Current(); c >= 0 {
 		layers |= 1 << c
@@ -236,7 +241,7 @@ func (s *Slot) aim(sh *shard, now time.Time) {
 		return
 	}
 	s.choose(sh, now)
-	if layer, ok := s.taker.WantsKey(); ok && now.Sub(s.asked) >= askAgain {
+	if layer, ok := s.wantsKey(); ok && now.Sub(s.asked) >= askAgain {
 		s.askKey(sh, layer, now)
 	}
 }
@@ -253,12 +258,14 @@ func (s *Slot) choose(sh *shard, now time.Time) {
 	}
 	starved := height == 0
 	changed := s.taker.Aim(&layers, simulcast.Wish{Height: height}, now)
-	if starved || g.urgent && s.taker.Target() < s.taker.Current() {
+	if starved || g.urgent && !s.source.scalable && s.taker.Target() < s.taker.Current() {
 		// Not even until the key frame of something less.
 		s.taker.Pause()
 		s.current = nil
 	}
 	switch current, target := s.taker.Current(), s.taker.Target(); {
+	case s.source.scalable:
+		s.layers.Aim(max(0, target), s.thin)
 	case target == current:
 		s.temporal.Aim(s.thin)
 	case target < current:
@@ -294,8 +301,11 @@ func (s *Slot) refreshPicture(sh *shard, now time.Time) {
 	}
 	// The publisher may have begun anew, so that the track is not s.current.
 	layer := s.taker.Current()
-	if s.pin.set {
+	switch {
+	case s.pin.set:
 		layer = s.pin.layer
+	case s.source.scalable:
+		layer = 0
 	}
 	if layer >= 0 {
 		s.askKey(sh, layer, now)
@@ -339,6 +349,17 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 // nothing is to be sent.
 func (s *Slot) write(packet []byte, p *packet, now time.Time) ([]byte, bool) {
 	stream := s.sent.stream
+	if p.track.source.scalable && !s.pin.set {
+		d, ok := vp9.Parse(p.Payload(packet))
+		forward, last := s.layers.Take(&d)
+		if !ok || !forward {
+			return stream.Skip(packet, 0)
+		}
+		if last {
+			header.SetMarker(packet, true)
+		}
+		return stream.Rewrite(packet, now)
+	}
 	if p.track.codec != keyframe.VP8 || s.temporal.All() || s.pin.set {
 		return stream.Rewrite(packet, now)
 	}
@@ -365,6 +386,9 @@ func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
 	}
 	if s.pin.set {
 		return on || s.followPinned(sh, p, now)
+	}
+	if p.track.source.scalable {
+		return on || s.followScalable(sh, p, now)
 	}
 	if s.current != nil && p.track == s.current && p.spell != s.spell {
 		s.taker.Pause() // the picture before was another one
@@ -419,12 +443,14 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	t := p.track
 	s.current, s.spell = t, p.spell
 	s.temporal.Begin(s.thin)
+	s.layers = vp9.NewSelector()
+	s.layers.Aim(max(0, s.taker.Target()), s.thin)
 	s.faded(s.link.shard)
 	o := s.sent
 	o.token++
 	o.carried[int(o.token)%len(o.carried)], o.epochs[int(o.token)%len(o.epochs)] = t, p.epoch
 	o.length = 0
-	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: t.codec}
+	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: t.codec, Layered: t.source.scalable && !s.pin.set}
 	if s.level != 0 && t.levelID != 0 {
 		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}
 	}

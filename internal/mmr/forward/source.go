@@ -53,6 +53,7 @@ type Source struct {
 	fronts [maxLayers]front
 	prefer atomic.Pointer[Neighbour]
 
+	scalable  bool          // one stream holds all layers
 	offered   int           // layers
 	requested atomic.Uint32 // layers that the publisher is to send, a bit each
 	expected  atomic.Bool   // takers are about to come
@@ -78,6 +79,7 @@ func (r *Router) NewSource(cfg SourceConfig) *Source {
 		cfg.Stream = NewStream()
 	}
 	s := &Source{cfg: cfg, router: r, fans: make([]fan, len(r.all())), offered: 1}
+	s.scalable = scalable(keyframe.CodecOf(cfg.Codec.Name))
 	s.muted.Store(true)
 	s.requested.Store(allLayers)
 	return s

@@ -112,7 +112,9 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		if p.key = info.Key; p.key {
 			t.keys.Arrived(now)
 		}
-		if !t.source.cfg.Far {
+		if t.source.scalable && !t.source.cfg.Far {
+			t.source.measureScalable(p.Payload(p.raw), len(p.raw), now)
+		} else if !t.source.cfg.Far {
 			t.source.measure(t.layer, len(p.raw), &info, now)
 		} else if info.Temporal > t.temporal {
 			t.temporal = info.Temporal

@@ -17,6 +17,11 @@ describe("videoCodecs", () => {
     expect(videoCodecs(offered).map((c) => c.mimeType)).toEqual(["video/VP8", "video/H264", "video/rtx"]);
     expect(videoCodecs(offered)[1]?.sdpFmtpLine).toContain("packetization-mode=1;profile-level-id=42e01f");
   });
+  it("offers VP9 after them where it is to be received, and before them where it is to be sent", () => {
+    const names = (vp9: "last" | "first") => videoCodecs(offered, vp9).map((c) => c.mimeType);
+    expect(names("last")).toEqual(["video/VP8", "video/H264", "video/VP9", "video/rtx"]);
+    expect(names("first")).toEqual(["video/VP9", "video/VP8", "video/H264", "video/rtx"]);
+  });
   it("takes what there is", () => {
     expect(videoCodecs([{ mimeType: "video/VP8" }])).toHaveLength(1);
     expect(videoCodecs([])).toEqual([]);

@@ -24,6 +24,12 @@ export const layers: Encoding[] = [
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, scalabilityMode: "L1T3" },
 ];
 
+/** A codec for the camera other than those that everybody decodes. */
+export type CameraCodec = "vp9";
+
+/** The camera in a scalable codec: one stream with the same sizes inside, each above the last predicted from it in key pictures alone. */
+export const scalable: Encoding[] = [{ maxBitrate: 2_000_000, networkPriority: "high", scalabilityMode: "L3T3_KEY" }];
+
 /** What is known of an encoding; scalabilityMode is of webrtc-svc. */
 export type Encoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
 
@@ -37,14 +43,21 @@ const kindOf: Record<SendSource, MediaKind> = {
   screen_audio: "content",
 };
 
-/** Picks and orders the codecs to offer: VP8, then constrained-baseline H.264 (RFC 6184), and retransmission. */
-export function videoCodecs<C extends { mimeType: string; sdpFmtpLine?: string | undefined }>(all: readonly C[]): C[] {
+/**
+ * Picks and orders the codecs to offer: VP8, then constrained-baseline H.264 (RFC 6184), and retransmission; a scalable
+ * one where it is to be received, or comes first in what the camera sends.
+ */
+export function videoCodecs<C extends { mimeType: string; sdpFmtpLine?: string | undefined }>(
+  all: readonly C[],
+  vp9: "none" | "last" | "first" = "none",
+): C[] {
   const rank = (c: C): number => {
     const name = c.mimeType.toLowerCase();
     const fmtp = c.sdpFmtpLine ?? "";
-    if (name === "video/vp8") return 0;
-    if (name === "video/h264" && /packetization-mode=1/.test(fmtp) && /profile-level-id=42e01f/i.test(fmtp)) return 1;
-    if (name === "video/rtx") return 2;
+    if (name === "video/vp8") return 1;
+    if (name === "video/h264" && /packetization-mode=1/.test(fmtp) && /profile-level-id=42e01f/i.test(fmtp)) return 2;
+    if (name === "video/vp9" && vp9 !== "none" && /profile-id=0|^$/.test(fmtp)) return vp9 === "first" ? 0 : 3;
+    if (name === "video/rtx") return 4;
     return -1;
   };
   return all.filter((c) => rank(c) >= 0).sort((a, b) => rank(a) - rank(b));
@@ -69,14 +82,16 @@ export class Connections {
   #offers: Offers | null = null;
   #closed = false;
 
-  constructor(videoSlots: number) {
+  constructor(videoSlots: number, camera: CameraCodec | null = null) {
+    const vp9 = camera === "vp9" && canSend("video/vp9");
     this.peers = { audio: this.#peer("audio"), video: this.#peer("video"), content: this.#peer("content") };
-    this.#send("mic", { networkPriority: "high", maxBitrate: 40_000 });
+    this.#send("mic", [{ networkPriority: "high", maxBitrate: 40_000 }]);
     for (let i = 1; i <= audioSlots; i++) this.#receive("audio", "audio", `a${i}`);
-    this.#send("camera", ...layers);
+    if (vp9) this.#send("camera", scalable, "first");
+    else this.#send("camera", layers);
     for (let i = 1; i <= videoSlots; i++) this.#receive("video", "video", `v${i}`);
-    this.#send("screen", { networkPriority: "medium", maxBitrate: 2_500_000 });
-    this.#send("screen_audio", { networkPriority: "medium", maxBitrate: 96_000 });
+    this.#send("screen", [{ networkPriority: "medium", maxBitrate: 2_500_000 }]);
+    this.#send("screen_audio", [{ networkPriority: "medium", maxBitrate: 96_000 }]);
     this.#receive("content", "video", "c1");
     this.#receive("content", "audio", "s1");
   }
@@ -193,7 +208,7 @@ export class Connections {
     return peer;
   }
 
-  #send(source: SendSource, ...sendEncodings: Encoding[]): void {
+  #send(source: SendSource, sendEncodings: Encoding[], vp9: "none" | "first" = "none"): void {
     const media = source === "mic" || source === "screen_audio" ? "audio" : "video";
     const add = (encodings: Encoding[]) =>
       this.peers[kindOf[source]].addTransceiver(media, { direction: "sendonly", sendEncodings: encodings });
@@ -204,20 +219,30 @@ export class Connections {
       // A browser that has no such scalability with any of its codecs refuses it.
       transceiver = add(sendEncodings.map(({ scalabilityMode: _, ...e }) => e));
     }
-    prefer(transceiver, media);
+    prefer(transceiver, media, vp9);
     this.#senders.set(source, transceiver.sender);
   }
 
   #receive(kind: MediaKind, media: "audio" | "video", slot: SlotID): void {
     const transceiver = this.peers[kind].addTransceiver(media, { direction: "recvonly" });
-    prefer(transceiver, media);
+    prefer(transceiver, media, "last");
     this.receivers.set(slot, transceiver.receiver);
   }
 }
 
+/** Whether the browser can send a codec. */
+function canSend(mimeType: string): boolean {
+  return RTCRtpSender.getCapabilities("video")?.codecs.some((c) => c.mimeType.toLowerCase() === mimeType) ?? false;
+}
+
 /** Offers only what the router forwards, which also keeps 26 m-lines small. */
-function prefer(transceiver: RTCRtpTransceiver, media: "audio" | "video"): void {
+function prefer(
+  transceiver: RTCRtpTransceiver,
+  media: "audio" | "video",
+  vp9: "none" | "last" | "first" = "none",
+): void {
   const all = RTCRtpReceiver.getCapabilities(media)?.codecs ?? [];
-  const codecs = media === "audio" ? all.filter((c) => c.mimeType.toLowerCase() === "audio/opus") : videoCodecs(all);
+  const codecs =
+    media === "audio" ? all.filter((c) => c.mimeType.toLowerCase() === "audio/opus") : videoCodecs(all, vp9);
   if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
 }

@@ -1,4 +1,5 @@
 // What kind of client this is, as it is told to the servers.
+import type { CameraCodec } from "../media/connections.ts";
 import type { ClientInfo } from "../protocol/messages.ts";
 
 /** Describes this browser, briefly. */
@@ -31,6 +32,10 @@ function system(agent: string): string {
 export function isPhone(): boolean {
   return Math.min(globalThis.screen?.width ?? 1024, globalThis.innerWidth ?? 1024) < 600;
 }
+
+/** The codec in which the page's address asks the camera to be sent, ?camera=vp9; null for that which everybody decodes. */
+export const cameraCodec: CameraCodec | null =
+  new URLSearchParams(globalThis.location?.search ?? "").get("camera")?.toLowerCase() === "vp9" ? "vp9" : null;
 
 /** Video slots to offer. */
 export function videoSlots(): number {

@@ -6,7 +6,7 @@ import type { Offers, Package, Problem } from "../protocol/messages.ts";
 import { ProblemError, problem, problemOf } from "../protocol/problems.ts";
 import { lookup } from "./admission.ts";
 import type { ProbeRecord } from "./choose.ts";
-import { clientInfo, obstacle, videoSlots } from "./client.ts";
+import { cameraCodec, clientInfo, obstacle, videoSlots } from "./client.ts";
 import type { MeetingLink } from "./link.ts";
 import { Recorder } from "./report.ts";
 import { verdict } from "./verdict.ts";
@@ -189,7 +189,7 @@ export class Entry {
 
   #makeOffers(): void {
     if (this.#connections) return;
-    this.#connections = new Connections(videoSlots());
+    this.#connections = new Connections(videoSlots(), cameraCodec);
     this.#offers = this.#connections.offers();
     this.#offers.catch(() => {}); // told when it is awaited
   }

@@ -6,7 +6,7 @@ import type { Sound } from "../media/sound.ts";
 import { pause } from "../media/value.ts";
 import type { Attempt, FromRouter, JoinAnswer, Resume, Transport } from "../protocol/messages.ts";
 import { problemOf } from "../protocol/problems.ts";
-import { videoSlots } from "./client.ts";
+import { cameraCodec, videoSlots } from "./client.ts";
 import { recordMedia } from "./mediaphase.ts";
 import type { Publisher } from "./publisher.ts";
 import { type Phase, Recorder } from "./report.ts";
@@ -144,7 +144,7 @@ export class Succession {
     const scratch = new Recorder("");
     const attempt = new AbortController();
     const life = AbortSignal.any([signal, attempt.signal]);
-    const connections = new Connections(videoSlots());
+    const connections = new Connections(videoSlots(), cameraCodec);
     let next: Session | null = null;
     try {
       if (!plan.quick) await wayIn.again(this.current?.answer.zone ?? "", scratch, life);
