@@ -55,6 +55,7 @@ type Link struct {
 	slots   []*Slot
 	publish []publishing
 	ssrc    uint32     // sender of our RTCP
+	patient bool       // ticks more seldom; of the shard's holder
 	types   [128]ptype // by payload type
 	trunk   *Trunk     // nil unless the remote is a router
 	twccID  uint8
@@ -153,6 +154,7 @@ func (l *Link) State() LinkState { return LinkState(l.state.Load()) }
 // rouse lets the link tick. Idle links do not, so that many of them cost
 // nothing. The shard is held.
 func (l *Link) rouse() {
+	l.patient = false
 	if !l.busy {
 		l.busy = true
 		l.shard.busy = append(l.shard.busy, l)

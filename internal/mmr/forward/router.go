@@ -38,6 +38,7 @@ type shard struct {
 	index   int
 	runner  Shard
 	busy    []*Link // for which something may be due
+	ticks   uint32
 	in      inbox
 	drain   func() // empties in; kept so that Flush allocates nothing
 	scratch [maxPacket]byte
@@ -81,7 +82,13 @@ func (r *Router) Tick(index int, now time.Time) {
 		return
 	}
 	s := shards[index]
-	s.busy = slices.DeleteFunc(s.busy, func(l *Link) bool { return !l.tick(s, now) })
+	s.ticks++
+	s.busy = slices.DeleteFunc(s.busy, func(l *Link) bool {
+		if l.patient && (s.ticks+l.ssrc)%patientTicks != 0 {
+			return false
+		}
+		return !l.tick(s, now)
+	})
 }
 
 // Flush hands over what shards have for each other. It is to be called with

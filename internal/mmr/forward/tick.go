@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"causeway/internal/media/twcc"
+	"causeway/protocol"
 
 	"github.com/pion/rtcp"
 )
@@ -16,6 +17,9 @@ const (
 	remapEvery   = time.Second
 	aimEvery     = 100 * time.Millisecond
 	maxBlocks    = 31 // of a receiver report (RFC 3550 section 6.4.2)
+	// patientTicks is how many ticks a link lets pass that does no more than
+	// hear sound: nothing is missing, queued or to be chosen there.
+	patientTicks = 4
 )
 
 // tick does what is due on a link, and reports whether anything may be due
@@ -52,6 +56,7 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 		l.trunk.tick(now)
 		l.busy = true
 	}
+	l.patient = l.kind == protocol.Audio && l.trunk == nil && len(l.tracks) == 0 && !l.arrivals()
 	return l.busy
 }
 
