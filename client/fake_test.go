@@ -48,6 +48,7 @@ type fakeSystem struct {
 	said     []protocol.ControlMessage
 	refuse   map[string]*protocol.Problem // by path
 	lossy    bool
+	forget   int           // that many sessions are not known any more when their client comes
 	heard    chan struct{} // something was said or joined
 }
 
@@ -397,7 +398,13 @@ func (f *fakeSystem) control(w http.ResponseWriter, r *http.Request) {
 			session = hello.Session
 			f.mu.Lock()
 			f.attached[session] = ws
+			forgotten := f.forget > 0
+			f.forget--
 			f.mu.Unlock()
+			if forgotten {
+				f.tell(ctx, ws, protocol.Refusal{Problem: *protocol.NewProblem(protocol.ProblemSessionUnknown, ""), Fatal: true})
+				continue
+			}
 		}
 		if f.isFrozen(session) {
 			continue

@@ -79,6 +79,11 @@ func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 		return m, err
 	}
 	a, err := m.admit(ctx, m.ctx, nil)
+	if err != nil && protocol.ProblemOf(err).Code == protocol.ProblemSessionUnknown {
+		// Where controllers are slow two are asked, and the session that the
+		// second one has had made counts.
+		a, err = m.admit(ctx, m.ctx, nil)
+	}
 	if err != nil {
 		m.cancel()
 		m.startFeed() // it ends at once

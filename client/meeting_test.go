@@ -290,6 +290,27 @@ func TestControlChannelReopens(t *testing.T) {
 	f.attachedAgain("s1")
 }
 
+// The session of a join may have been replaced by that of another controller
+// before its client comes: it joins once more, as the same participant.
+func TestSessionReplaced(t *testing.T) {
+	for forget, code := range map[int]protocol.Code{1: "", 2: protocol.ProblemSessionUnknown} {
+		f := newFakeSystem(t)
+		f.forget = forget
+		m, err := Join(t.Context(), f.link(), Options{Name: "ada", Roots: f.roots()})
+		if err == nil {
+			m.Leave()
+		}
+		if (err == nil) != (code == "") || err != nil && protocol.ProblemOf(err).Code != code {
+			t.Errorf("%d times forgotten: %v", forget, err)
+		}
+		f.mu.Lock()
+		if len(f.joins) != 2 || f.lookups[1].Token == "" {
+			t.Errorf("%d times forgotten: %d joins, lookups %+v", forget, len(f.joins), f.lookups)
+		}
+		f.mu.Unlock()
+	}
+}
+
 // When the router has closed the media connections the meeting is joined again
 // as the same participant, without asking web.
 func TestResume(t *testing.T) {
