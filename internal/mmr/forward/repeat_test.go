@@ -49,3 +49,22 @@ func TestSoundIsRepeatedToTheByte(t *testing.T) {
 		t.Errorf("of %d packets %d could not have been padded", wire.sent, wire.verbatim)
 	}
 }
+
+// TestRepairsOutliveTheSource: what was sent is repaired also when the slot has
+// been given something since that the receiver cannot decode.
+func TestRepairsOutliveTheSource(t *testing.T) {
+	r := newRig(t, 1)
+	cam := r.publisher("ada", protocol.Camera, vp8Codec, 0, nil)
+	other := r.publisher("eve", protocol.Camera, h264Codec, 0, nil)
+	bob := r.taker(protocol.Camera, 1, 0, vp8Codec)
+	bob.assign(0, cam.source, 720)
+	cam.put(cam.frame(0, true, 540))
+	cam.put(cam.frame(0, false, 0))
+	sent := headers(t, bob.wire.take())
+	bob.assign(0, other.source, 720)
+	bob.feedback(&rtcp.TransportLayerNack{MediaSSRC: slotSSRC, Nacks: []rtcp.NackPair{{PacketID: sent[1].Sequence}}})
+	again := headers(t, bob.wire.take())
+	if len(again) != 1 || again[0].SSRC != slotRTX {
+		t.Errorf("repaired by %+v", again)
+	}
+}

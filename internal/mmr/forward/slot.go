@@ -468,7 +468,7 @@ func (s *Slot) transmit(sh *shard, out []byte, now time.Time) {
 	if s.cc != 0 {
 		n.number, n.has = s.link.path.number(len(out)+header.InsertRoom, now)
 	}
-	if s.rtx == 0 || s.codec.RTX == 0 {
+	if s.repeats() && binary.BigEndian.Uint32(out[8:]) == s.ssrc {
 		if s.sent.numbers == nil {
 			s.sent.numbers = new([repairMemory]numbered)
 		}
@@ -477,6 +477,9 @@ func (s *Slot) transmit(sh *shard, out []byte, now time.Time) {
 	}
 	s.send(sh, out, n)
 }
+
+// repeats reports whether what the slot sends now has no stream of repairs.
+func (s *Slot) repeats() bool { return s.rtx == 0 || s.codec == nil || s.codec.RTX == 0 }
 
 // repeat sends a packet again under its own sequence number; false if it is
 // not remembered how it was sent. It has to be the same to the byte: with
