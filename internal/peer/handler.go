@@ -8,8 +8,9 @@ import (
 
 // A Handler receives what happens on a connection. All methods are called
 // with the connection's shard held, one at a time. Slices are valid until the
-// method returns, packets of RTP until PortConfig.Delivered is called. A method may send on connections of the same shard and may
-// close any connection; it must not block and must not call Shard.Run.
+// method returns, packets of RTP until PortConfig.Delivered is called. A method
+// may send on connections of the same shard and may close any connection; it
+// must not block and must not call Shard.Run.
 type Handler interface {
 	// Ready says that the keys are set: packets may be sent from now on.
 	// No RTP or RTCP is delivered before it.

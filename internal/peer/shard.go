@@ -338,7 +338,10 @@ func (s *Shard) batch(sock socket, in []datagram) bool {
 	s.deliverAll(in, now)
 	for range maxGlances {
 		s.delivered()
-		if s.out.n < worthwhile && !sock.full() || s.resting && !sock.full() || len(s.foreign) > 0 { // which lie where the next would be read
+		if len(s.foreign) > 0 { // which lie where the next would be read
+			break
+		}
+		if !sock.full() && (s.resting || s.out.n < worthwhile) {
 			break
 		}
 		if in = sock.poll(); len(in) == 0 {
