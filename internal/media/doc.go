@@ -13,6 +13,7 @@
 //	vp9        VP9 payload descriptors, and layers chosen by them
 //	depdesc    dependency descriptors (AV1), and layers chosen by them
 //	keyframe   where key frames begin, and their size
+//	red        redundant sound taken apart (RFC 2198)
 //	opus       what an Opus packet says of itself
 //	cache      recent packets, for retransmission
 //	nack       what is missing, and when to ask for it

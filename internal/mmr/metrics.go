@@ -45,6 +45,7 @@ func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry) *
 		count("causeway_mmr_rtp_repairs_total", "Packets sent again because a taker asked for them.", func(t forward.Traffic) uint64 { return t.Repairs }),
 		count("causeway_mmr_rtp_repairs_missed_total", "Packets that a taker asked for but that were no longer there.", func(t forward.Traffic) uint64 { return t.RepairsMissed }),
 		count("causeway_mmr_rtp_nacks_total", "Packets that publishers were asked to send again.", func(t forward.Traffic) uint64 { return t.Nacks }),
+		count("causeway_mmr_rtp_recovered_total", "Packets of sound that publishers' networks lost and that were had from what came behind them.", func(t forward.Traffic) uint64 { return t.Recovered }),
 		count("causeway_mmr_key_frame_requests_total", "Key frames that publishers were asked for.", func(t forward.Traffic) uint64 { return t.KeyRequests }),
 		count("causeway_mmr_rtp_packets_ignored_total", "RTP packets of no known source, malformed or repeated.", func(t forward.Traffic) uint64 { return t.Ignored }),
 		count("causeway_mmr_rtp_padding_total", "Packets sent to find out whether a participant's network takes more, among those sent.", func(t forward.Traffic) uint64 { return t.Padding }),

@@ -214,7 +214,7 @@ type codecs [][]offer.Codec
 func (c *codecs) keep(list []offer.Codec) []offer.Codec {
 	for _, kept := range *c {
 		if slices.EqualFunc(kept, list, func(a, b offer.Codec) bool {
-			return a.PayloadType == b.PayloadType && a.RTX == b.RTX && a.Name == b.Name && a.Fmtp == b.Fmtp
+			return a.PayloadType == b.PayloadType && a.RTX == b.RTX && a.RED == b.RED && a.Name == b.Name && a.Fmtp == b.Fmtp
 		}) {
 			return kept
 		}

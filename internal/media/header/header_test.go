@@ -121,6 +121,19 @@ func elements(h Header, b []byte) map[uint8]string {
 	return all
 }
 
+func TestCut(t *testing.T) {
+	b := packet(t, func(p *rtp.Packet) {
+		p.CSRC = []uint32{1, 2, 3}
+		extend(0xbede, map[uint8]string{4: "ab"})(p)
+	})
+	h, _ := Parse(b)
+	b = h.Cut(b, len("pay"))
+	again, ok := Parse(b)
+	if !ok || again != h || string(h.Payload(b)) != "load" || string(h.Extension(b, 4)) != "ab" || h.SSRC != 0xdeadbeef {
+		t.Errorf("%+v, %+v: %q", h, again, h.Payload(b))
+	}
+}
+
 func TestRemap(t *testing.T) {
 	tests := []struct {
 		name     string

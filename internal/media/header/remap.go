@@ -54,6 +54,14 @@ func lookup(ids []IDMap, id uint8) uint8 {
 	return 0
 }
 
+// Cut takes the first n bytes out of the payload of the packet that h was parsed
+// from, of which there are as many. It works in place, updates h, and returns the
+// packet, which begins later in the same buffer.
+func (h *Header) Cut(packet []byte, n int) []byte {
+	h.PayloadAt += n
+	return h.closeUp(packet, h.PayloadAt-n)
+}
+
 // closeUp moves the first end bytes up to the payload, which is cheaper than
 // to move the payload.
 func (h *Header) closeUp(packet []byte, end int) []byte {

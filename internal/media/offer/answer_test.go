@@ -46,7 +46,7 @@ func router(t testing.TB, o Description) Description {
 }
 
 func TestAnswerGolden(t *testing.T) {
-	for _, name := range []string{"chromium156-audio", "chromium156-video", "chromium156-video-all", "chromium156-content", "firefox-audio", "firefox-video"} {
+	for _, name := range []string{"chromium156-audio", "chromium156-audio-all", "chromium156-video", "chromium156-video-all", "chromium156-content", "firefox-audio", "firefox-video"} {
 		t.Run(name, func(t *testing.T) {
 			got := router(t, parsed(t, name)).String()
 			file := "testdata/" + name + ".answer.sdp"
@@ -89,6 +89,47 @@ func TestAnswerRules(t *testing.T) {
 	}
 	if camera.ExtensionID("urn:3gpp:video-orientation") != 0 {
 		t.Error("took an extension that it does not know")
+	}
+}
+
+// TestAnswerRedundancy: redundant sound is answered where it is offered, behind
+// what it is redundant of.
+func TestAnswerRedundancy(t *testing.T) {
+	a := router(t, parsed(t, "chromium156-audio-all"))
+	for i, l := range a.Lines {
+		if len(l.Codecs) != 1 || l.Codecs[0].PayloadType != 111 || l.Codecs[0].RED != 63 {
+			t.Errorf("line %d: %+v", i, l.Codecs)
+		}
+	}
+	if text := a.String(); !strings.Contains(text, "SAVPF 111 63\r\n") || !strings.Contains(text, "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n") {
+		t.Error(text)
+	}
+	if a := router(t, parsed(t, "chromium156-audio")).String(); strings.Contains(a, "red/") {
+		t.Error("answered what was not offered:", a)
+	}
+}
+
+func TestParseRedundancy(t *testing.T) {
+	const head = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n" +
+		"m=audio 9 UDP/TLS/RTP/SAVPF 63 111 64 0\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n"
+	for attributes, want := range map[string]uint8{
+		"a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n":     63,
+		"a=rtpmap:63 RED/48000/2\r\na=fmtp:63 111/111/111\r\n": 63,
+		"a=rtpmap:63 red/48000/2\r\na=fmtp:63 111\r\n":         0,
+		"a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/0\r\n":       0,
+		"a=rtpmap:63 red/48000/2\r\na=fmtp:63 63/63\r\n":       0,
+		"a=rtpmap:63 red/8000\r\na=fmtp:63 111/111\r\n":        0,
+		"a=rtpmap:63 red/48000/2\r\n":                          0,
+	} {
+		d, err := Parse(head + attributes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codecs := d.Lines[0].Codecs
+		i := slices.IndexFunc(codecs, func(c Codec) bool { return c.Name == Opus })
+		if i < 0 || codecs[i].RED != want || (len(codecs) == 1) != (want != 0) {
+			t.Errorf("%q: %+v", attributes, codecs)
+		}
 	}
 }
 

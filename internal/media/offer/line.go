@@ -59,7 +59,7 @@ func (l *Line) parseCodecs(m *sdp.MediaDescription) error {
 			all = append(all, c)
 		}
 	}
-	l.Codecs = attachRTX(all)
+	l.Codecs = attachRED(attachRTX(all))
 	return nil
 }
 
@@ -82,6 +82,37 @@ func attachRTX(all []Codec) []Codec {
 		}
 	}
 	return codecs
+}
+
+// attachRED moves payload types of redundant sound to the codecs that their
+// blocks are all of: their format parameters list those (RFC 2198 §5). Others
+// stay, as codecs that nobody knows.
+func attachRED(all []Codec) []Codec {
+	codecs := slices.DeleteFunc(slices.Clone(all), func(c Codec) bool { return redOf(c, all) >= 0 })
+	for _, r := range all {
+		if i := redOf(r, codecs); i >= 0 && codecs[i].RED == 0 {
+			codecs[i].RED = r.PayloadType
+		}
+	}
+	return codecs
+}
+
+// redOf returns the index of the codec whose redundant form r is, -1 if there
+// is none.
+func redOf(r Codec, codecs []Codec) int {
+	if !strings.EqualFold(r.Name, "red") {
+		return -1
+	}
+	first, others, _ := strings.Cut(r.Fmtp, "/")
+	for pt := range strings.SplitSeq(others, "/") {
+		if pt != first {
+			return -1
+		}
+	}
+	return slices.IndexFunc(codecs, func(c Codec) bool {
+		return strconv.Itoa(int(c.PayloadType)) == first && !strings.EqualFold(c.Name, "red") &&
+			c.ClockRate == r.ClockRate && c.Channels == r.Channels
+	})
 }
 
 // parse reads what the attributes say of one payload type. It reports false

@@ -7,7 +7,8 @@ import (
 
 // Match returns the offered codecs that are supported too, in the offer's
 // order and with the offer's payload types: the codecs of an answer (RFC 3264
-// §6.1). Feedback is what both sides have, RTX is kept if both sides use it.
+// §6.1). Feedback is what both sides have, RTX and RED are kept if both sides
+// use them.
 // H.264's parameters are the offer's, since they must be symmetric (RFC 6184
 // §8.2.2); those of other codecs say what their writer likes to receive, and
 // are the supported side's.
@@ -24,6 +25,9 @@ func Match(offered, supported []Codec) []Codec {
 		}
 		if s.RTX == 0 {
 			o.RTX = 0
+		}
+		if s.RED == 0 {
+			o.RED = 0
 		}
 		o.Feedback = slices.DeleteFunc(slices.Clone(o.Feedback), func(f string) bool { return !s.HasFeedback(f) })
 		matched = append(matched, o)

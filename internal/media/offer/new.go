@@ -62,10 +62,13 @@ func (p *LineParams) line(mid string) Line {
 }
 
 // ForwardedCodecs returns the codecs of a kind that a router forwards: those
-// that everybody has, and scalable ones.
+// that everybody has, and scalable ones; sound with redundancy, too.
 func ForwardedCodecs(kind Kind) []Codec {
 	list := DefaultCodecs(kind)
-	if kind == Video {
+	switch kind {
+	case Audio:
+		list[0].RED = 63
+	case Video:
 		vp9 := list[0]
 		vp9.Name, vp9.Fmtp = VP9, "profile-id=0"
 		vp9.PayloadType, vp9.RTX = 98, 99

@@ -6,7 +6,7 @@
 // It is called once per media connection, when a participant is admitted
 // (router) or joins (client). It knows only what Causeway uses: one BUNDLEd,
 // rtcp-muxed transport per description (RFC 8843), audio and video lines,
-// simulcast by rid (RFC 8853), RTX (RFC 4588). Everything else in a
+// simulcast by rid (RFC 8853), RTX (RFC 4588), redundant sound (RFC 2198). Everything else in a
 // description is ignored. It owns no goroutine, keeps no state and bounds
 // whatever it reads from a description by the limits below.
 package offer
@@ -20,7 +20,7 @@ import (
 const (
 	MaxSize       = 256 << 10 // bytes of a description
 	MaxLines      = 64        // m-lines
-	MaxCodecs     = 64        // codecs of a line, RTX included
+	MaxCodecs     = 64        // codecs of a line, RTX and RED included
 	MaxExtensions = 32        // header extensions of a line
 	MaxSSRCs      = 32        // SSRCs of a line
 	MaxRIDs       = 8         // simulcast layers of a line
@@ -123,8 +123,8 @@ type Line struct {
 	Format string
 	// ReducedSize allows RTCP packets that are not compound (RFC 5506).
 	ReducedSize bool
-	// Codecs are in order of preference. RTX is not listed as a codec of its
-	// own but in Codec.RTX.
+	// Codecs are in order of preference. RTX and RED are not listed as codecs
+	// of their own but in Codec.RTX and Codec.RED.
 	Codecs     []Codec
 	Extensions []Extension
 	// SSRCs are the streams announced by who sends, without retransmission
@@ -149,6 +149,7 @@ type Codec struct {
 	Fmtp        string // parameters, "a=1;b=2"
 	Feedback    []string
 	RTX         uint8 // payload type of its retransmissions (RFC 4588), 0 if none
+	RED         uint8 // payload type of its redundant form (RFC 2198), 0 if none
 }
 
 // Extension is an RTP header extension (RFC 8285).

@@ -111,12 +111,13 @@ func (w *writer) line(l *Line) {
 	w.stream(l)
 }
 
-// formats lists the payload types, each RTX right behind its codec.
+// formats lists the payload types, each RTX and RED right behind its codec:
+// redundancy is had for the asking, not preferred.
 func (l *Line) formats() string {
 	var b strings.Builder
 	written := map[uint8]bool{}
 	for _, c := range l.Codecs {
-		for _, pt := range []uint8{c.PayloadType, c.RTX} {
+		for _, pt := range []uint8{c.PayloadType, c.RTX, c.RED} {
 			if pt != 0 && !written[pt] {
 				written[pt] = true
 				b.WriteString(" " + strconv.Itoa(int(pt)))
@@ -141,6 +142,10 @@ func (w *writer) codec(c *Codec) {
 	if c.RTX != 0 {
 		w.put("a=rtpmap:%d rtx/%d", c.RTX, c.ClockRate)
 		w.put("a=fmtp:%d apt=%d", c.RTX, c.PayloadType)
+	}
+	if c.RED != 0 {
+		w.put("a=rtpmap:%d red/%d%s", c.RED, c.ClockRate, channels)
+		w.put("a=fmtp:%d %d/%d", c.RED, c.PayloadType, c.PayloadType)
 	}
 }
 

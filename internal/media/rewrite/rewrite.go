@@ -16,6 +16,7 @@ import (
 
 	"causeway/internal/media/header"
 	"causeway/internal/media/keyframe"
+	"causeway/internal/media/red"
 	"causeway/internal/media/seqmap"
 	"causeway/internal/media/seqnum"
 )
@@ -48,6 +49,10 @@ type Source struct {
 	// Layered says that pictures are of several frames, the last of which may
 	// be left out: then the one before ends the picture (RFC 9628 §4.1).
 	Layered bool
+	// Redundant is the payload type of the source's packets with redundant sound
+	// (RFC 2198), 0 for none, and RedundantTo the receiver's: one without it gets
+	// of them the newest block alone.
+	Redundant, RedundantTo uint8
 	// Extensions are the header extensions that go on, with the receiver's
 	// ids; the others are stripped. The slice is not copied.
 	Extensions []header.IDMap
@@ -162,7 +167,7 @@ func (s *Stream) Skip(packet []byte, pictures uint16) ([]byte, bool) {
 	packet = packet[:header.Size]
 	packet[0] = version2
 	header.SetMarker(packet, false)
-	s.address(&h, packet, e, seq)
+	s.address(&h, packet, e, seq, e.source.PayloadType)
 	return packet, true
 }
 
@@ -198,13 +203,29 @@ func (s *Stream) finish(h *header.Header, packet []byte, e *epoch, seq uint16, f
 	if first && e.source.Codec == keyframe.Other {
 		header.SetMarker(packet, true) // RFC 3551 §4.1: a talkspurt begins
 	}
-	s.address(h, packet, e, seq)
+	packet, pt := e.source.redundancy(h, packet)
+	s.address(h, packet, e, seq, pt)
 	return h.Remap(packet, e.source.Extensions)
 }
 
+// redundancy makes of a packet with redundant sound what the receiver takes, and
+// returns the payload type of that; other packets stay as they are.
+func (c *Source) redundancy(h *header.Header, packet []byte) ([]byte, uint8) {
+	if c.Redundant == 0 || h.PayloadType != c.Redundant {
+		return packet, c.PayloadType
+	}
+	payload := h.Payload(packet)
+	if c.RedundantTo != 0 {
+		red.SetType(payload, c.PayloadType)
+		return packet, c.RedundantTo
+	}
+	p, _ := red.Parse(payload) // who took it has looked
+	return h.Cut(packet, p.NewestAt), c.PayloadType
+}
+
 // address writes what makes it a packet of the stream.
-func (s *Stream) address(h *header.Header, packet []byte, e *epoch, seq uint16) {
-	header.SetPayloadType(packet, e.source.PayloadType)
+func (s *Stream) address(h *header.Header, packet []byte, e *epoch, seq uint16, pt uint8) {
+	header.SetPayloadType(packet, pt)
 	header.SetSequence(packet, seq)
 	header.SetTimestamp(packet, h.Timestamp+e.timestamp)
 	header.SetSSRC(packet, s.config.SSRC)

@@ -273,6 +273,42 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// TestRedundantSound: a receiver gets redundancy under its own payload types, or
+// the newest block alone, the same when it is restored.
+func TestRedundantSound(t *testing.T) {
+	const theirs, redundant = "\xed\x0f\x00\x03\x6dONEtwo", "\xef\x0f\x00\x03\x6fONEtwo"
+	for to, want := range map[uint8]string{120: theirs, 0: "two"} {
+		s := New(Config{SSRC: 9, ClockRate: 48000, Sequence: 100})
+		a := &camera{source: Source{PayloadType: 109, Redundant: 63, RedundantTo: to, Extensions: []header.IDMap{{From: 1, To: 3}}}}
+		s.Switch(a.source)
+		for i, pt := range []uint8{63, 111, 63} {
+			p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: pt, SequenceNumber: uint16(i), Timestamp: uint32(960 * i)}, Payload: []byte(redundant)}
+			if err := p.SetExtension(1, []byte{0x80 | 33}); err != nil {
+				t.Fatal(err)
+			}
+			b, err := p.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, ok := s.Rewrite(bytes.Clone(b), at(20*i))
+			again, restored := s.Restore(bytes.Clone(b), uint16(100+i))
+			if !ok || !restored || !bytes.Equal(out, again) {
+				t.Fatalf("packet %d was %x and is %x", i, out, again)
+			}
+			wantType, wantPayload := uint8(109), want
+			if pt == 111 {
+				wantPayload = redundant
+			} else if to != 0 {
+				wantType = to
+			}
+			h, _ := header.Parse(out)
+			if level := h.Extension(out, 3); h.PayloadType != wantType || string(h.Payload(out)) != wantPayload || h.Sequence != uint16(100+i) || len(level) != 1 {
+				t.Errorf("to %d, packet %d: %+v %q", to, i, h, h.Payload(out))
+			}
+		}
+	}
+}
+
 func TestPaddingAndDrop(t *testing.T) {
 	s := New(Config{})
 	a := &camera{source: video(1), seq: 0xfffd}

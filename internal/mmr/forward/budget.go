@@ -227,8 +227,20 @@ func (p *path) occupy(s *Slot, active bool) {
 	defer b.mu.Unlock()
 	if active || s.share > 0 {
 		*b.of(s) = newShare(s.kind)
-		b.of(s).active = active
+		b.of(s).active, b.of(s).redundant = active, s.redundant
 	}
+}
+
+// weigh takes note of whether a slot's sound goes with redundancy. The slot's
+// shard is held.
+func (p *path) weigh(s *Slot) {
+	b := p.budget
+	if b == nil || s.cc == 0 || b.trunks {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.of(s).redundant = s.redundant
 }
 
 // of returns a slot's share, making it if it is new.

@@ -80,11 +80,18 @@ type Link struct {
 
 // publishing is a source and how to tell its packets.
 type publishing struct {
-	source                 *Source
-	rids                   []string
-	ssrcs                  []uint32          // as offered, in the order of rids
-	rtxOf                  map[uint32]uint32 // as offered: primary → RTX
-	ridID, rridID, levelID uint8
+	source        *Source
+	rids          []string
+	ssrcs         []uint32          // as offered, in the order of rids
+	rtxOf         map[uint32]uint32 // as offered: primary → RTX
+	ridID, rridID uint8
+	form          form
+}
+
+// form is what packets look like where they come from.
+type form struct {
+	levelID          uint8 // of the RFC 6464 header extension, 0 for none
+	plain, redundant uint8 // payload types of sound: without redundancy, and with (RFC 2198; 0: never)
 }
 
 // ptype says what a payload type carries.
@@ -109,9 +116,9 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 		l.publish = append(l.publish, publishing{
 			source: p.Source, rids: cloned(p.Line.RIDs[:min(len(p.Line.RIDs), maxLayers)]),
 			ssrcs: p.Line.SSRCs, rtxOf: p.Line.RTXOf,
-			ridID:   p.Line.ExtensionID(offer.URIRID),
-			rridID:  p.Line.ExtensionID(offer.URIRepairedRID),
-			levelID: p.Line.ExtensionID(offer.URIAudioLevel),
+			ridID:  p.Line.ExtensionID(offer.URIRID),
+			rridID: p.Line.ExtensionID(offer.URIRepairedRID),
+			form:   form{levelID: p.Line.ExtensionID(offer.URIAudioLevel)},
 		})
 		p.Source.offered = max(1, len(l.publish[i].rids))
 		if id := p.Line.ExtensionID(offer.URITransportCC); id != 0 {
@@ -124,6 +131,10 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 			l.types[c.PayloadType&0x7F] = ptype{publish: int8(i + 1)}
 			if c.RTX != 0 {
 				l.types[c.RTX&0x7F] = ptype{publish: int8(i + 1), rtx: true, primary: c.PayloadType}
+			}
+			if f := &l.publish[i].form; c.RED != 0 && f.redundant == 0 {
+				l.types[c.RED&0x7F] = ptype{publish: int8(i + 1)}
+				f.plain, f.redundant = c.PayloadType, c.RED
 			}
 		}
 	}
@@ -294,7 +305,7 @@ func (l *Link) resolve(p *packet) *stream {
 		l.tracks = slices.DeleteFunc(l.tracks, func(t *track) bool { return t == old })
 		l.streams = slices.DeleteFunc(l.streams, func(s stream) bool { return s.track == old })
 	}
-	tr := newTrack(l, pub.source, pub.levelID, layer, p.SSRC)
+	tr := newTrack(l, pub.source, pub.form, layer, p.SSRC)
 	l.rouse()
 	l.tracks = append(l.tracks, tr)
 	pub.source.layers[layer].Store(tr)

@@ -42,13 +42,14 @@ type shard struct {
 	in      inbox
 	drain   func() // empties in; kept so that Flush allocates nothing
 	scratch [maxPacket]byte
-	packet  packet   // being handled; kept here since it would escape
-	came    []packet // not handed to takers yet
+	packet  packet    // being handled; kept here since it would escape
+	came    []packet  // not handed to takers yet
+	made    []*buffer // where those of them lie that did not come themselves
 	cameAt  time.Time
 	run     []packet // scratch
 	seqs    []uint16 // scratch
 
-	traffic [11]atomic.Uint64 // by counter
+	traffic [12]atomic.Uint64 // by counter
 }
 
 // New makes the packet path. Its clock starts at now. Start must follow.
@@ -133,6 +134,10 @@ func (s *shard) deliver() {
 	}
 	clear(s.came)
 	s.came = s.came[:0]
+	for _, buf := range s.made {
+		s.router.free.release(buf)
+	}
+	s.made = s.made[:0]
 }
 
 // sameSource counts the packets at the beginning that are of one source.
@@ -178,6 +183,7 @@ type Traffic struct {
 	Nacks, KeyRequests              uint64
 	Ignored                         uint64
 	RelayedIn, RelayedOut           uint64 // of PacketsIn and PacketsOut, with other routers
+	Recovered                       uint64 // that were lost, from redundant sound
 	Padding                         uint64 // of PacketsOut, sent to find out what networks take
 	HandoverDrops                   uint64
 }
@@ -197,6 +203,7 @@ const (
 	padding // sent to find out what a network takes
 	relayedIn
 	relayedOut
+	recovered // from redundant sound
 )
 
 // count adds to a counter. The shard is held, so nobody else writes.
@@ -212,7 +219,7 @@ func (r *Router) Traffic() Traffic {
 			packetsIn: &t.PacketsIn, packetsOut: &t.PacketsOut, bytesOut: &t.BytesOut,
 			repairs: &t.Repairs, repairsMissed: &t.RepairsMissed,
 			nacks: &t.Nacks, keyRequests: &t.KeyRequests, ignored: &t.Ignored, padding: &t.Padding,
-			relayedIn: &t.RelayedIn, relayedOut: &t.RelayedOut,
+			relayedIn: &t.RelayedIn, relayedOut: &t.RelayedOut, recovered: &t.Recovered,
 		} {
 			*v += s.traffic[c].Load()
 		}

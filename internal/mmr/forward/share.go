@@ -19,6 +19,8 @@ const (
 	soundRate  = 56_000
 	othersRate = 16_000
 	sharedRate = 120_000
+	// twiceRate is what a voice needs that goes with redundancy.
+	twiceRate = 96_000
 )
 
 // Rates of layers by index, for those that have not been measured yet.
@@ -29,18 +31,19 @@ const maxRungs = maxLayers * (vp8.MaxTemporal + 1)
 
 // share is a slot's part of a budget.
 type share struct {
-	kind     protocol.Source
-	active   bool
-	fresh    bool           // has not been given anything yet
-	height   int            // lines that are wanted
-	current  int            // layer that is sent, -1 none
-	temporal int            // and up to which of its temporal layers
-	rates    [maxLayers]int // of layers, smoothed, with headers; 0 not known
-	lowered  time.Time      // when the slot was last given less
-	fed      time.Time      // when it was last given anything
-	rungs    [maxRungs]alloc.Rung
-	n        int // rungs
-	given    int // rung, -1 none
+	kind      protocol.Source
+	active    bool
+	fresh     bool           // has not been given anything yet
+	redundant bool           // sound with redundancy
+	height    int            // lines that are wanted
+	current   int            // layer that is sent, -1 none
+	temporal  int            // and up to which of its temporal layers
+	rates     [maxLayers]int // of layers, smoothed, with headers; 0 not known
+	lowered   time.Time      // when the slot was last given less
+	fed       time.Time      // when it was last given anything
+	rungs     [maxRungs]alloc.Rung
+	n         int // rungs
+	given     int // rung, -1 none
 }
 
 func newShare(kind protocol.Source) share {
@@ -121,6 +124,7 @@ func (y *share) smooth(layer, measured int) int {
 
 var (
 	sound       = []alloc.Rung{{Rate: soundRate}}
+	twiceSound  = []alloc.Rung{{Rate: twiceRate}}
 	otherSound  = []alloc.Rung{{Rate: othersRate}}
 	sharedSound = []alloc.Rung{{Rate: sharedRate}}
 )
@@ -136,6 +140,8 @@ func (y *share) stream(tallest, second int, now time.Time) alloc.Stream {
 		s.Rungs = s.Rungs[:y.given+1]
 	}
 	switch {
+	case y.kind == protocol.Mic && y.redundant:
+		s.Class, s.Rungs = alloc.Sound, twiceSound
 	case y.kind == protocol.Mic:
 		s.Class, s.Rungs = alloc.Sound, sound
 	case y.kind == protocol.ScreenAudio:

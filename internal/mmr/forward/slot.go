@@ -67,6 +67,7 @@ type Slot struct {
 	granted      uint32       // version of the budget then
 	starved      bool         // the budget leaves nothing for the slot
 	share        int          // index into the budget's shares plus one; of its lock
+	redundant    bool         // what was sent last had redundant sound
 	stats        rtcpstat.Sender
 	synchronized bool      // the mapping that was told came from sender reports
 	nextSR       time.Time //
@@ -337,6 +338,7 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 	s.sent.budget = min(s.sent.budget+1, maxBudget)
 	s.sent.newest = binary.BigEndian.Uint16(out[2:])
 	s.sent.length++
+	s.weigh(out)
 	if s.link.trunk != nil {
 		out = number(sh, out, p.Sequence, p.epoch)
 	}
@@ -451,6 +453,7 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	o.carried[int(o.token)%len(o.carried)], o.epochs[int(o.token)%len(o.epochs)] = t, p.epoch
 	o.length = 0
 	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: t.codec, Layered: t.source.scalable && !s.pin.set}
+	source.Redundant, source.RedundantTo = t.redundant, s.codec.RED
 	if s.level != 0 && t.levelID != 0 {
 		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}
 	}

@@ -28,14 +28,14 @@ const lostBefore = 4
 
 // track is one RTP stream that arrives: a source, or one layer of it.
 type track struct {
-	source  *Source
-	link    *Link
-	layer   int
-	ssrc    uint32
-	levelID uint8
-	video   bool
-	codec   keyframe.Codec
-	shard   *shard
+	source *Source
+	link   *Link
+	layer  int
+	ssrc   uint32
+	form
+	video bool
+	codec keyframe.Codec
+	shard *shard
 
 	// What takers on other shards read.
 	cacheMu sync.Mutex
@@ -49,19 +49,20 @@ type track struct {
 	clock    *clocksync.Source
 	lastRTP  uint32 // of the latest packet
 	lastAt   time.Time
-	quiet    bool   // the latest packet came while the source was muted
-	begun    bool   // a packet has come
-	temporal uint8  // the highest temporal layer that has come, of a far source
-	spell    uint32 // counts the pauses
-	epoch    uint8  // counts them, and beginnings anew, for other routers
+	quiet    bool      // the latest packet came while the source was muted
+	opened   time.Time // when that was last over
+	begun    bool      // a packet has come
+	temporal uint8     // the highest temporal layer that has come, of a far source
+	spell    uint32    // counts the pauses
+	epoch    uint8     // counts them, and beginnings anew, for other routers
 	meter    loudest.Meter
 	way      way // of what comes from another router
 	mappedAt time.Time
 }
 
-func newTrack(l *Link, source *Source, levelID uint8, layer int, ssrc uint32) *track {
+func newTrack(l *Link, source *Source, f form, layer int, ssrc uint32) *track {
 	t := &track{
-		source: source, link: l, layer: layer, ssrc: ssrc, levelID: levelID, shard: l.shard,
+		source: source, link: l, layer: layer, ssrc: ssrc, form: f, shard: l.shard,
 		codec: keyframe.CodecOf(source.cfg.Codec.Name),
 	}
 	t.video = t.codec != keyframe.Other
@@ -88,7 +89,7 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 	t.source.arrived(t.link)
 	t.note(p, repaired, now)
 	verdict := t.missing.Receive(p.Sequence, now)
-	if t.withheld(repaired || verdict == nack.Duplicate) || verdict == nack.Duplicate || repaired && verdict == nack.Restart {
+	if t.withheld(repaired || verdict == nack.Duplicate, now) || verdict == nack.Duplicate || repaired && verdict == nack.Restart {
 		sh.count(ignored, 1)
 		return
 	}
@@ -103,9 +104,11 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		sh.count(ignored, 1)
 		return
 	}
-	t.cacheMu.Lock()
-	t.cache.Store(p.Sequence, p.raw, now)
-	t.cacheMu.Unlock()
+	if t.redundant != 0 && p.PayloadType == t.redundant && !t.unfold(sh, p, now) {
+		sh.count(ignored, 1)
+		return
+	}
+	t.keep(p, now)
 	p.key = true
 	if t.video {
 		info := t.codec.Inspect(p.Payload(p.raw))
@@ -136,6 +139,13 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 	sh.receive(p, now)
 }
 
+// keep stores a packet for repairs.
+func (t *track) keep(p *packet, now time.Time) {
+	t.cacheMu.Lock()
+	defer t.cacheMu.Unlock()
+	t.cache.Store(p.Sequence, p.raw, now)
+}
+
 // note takes what the packet tells of its stream.
 func (t *track) note(p *packet, repaired bool, now time.Time) {
 	if repaired {
@@ -155,14 +165,14 @@ func (t *track) note(p *packet, repaired bool, now time.Time) {
 // of that time is kept for repairs or asked for again, and what arrives late
 // from it is a duplicate of what was given up. old says that the packet was
 // sent before the newest one.
-func (t *track) withheld(old bool) bool {
+func (t *track) withheld(old bool, now time.Time) bool {
 	switch {
 	case t.source.Muted():
 		t.quiet = true
 	case !t.quiet:
 		return false
 	case !old:
-		t.quiet = false
+		t.quiet, t.opened = false, now
 		t.spell++
 		t.epoch++
 		t.missing.Forget() // the gap before this packet may be of that time

@@ -10,17 +10,22 @@ import (
 )
 
 // What the packets between routers look like: the codec follows from the
-// stream, so one payload type does for all; so does one for repairs
-// (RFC 4588), and a fixed id for the level of sound (RFC 6464).
+// stream, so one payload type does for all, and one for sound that carries
+// what was before once more; so does one for repairs of each (RFC 4588), and a
+// fixed id for the level of sound (RFC 6464).
 const (
-	trunkType  = 96
-	trunkRTX   = 97
-	trunkLevel = 1
-	trunkCC    = 3 // of transport-wide sequence numbers
+	trunkType   = 96
+	trunkRTX    = 97
+	trunkRED    = 98 // with redundant sound (RFC 2198)
+	trunkREDRTX = 99
+	trunkLevel  = 1
+	trunkCC     = 3 // of transport-wide sequence numbers
 	// trunkNumber is the id of the number that the packet has on its
 	// publisher's router; see way.
 	trunkNumber = 2
 )
+
+var trunkForm = form{levelID: trunkLevel, plain: trunkType, redundant: trunkRED}
 
 // Synchronisation sources between routers: the stream's name, and in its
 // lowest bits the layer and whether it is repairs of that.
@@ -101,6 +106,8 @@ func (r *Router) NewTrunk(c TrunkConfig) *Trunk {
 	t.loads.all = map[uint32]*load{}
 	t.types[trunkType] = ptype{publish: 1}
 	t.types[trunkRTX] = ptype{publish: 1, rtx: true, primary: trunkType}
+	t.types[trunkRED] = ptype{publish: 1}
+	t.types[trunkREDRTX] = ptype{publish: 1, rtx: true, primary: trunkRED}
 	t.taken.until = map[uint32]taking{}
 	t.plan.Store(t.applied)
 	return t
@@ -203,7 +210,7 @@ func (t *Trunk) begin(ssrc uint32) *track {
 	if source == nil || layer >= maxLayers {
 		return nil
 	}
-	tr := newTrack(t.Link, source, trunkLevel, layer, ssrc)
+	tr := newTrack(t.Link, source, trunkForm, layer, ssrc)
 	t.Link.tracks = append(t.Link.tracks, tr)
 	t.coming[ssrc], t.repaired[ssrc|repairBit] = tr, tr
 	return tr
@@ -226,10 +233,11 @@ func (t *Trunk) slot(source *Source, ssrc uint32) *Slot {
 		return s
 	}
 	codec := source.cfg.Codec
-	codec.PayloadType, codec.RTX = trunkType, trunkRTX
+	codec.PayloadType, codec.RTX, codec.RED = trunkType, trunkRTX, trunkRED
 	s := newSlot(t.Link, SlotConfig{
 		ID: "relay", Kind: source.Kind(), SSRC: ssrc, RTX: ssrc | repairBit,
-		Codecs: []offer.Codec{codec}, AudioLevel: trunkLevel, TransportCC: trunkCC,
+		Codecs:     []offer.Codec{codec, {PayloadType: trunkRED, RTX: trunkREDRTX}},
+		AudioLevel: trunkLevel, TransportCC: trunkCC,
 	})
 	s.pin = pin{set: true, layer: int(ssrc & layerMask)}
 	s.shard.Store(t.shard)
