@@ -113,6 +113,8 @@ func TestManyRouters(t *testing.T) {
 	for source, list := range c.allBack(c.guests) {
 		t.Logf("SIGKILL of the router in the middle: %s again after, of %s", source, spread(list))
 	}
+	t.Logf("each speaker again after, of %s", spread(c.allHeard()))
+	c.account("SIGKILL of the router in the middle")
 	c.eventually("everybody is elsewhere", func() bool { return len(c.at()[middle]) == 0 })
 	c.whole()
 	c.reset()

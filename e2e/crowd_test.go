@@ -99,6 +99,7 @@ type guest struct {
 	missing int                           // not received,
 	doubled int                           // and received twice
 	back    map[protocol.Source]time.Time // the first that came after the mark and what was on the way then
+	heard   map[string]time.Time          // the same of each speaker's sound
 	went    []string                      // who was said to have left
 	said    []string                      // in the chat
 }
@@ -111,12 +112,13 @@ func attend(s *system, link string, i int, pictures bool) *guest {
 		s.t.Fatal(err)
 	}
 	level := uint8(quietest)
-	if i < 3 {
+	if i < speakers {
 		level = uint8(loudest + 4*i)
 	}
 	g := &guest{
 		person: &person{t: s.t}, name: fmt.Sprintf("G%02d", i),
 		last: map[stream]time.Time{}, next: map[string]uint32{}, gap: map[protocol.Source]time.Duration{}, back: map[protocol.Source]time.Time{},
+		heard: map[string]time.Time{},
 	}
 	o := client.Options{Name: g.name, Roots: roots, Version: "e2e", Receive: g.receive, VideoSlots: -1, Feed: newVoice(level, pictures && i < 2)}
 	if pictures {
@@ -160,6 +162,9 @@ func (g *guest) receive(f client.Frame) {
 	if f.Source != protocol.Mic || len(f.Data) != 7 {
 		return
 	}
+	if _, ok := g.heard[f.Name]; !ok && now.Sub(g.mark) > flightTime {
+		g.heard[f.Name] = now
+	}
 	g.sounds++
 	n := binary.BigEndian.Uint32(f.Data[3:])
 	next, known := g.next[f.Name]
@@ -180,6 +185,7 @@ func (g *guest) reset(now time.Time) {
 	g.mark, g.sounds, g.missing, g.doubled = now, 0, 0, 0
 	clear(g.gap)
 	clear(g.back)
+	clear(g.heard)
 	for key := range g.last { // a stream that has ended makes no gap
 		if now.Sub(g.last[key]) > time.Second {
 			delete(g.last, key)
@@ -248,6 +254,29 @@ func (c *crowd) allBack(who []*guest) map[protocol.Source][]time.Duration {
 			g.mu.Lock()
 			took[source] = append(took[source], g.back[source].Sub(g.mark))
 			g.mu.Unlock()
+		}
+	}
+	return took
+}
+
+// allHeard waits until everybody hears all who speak again, and tells how long
+// after the mark each did.
+func (c *crowd) allHeard() (took []time.Duration) {
+	c.t.Helper()
+	for _, g := range c.guests {
+		for _, speaker := range c.guests[:speakers] {
+			if g == speaker {
+				continue
+			}
+			var at time.Duration
+			c.eventually(g.name+" hears "+speaker.name+" again", func() bool {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				heard, ok := g.heard[speaker.name]
+				at = heard.Sub(g.mark)
+				return ok
+			})
+			took = append(took, at)
 		}
 	}
 	return took

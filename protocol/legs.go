@@ -5,7 +5,7 @@ package protocol
 // participants and repeats them to the others.
 //
 //	meeting.M.leg.Z.R      LegUpdate   router R of zone Z, on change (coalesced), every second, and on meeting.M.ask
-//	meeting.M.ask          LegAsk      a leg that lacks something → the leg that has it, or all
+//	meeting.M.ask          LegAsk      a leg that lacks something, or somebody → the leg that has it, or all
 //	meeting.M.chat         LegChat     a leg: what was said there, and on meeting.M.ask the recent history
 //	meeting.M.leg.Z.R.do   LegDo → Empty   a leg whose host wants something of somebody on R
 
@@ -128,6 +128,11 @@ type LegAsk struct {
 	// meeting: settings and recent chat.
 	People bool `json:"people,omitempty"`
 	Shared bool `json:"shared,omitempty"`
+	// Alive asks the leg for a sign of life, as its media do not come any more.
+	// Dead says that it gave none: nobody should depend on it until it is heard
+	// on the bus.
+	Alive bool `json:"alive,omitempty"`
+	Dead  bool `json:"dead,omitempty"`
 }
 
 // LegChat is something said. Who has a message already, by id, passes it

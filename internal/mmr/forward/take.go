@@ -24,10 +24,14 @@ import (
 //	        and for each of three layers height in lines and rate in kbit/s
 //	        (16 each), 0 for a layer that does not come.
 //	"CWup"  what the sender knows of the meeting's legs; see Word.
+//	"CWas"  a question (32 bits), whether the other router is there; see Pulse.
+//	"CWan"  the answer: the same 32 bits.
 const (
 	takeName   = "CWtk"
 	layersName = "CWly"
 	wordName   = "CWup"
+	pulseName  = "CWas"
+	answerName = "CWan"
 
 	repeatEvery = time.Second
 	takenFor    = 5 * time.Second
@@ -39,6 +43,8 @@ const (
 	layersPart = 64   // pictures in one packet
 	layersSize = 4 + 4*maxLayers
 	loudest0   = 0 // the name of the loudest microphones
+
+	questionSize = 4
 )
 
 // taken is what the other router asks for.
@@ -98,6 +104,14 @@ func (t *Trunk) told(p *rtcp.ApplicationDefined, now time.Time) {
 	case wordName:
 		if t.word != nil {
 			t.word.Hear(p.Data, now)
+		}
+	case pulseName:
+		if len(p.Data) == questionSize {
+			t.tell(answerName, p.Data)
+		}
+	case answerName:
+		if len(p.Data) == questionSize && t.pulse != nil {
+			t.pulse.Answered(binary.BigEndian.Uint32(p.Data), now)
 		}
 	}
 }
@@ -236,6 +250,11 @@ func (t *Trunk) ask(now time.Time) {
 // tell sends an application-defined packet. The shard is held.
 func (t *Trunk) tell(name string, data []byte) {
 	t.send([]rtcp.Packet{&rtcp.ApplicationDefined{SSRC: t.ssrc, Name: name, Data: data}})
+}
+
+// question asks whether the other router is there. The shard is held.
+func (t *Trunk) question(q uint32) {
+	t.tell(pulseName, binary.BigEndian.AppendUint32(t.shard.scratch[:0], q))
 }
 
 // asked returns the layers that slots here take of a far source, a bit each.

@@ -45,9 +45,10 @@ const idleTrack = 10 * time.Second
 // Microphones are not asked for one by one: each router sends its loudest.
 type Trunk struct {
 	*Link
-	from *Neighbour
-	word Word
-	plan atomic.Pointer[Plan]
+	from  *Neighbour
+	word  Word
+	pulse Pulse
+	plan  atomic.Pointer[Plan]
 
 	// Everything below belongs to the shard's holder.
 	applied  *Plan              // the plan that is carried out
@@ -85,11 +86,21 @@ type Word interface {
 	Hear(data []byte, now time.Time)
 }
 
+// A Pulse finds out whether the other router lives, by questions that this one
+// answers at once. Its methods are called with a shard held, and must not block.
+type Pulse interface {
+	// Ask says whether a question is due, and which.
+	Ask(now time.Time) (question uint32, due bool)
+	// Answered takes a question that has been answered.
+	Answered(question uint32, now time.Time)
+}
+
 // TrunkConfig describes a trunk.
 type TrunkConfig struct {
 	Kind   protocol.MediaKind
 	From   *Neighbour
 	Word   Word   // nil for none
+	Pulse  Pulse  // nil for none
 	Notify func() // as LinkConfig.Notify
 }
 
@@ -97,7 +108,7 @@ type TrunkConfig struct {
 // is told of the connection, as that of a participant is.
 func (r *Router) NewTrunk(c TrunkConfig) *Trunk {
 	t := &Trunk{
-		Link: r.NewLink(LinkConfig{Kind: c.Kind, Notify: c.Notify}), from: c.From, word: c.Word, applied: &Plan{},
+		Link: r.NewLink(LinkConfig{Kind: c.Kind, Notify: c.Notify}), from: c.From, word: c.Word, pulse: c.Pulse, applied: &Plan{},
 		sending: map[uint32]*Slot{}, coming: map[uint32]*track{}, repaired: map[uint32]*track{},
 	}
 	t.trunk = t
@@ -260,6 +271,11 @@ func (t *Trunk) tick(now time.Time) {
 	t.weigh(now)
 	t.ask(now)
 	t.say(now)
+	if t.pulse != nil {
+		if question, due := t.pulse.Ask(now); due {
+			t.question(question)
+		}
+	}
 	if now.Sub(t.swept) < time.Second {
 		return
 	}

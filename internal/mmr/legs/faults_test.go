@@ -49,6 +49,9 @@ func TestFaults(t *testing.T) {
 	for seed := range *seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed, 2+int(seed%4))
+			for n := range w.routers[1:] { // a star
+				w.near[pair(0, n+1)] = seed%2 == 0
+			}
 			s := &schedule{world: w}
 			for i := range 12 {
 				s.clients = append(s.clients, &client{id: fmt.Sprintf("p%02d", i)})
@@ -104,6 +107,9 @@ func (s *schedule) act() {
 		}
 	case what < 68:
 		s.partition(r.n)
+	case what < 70:
+		s.log("r%d hears no media of r0", r.n)
+		s.deaf[pair(0, r.n)] = true
 	case what < 75:
 		s.heal()
 	case what < 82 && r.state != nil:
@@ -204,6 +210,13 @@ func (s *schedule) settle() {
 	s.pass(lostAfter + lostFor + Grace + 3*time.Second)
 	s.eventually("the legs agree", 500*time.Millisecond, s.agree)
 	s.eventually("the legs agree with the truth", 100*time.Millisecond, s.truth)
+	for _, r := range s.routers {
+		for _, l := range r.state.Legs() {
+			if l.Silent {
+				s.fail("r%d takes %v for silent", r.n, l.Address)
+			}
+		}
+	}
 }
 
 // eventually waits until something holds.

@@ -39,7 +39,7 @@ func FuzzHear(f *testing.F) {
 				s.Hear(Address{"z", "other"}, said.Update, now)
 			}
 			s.HearChat(&said.Chat)
-			s.Asked(said.Ask)
+			s.Asked(said.Ask, now)
 			for _, u := range s.Poll(now).Updates {
 				if len(u.Changed) > protocol.MaxLegPeople || len(u.Settings) > protocol.MaxLegPeople {
 					t.Fatalf("a message with %d people and %d settings", len(u.Changed), len(u.Settings))

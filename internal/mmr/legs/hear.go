@@ -21,7 +21,9 @@ type leg struct {
 
 	heardAt time.Time
 	saidAt  time.Time // heard on the bus
-	near    bool      // its media come without a router in between
+	media   Media
+	askedUp time.Time // when it was last asked whether it is there
+	dead    time.Time // one that is near says so; it is believed until then
 	silent  bool      // nothing of it comes, while others are heard
 	lost    bool
 	askedAt time.Time
@@ -68,7 +70,7 @@ func (s *State) Hear(from Address, u *protocol.LegUpdate, now time.Time) {
 		s.beatAt = now // who is new does not know us either
 	}
 	s.alive(l, now)
-	l.saidAt = now
+	l.saidAt, l.dead = now, time.Time{}
 	if l.onPremises != u.OnPremises || l.fingerprint != u.Fingerprint {
 		l.onPremises, l.fingerprint = u.OnPremises, u.Fingerprint
 		s.streams = true
@@ -86,12 +88,34 @@ func (s *State) Alive(at Address, now time.Time) {
 	}
 }
 
-// Near notes whether a leg's router is one that media come from without another
-// one in between.
-func (s *State) Near(at Address, near bool) {
-	if l := s.legs[at]; l != nil {
-		l.near = near
+// Near notes what the media of a leg's router tell of it, if they come without
+// another one in between. A router that does not answer there any more is asked
+// on the bus; if it says nothing there either it is dead, and all are told.
+func (s *State) Near(at Address, media Media, now time.Time) {
+	l := s.legs[at]
+	if l == nil || l.media == media {
+		return
 	}
+	was := l.media
+	l.media = media
+	switch {
+	case media == MediaDoubtful:
+		l.askedUp = now
+		s.asks = append(s.asks, protocol.LegAsk{Zone: at.Zone, MMR: at.MMR, Alive: true})
+	case media == MediaDead && (was == MediaHeard || !l.saidAt.After(l.askedUp)):
+		s.asks = append(s.asks, protocol.LegAsk{Zone: at.Zone, MMR: at.MMR, Dead: true})
+		s.bury(l, now)
+	case media == MediaHeard && now.Before(l.dead):
+		l.dead = time.Time{}
+		s.quiet(l, false)
+	}
+}
+
+// bury takes a leg's router for dead, as one says who should know. Until it is
+// heard on the bus again, or its silence there tells the same.
+func (s *State) bury(l *leg, now time.Time) {
+	l.dead = now.Add(QuietFor)
+	s.quiet(l, true)
 }
 
 // hush finds out who is silent. While nobody is heard on the bus it is the bus
@@ -107,9 +131,15 @@ func (s *State) hush(now time.Time) {
 		return
 	}
 	for _, l := range s.legs {
-		if silent := !l.near && now.Sub(l.saidAt) >= QuietFor; silent != l.silent {
-			l.silent, s.streams = silent, true
-		}
+		near := l.media == MediaHeard || l.media == MediaDoubtful
+		s.quiet(l, now.Before(l.dead) || !near && now.Sub(l.saidAt) >= QuietFor)
+	}
+}
+
+// quiet notes whether media should not depend on a leg.
+func (s *State) quiet(l *leg, silent bool) {
+	if silent != l.silent {
+		l.silent, s.streams = silent, true
 	}
 }
 

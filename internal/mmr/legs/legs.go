@@ -33,6 +33,18 @@ const (
 	frozen = 3 * time.Second
 )
 
+// Media is what a leg's media tell of its router, where they come without
+// another one in between.
+type Media int
+
+// What media tell.
+const (
+	MediaNone     Media = iota // they do not come directly
+	MediaHeard                 // the router lives
+	MediaDoubtful              // it does not answer
+	MediaDead                  // it has not answered for so long that nobody should wait
+)
+
 // Limits: of the other legs of a meeting, the people of one, the settings.
 const (
 	maxLegs     = 256

@@ -127,10 +127,17 @@ func (s *State) whole() []protocol.LegUpdate {
 	return updates
 }
 
-// Asked takes a request to repeat what this leg has.
-func (s *State) Asked(a protocol.LegAsk) {
-	if (a.Zone != "" || a.MMR != "") && (Address{a.Zone, a.MMR}) != s.cfg.Self {
+// Asked takes a request to repeat what this leg has, and what is said of
+// others.
+func (s *State) Asked(a protocol.LegAsk, now time.Time) {
+	if at := (Address{a.Zone, a.MMR}); at != (Address{}) && at != s.cfg.Self {
+		if l := s.legs[at]; l != nil && a.Dead {
+			s.bury(l, now)
+		}
 		return
+	}
+	if a.Alive || a.Dead {
+		s.beatAt = now
 	}
 	s.wholeDue = s.wholeDue || a.People
 	s.shared.due = s.shared.due || a.Shared

@@ -30,7 +30,9 @@ type world struct {
 	rest    []letter
 	cut     map[[2]int]bool // pairs that do not hear each other
 	trace   []string
-	media   bool // routers hear each other's media, whatever is cut
+	media   bool            // routers hear each other's media, whatever is cut
+	near    map[[2]int]bool // pairs whose media come without another router in between
+	deaf    map[[2]int]bool // those of them that do not hear each other's media
 }
 
 // router is one that has, had or will have a leg.
@@ -46,6 +48,7 @@ type router struct {
 	chat     []string
 	busy     map[int]time.Time // when the latest letter to each arrives
 	stuck    []letter          // what came while it was frozen
+	heard    map[int]time.Time // when media of each router near came last
 }
 
 // session is a participant on a router.
@@ -65,7 +68,7 @@ type letter struct {
 
 func newWorld(t *testing.T, seed uint64, routers int) *world {
 	w := &world{
-		t: t, rand: rand.New(rand.NewPCG(seed, 0)), cut: map[[2]int]bool{},
+		t: t, rand: rand.New(rand.NewPCG(seed, 0)), cut: map[[2]int]bool{}, near: map[[2]int]bool{}, deaf: map[[2]int]bool{},
 		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	for n := range routers {
@@ -84,6 +87,7 @@ func (r *router) start() {
 	r.state.AskAll()
 	r.sessions, r.roster, r.chat = map[string]*session{}, map[string]View{}, nil
 	r.busy, r.frozen, r.next, r.stuck = map[int]time.Time{}, false, r.now, nil
+	r.heard = map[int]time.Time{}
 }
 
 func (r *router) thaw() {
@@ -91,6 +95,7 @@ func (r *router) thaw() {
 		return
 	}
 	r.frozen, r.thawedAt = false, r.now
+	clear(r.heard) // what it did not ask, nobody failed to answer
 	for _, l := range r.stuck {
 		if r.now.Sub(l.at) < 4*time.Second {
 			l.at = r.now
@@ -174,7 +179,7 @@ func (r *router) take(l letter) {
 	case protocol.LegUpdate:
 		r.state.Hear(r.routers[l.from].address(), &m, r.now)
 	case protocol.LegAsk:
-		r.state.Asked(m)
+		r.state.Asked(m, r.now)
 	case protocol.LegChat:
 		r.state.HearChat(&m)
 	}
@@ -190,6 +195,11 @@ func (r *router) work() {
 			r.state.Alive(o.address(), r.now)
 		}
 	}
+	for _, o := range r.routers {
+		if o != r && r.near[pair(r.n, o.n)] {
+			r.state.Near(o.address(), r.mediaOf(o), r.now)
+		}
+	}
 	out := r.state.Poll(r.now)
 	for _, m := range out.Asks {
 		r.publish(m)
@@ -201,7 +211,9 @@ func (r *router) work() {
 		r.publish(m)
 	}
 	r.next = out.Next
-	if tick := r.now.Add(200 * time.Millisecond); tick.Before(r.next) {
+	if tick := r.now.Add(25 * time.Millisecond); len(r.near) > 0 && tick.Before(r.next) {
+		r.next = tick
+	} else if tick := r.now.Add(200 * time.Millisecond); tick.Before(r.next) {
 		r.next = tick
 	}
 	for id := range r.state.TakePeople() {
@@ -219,6 +231,26 @@ func (r *router) work() {
 			r.drop(id, protocol.FarewellRemoved)
 		}
 	}
+}
+
+// Times in which package relay finds out about a router that is near.
+const (
+	doubtAfter = 500 * time.Millisecond
+	deadAfter  = 700 * time.Millisecond
+)
+
+// mediaOf is what media tell of a router that is near.
+func (r *router) mediaOf(o *router) Media {
+	if _, known := r.heard[o.n]; !known || up(o) && !r.deaf[pair(r.n, o.n)] {
+		r.heard[o.n] = r.now
+	}
+	switch silent := r.now.Sub(r.heard[o.n]); {
+	case silent >= deadAfter:
+		return MediaDead
+	case silent >= doubtAfter:
+		return MediaDoubtful
+	}
+	return MediaHeard
 }
 
 // tend does what time does to a session.
@@ -308,6 +340,7 @@ func (w *world) partition(side ...int) {
 func (w *world) heal() {
 	w.log("heal")
 	clear(w.cut)
+	clear(w.deaf)
 }
 
 // kill ends a router without a word, or with its last one.

@@ -145,7 +145,9 @@ func (m *Meeting) Run(ctx context.Context) {
 		case msg := <-m.inbox:
 			msg.handle(m, time.Now())
 		case <-m.wake:
-			m.look(time.Now())
+			now := time.Now()
+			m.look(now)
+			m.listenTo(now)
 		case now := <-every.C:
 			m.look(now)
 			m.listenTo(now)

@@ -52,7 +52,7 @@ func (m *Meeting) Asked(ctx context.Context, a protocol.LegAsk) error {
 
 type asked struct{ protocol.LegAsk }
 
-func (a asked) handle(m *Meeting, _ time.Time) { m.state.Asked(a.LegAsk) }
+func (a asked) handle(m *Meeting, now time.Time) { m.state.Asked(a.LegAsk, now) }
 
 // Do carries out what a host on another leg wants of somebody here. Its
 // errors are ErrOver, or a *protocol.Problem.
@@ -158,13 +158,18 @@ func (m *Meeting) exchange(now time.Time) time.Duration {
 	return never
 }
 
+// lives is what the life of a router means for its leg.
+var lives = map[relay.Life]legs.Media{
+	relay.Unknown: legs.MediaNone, relay.Alive: legs.MediaHeard, relay.Doubtful: legs.MediaDoubtful, relay.Dead: legs.MediaDead,
+}
+
 // listenTo takes legs whose media comes for alive, whatever the bus says.
 func (m *Meeting) listenTo(now time.Time) {
 	if m.mesh == nil {
 		return
 	}
 	for _, l := range m.state.Legs() {
-		m.state.Near(l.Address, m.mesh.Up(l.Zone, l.MMR))
+		m.state.Near(l.Address, lives[m.mesh.Life(l.Zone, l.MMR)], now)
 		if m.mesh.Alive(l.Zone, l.MMR) {
 			m.state.Alive(l.Address, now)
 		}

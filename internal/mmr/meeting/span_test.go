@@ -351,7 +351,7 @@ func BenchmarkChange(b *testing.B) {
 				}
 			}
 			there := protocol.LegPerson{Established: true}
-			far.Asked(protocol.LegAsk{People: true})
+			far.Asked(protocol.LegAsk{People: true}, now)
 			for i := range 500 {
 				p := m.admit(Admission{Session: fmt.Sprint(i), ID: fmt.Sprintf("own%d", i)}, now)
 				p.channel, p.greeted = control.NewDetached(), true

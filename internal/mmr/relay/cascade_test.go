@@ -155,36 +155,109 @@ func TestWayChanges(t *testing.T) {
 	})
 }
 
-// The router in the middle is dead. When its silence is noticed, the others
-// find a way round it.
+// A router that is dead is found out by those next to it, within a second and
+// whether anybody speaks or not. When it is known, the others find a way round
+// it, and the gap is little longer than that.
 func TestDeadInTheMiddle(t *testing.T) {
-	virtually(t, many(7, 2, 0), func(w *world) {
-		m := w.nodes[3].mic("speaker")
-		w.nodes[0].own = append(w.nodes[0].own, w.nodes[0].mic("root").source)
-		w.know()
-		w.pass(3 * time.Second)
-		ears := w.listen(m)
-		middle := w.nodes[0]
-		delete(ears, middle)
-		w.talk(2*time.Second, m)
-		died := time.Now()
-		cut := func(from, to string) bool { return from == middle.ip || to == middle.ip }
-		w.cut.Store(&cut)
-		w.noTCP.Store(true)
-		middle.dead = true
-		w.talk(3*time.Second, m)
-		middle.silent = true
-		w.know()
-		w.talk(10*time.Second, m)
-		t.Logf("%v", time.Since(died))
-		for n, heard := range ears {
-			words := heard.words()
-			missing, again := lost(words)
-			if len(words) < 500 || missing > 50*4 || again > 0 {
-				t.Errorf("%v hears %d words, %d missing, %d again", n.name, len(words), missing, again)
+	for _, talking := range []bool{true, false} {
+		virtually(t, many(7, 2, 0), func(w *world) {
+			m := w.nodes[3].mic("speaker")
+			w.nodes[0].own = append(w.nodes[0].own, w.nodes[0].mic("root").source)
+			w.know()
+			ears := w.listen(m)
+			middle := w.nodes[0]
+			delete(ears, middle)
+			w.talk(3*time.Second, m)
+			w.talkIf(talking, 3*time.Second, m)
+			died := time.Now()
+			w.kill(middle)
+			for w.lives(middle, Dead) == 0 {
+				w.talkIf(talking, 20*time.Millisecond, m)
 			}
+			if took := time.Since(died); took < 400*time.Millisecond || took > 900*time.Millisecond {
+				t.Errorf("found out after %v", took)
+			}
+			w.talkIf(talking, 300*time.Millisecond, m)
+			if n := w.lives(middle, Dead); n != 7 { // the others of its zone, and the first of the other
+				t.Errorf("%d routers have found out", n)
+			}
+			for _, n := range w.nodes[1:] {
+				if bad := w.lives(n, Dead) + w.lives(n, Doubtful); bad > 0 {
+					t.Errorf("%v is doubted by %d", n.name, bad)
+				}
+			}
+			middle.silent = true
+			w.know()
+			w.talk(10*time.Second, m)
+			for n, heard := range ears {
+				words := heard.words()
+				missing, again := lost(words)
+				if len(words) < 500 || missing > 60 || again > 0 {
+					t.Errorf("%v hears %d words, %d missing, %d again", n.name, len(words), missing, again)
+				}
+			}
+		})
+	}
+}
+
+// kill ends a router without a word.
+func (w *world) kill(n *node) {
+	cut := func(from, to string) bool { return from == n.ip || to == n.ip }
+	w.cut.Store(&cut)
+	w.noTCP.Store(true)
+	n.dead = true
+}
+
+// lives counts the routers that take another one for so much alive.
+func (w *world) lives(of *node, life Life) (n int) {
+	for _, o := range w.nodes {
+		if o != of && !o.dead && o.mesh.Life(of.Zone, of.MMR) == life {
+			n++
 		}
-	})
+	}
+	return n
+}
+
+func (w *world) talkIf(talking bool, d time.Duration, m *mic) {
+	if talking {
+		w.talk(d, m)
+	} else {
+		w.pass(d)
+	}
+}
+
+// A network that loses a tenth of all packets is no death, nor is one with a
+// long way, nor a router that pauses for a moment.
+func TestNotDead(t *testing.T) {
+	for name, spoil := range map[string]func(w *world, dice *rand.Rand) func(from, to string) bool{
+		"a tenth is lost": func(_ *world, dice *rand.Rand) func(from, to string) bool {
+			return func(string, string) bool { return dice.IntN(10) == 0 }
+		},
+		"pauses of 0.4 s": func(w *world, _ *rand.Rand) func(from, to string) bool {
+			return func(from, to string) bool {
+				return (from == w.nodes[0].ip || to == w.nodes[0].ip) && time.Since(w.start)%(2*time.Second) < 400*time.Millisecond
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, many(4, 1, 0), func(w *world) {
+				w.nodes[0].mic("speaker")
+				w.know()
+				w.pass(3 * time.Second)
+				cut := spoil(w, rand.New(rand.NewPCG(5, 6)))
+				w.cut.Store(&cut)
+				for range 60 * 40 {
+					w.pass(25 * time.Millisecond)
+					for _, n := range w.nodes {
+						if w.lives(n, Dead) > 0 {
+							t.Errorf("%v is dead after %v", n.name, time.Since(w.start))
+							return
+						}
+					}
+				}
+			})
+		})
+	}
 }
 
 // While routers know different legs nothing goes round in circles, and nobody

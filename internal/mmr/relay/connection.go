@@ -21,6 +21,7 @@ type connection struct {
 	trunk *forward.Trunk
 	peer  *peer.Conn
 	made  time.Time
+	vital *vital
 	home  *peer.Shard // on which a dialled connection lives; nil for an accepted one
 
 	shard atomic.Int32 // index, once it is up
@@ -38,11 +39,13 @@ var (
 )
 
 func (m *Mesh) connection(l *leg, kind protocol.MediaKind) *connection {
-	cfg := forward.TrunkConfig{Kind: kind, From: l.near, Notify: func() {}}
+	c := &connection{mesh: m, kind: kind, made: time.Now(), vital: m.relays.vital(l.name)}
+	cfg := forward.TrunkConfig{Kind: kind, From: l.near, Pulse: c, Notify: func() {}}
 	if kind == protocol.Audio {
 		cfg.Word = word{&m.pulse, l.name}
 	}
-	return &connection{mesh: m, kind: kind, made: time.Now(), trunk: m.relays.cfg.Router.NewTrunk(cfg)}
+	c.trunk = m.relays.cfg.Router.NewTrunk(cfg)
+	return c
 }
 
 // Ready implements peer.Handler.
@@ -56,14 +59,21 @@ func (c *connection) Ready(p *peer.Conn, now time.Time) {
 	c.trunk.Ready(index, p, now)
 	c.up.Store(true)
 	c.heard.Store(true)
+	c.vital.hear(now)
 	c.changed()
 }
 
 // RTP implements peer.Handler.
-func (c *connection) RTP(_ *peer.Conn, packet []byte, now time.Time) { c.trunk.RTP(packet, now) }
+func (c *connection) RTP(_ *peer.Conn, packet []byte, now time.Time) {
+	c.vital.hear(now)
+	c.trunk.RTP(packet, now)
+}
 
 // RTCP implements peer.Handler.
-func (c *connection) RTCP(_ *peer.Conn, packet []byte, now time.Time) { c.trunk.RTCP(packet, now) }
+func (c *connection) RTCP(_ *peer.Conn, packet []byte, now time.Time) {
+	c.vital.hear(now)
+	c.trunk.RTCP(packet, now)
+}
 
 // Path implements peer.Handler.
 func (c *connection) Path(_ *peer.Conn, state peer.PathState, _ time.Time) {

@@ -150,6 +150,18 @@ func (m *Mesh) Up(zone, mmr string) bool {
 	return l != nil && !l.gone && l.up()
 }
 
+// Life is what media tell of a leg's router, as long as there are connections
+// with it.
+func (m *Mesh) Life(zone, mmr string) Life {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.legs[name{Zone: zone, MMR: mmr}]
+	if l == nil || l.gone || !l.up() {
+		return Unknown
+	}
+	return m.relays.vital(l.name).life()
+}
+
 // Alive reports whether a leg's router lives, as far as media tell: it is up,
 // or routers in between have heard it lately.
 func (m *Mesh) Alive(zone, mmr string) bool {

@@ -50,6 +50,7 @@ type Relays struct {
 	mu      sync.Mutex
 	meshes  map[string]*Mesh // by meeting; the latest
 	budgets map[name]*forward.Budget
+	vitals  map[name]*vital
 	running sync.WaitGroup
 
 	lingering sync.WaitGroup // relays that go on for a moment
@@ -74,7 +75,7 @@ func New(cfg Config) (*Relays, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	r := &Relays{cfg: cfg, certificate: certificate, meshes: map[string]*Mesh{}, budgets: map[name]*forward.Budget{}}
+	r := &Relays{cfg: cfg, certificate: certificate, meshes: map[string]*Mesh{}, budgets: map[name]*forward.Budget{}, vitals: map[name]*vital{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }
@@ -152,6 +153,28 @@ func (r *Relays) budget(to name) *forward.Budget {
 		r.budgets[to] = b
 	}
 	return b
+}
+
+// vital is the life of a router, for all meetings.
+func (r *Relays) vital(of name) *vital {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v := r.vitals[of]
+	if v == nil {
+		v = &vital{changed: r.wake}
+		r.vitals[of] = v
+	}
+	return v
+}
+
+// wake lets all meetings look.
+func (r *Relays) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.meshes {
+		m.poke()
+		m.wake()
+	}
 }
 
 func (r *Relays) mesh(meeting string) *Mesh {
