@@ -4,9 +4,10 @@
 //
 // Each stream of pictures has a ladder of rungs, which are its layers from the
 // least to the best: of a simulcast, or the spatial and temporal layers of an
-// SVC stream. What is short is taken from the frame rate before it is taken
-// from the size (Ladder). A rung above the current one must fit with some
-// room, so that a budget that wavers does not make pictures waver.
+// SVC stream. What is short is taken from the frame rate at first, which goes
+// at once, and from the size if it stays short: then the largest picture is
+// given of which all fit (Ladder). A rung above the current one must fit with
+// some room, so that a budget that wavers does not make pictures waver.
 //
 // The router calls Allocate for a participant when the estimate, the wishes or
 // the layers' rates have changed, a few times a second. It is a plain function
@@ -29,6 +30,9 @@ type Rung struct {
 	Spatial, Temporal int // layers, up to and including these
 	Height            int // lines
 	Rate              int // bits per second, with all headers
+	// Thin is a part of a layer's pictures which is worth less than all of a
+	// smaller one: it is given only for a while.
+	Thin bool
 }
 
 // Stream is something to receive.
@@ -38,6 +42,8 @@ type Stream struct {
 	Height int    // lines that are wanted; 0 nothing. Sound has no lines
 	// Current is the rung that is received now, -1 none.
 	Current int
+	// Bridge is the layer of which thin rungs may be given now, -1 for none.
+	Bridge int
 	// Given is set to the rung to receive, -1 for none.
 	Given int
 }
@@ -117,7 +123,7 @@ func spread(streams []Stream, left *int) {
 				if s.Class != Other || s.Height != height {
 					continue
 				}
-				if top := s.top(); s.Given < top && s.raise(s.Given+1, left) {
+				if next := s.next(); next <= s.top() && s.raise(next, left) {
 					raised = true
 				}
 			}
@@ -144,6 +150,9 @@ func (s *Stream) raise(to int, left *int) bool {
 		has = s.Rungs[s.Given].Rate
 	}
 	for ; to > s.Given; to-- {
+		if !s.may(to) {
+			continue
+		}
 		cost := s.Rungs[to].Rate - has
 		need := cost
 		if to > s.Current {
@@ -156,6 +165,21 @@ func (s *Stream) raise(to int, left *int) bool {
 		}
 	}
 	return false
+}
+
+// may reports whether a rung may be given now.
+func (s *Stream) may(rung int) bool {
+	r := &s.Rungs[rung]
+	return !r.Thin || r.Spatial == s.Bridge
+}
+
+// next is the first rung above the given one that may be given now.
+func (s *Stream) next() int {
+	next := s.Given + 1
+	for next < len(s.Rungs) && !s.may(next) {
+		next++
+	}
+	return next
 }
 
 // top is the rung that serves the wish: the best of those with the least lines

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -79,6 +78,19 @@ func TestHysteresis(t *testing.T) {
 	}
 }
 
+// rungs writes rungs as spatial.temporal:rate, with a t behind thin ones.
+func rungs(list []Rung) string {
+	var words []string
+	for _, r := range list {
+		word := fmt.Sprintf("%d.%d:%d", r.Spatial, r.Temporal, r.Rate)
+		if r.Thin {
+			word += "t"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
 func TestLadder(t *testing.T) {
 	layers := []Layer{{0, 180, 100}, {1, 360, 500}, {2, 720, 1500}}
 	tests := []struct {
@@ -86,23 +98,51 @@ func TestLadder(t *testing.T) {
 		layers   []Layer
 		temporal int
 		class    Class
-		want     []Rung
+		want     string
 	}{
-		{"none", nil, 1, Other, nil},
-		{"one temporal layer", layers, 1, Other, []Rung{{0, 0, 180, 100}, {1, 0, 360, 500}, {2, 0, 720, 1500}}},
-		{"three temporal layers", layers, 3, Speaker, []Rung{
-			{0, 0, 180, 40}, {0, 1, 180, 60}, {0, 2, 180, 100}, {1, 1, 360, 300}, {1, 2, 360, 500}, {2, 1, 720, 900}, {2, 2, 720, 1500},
-		}},
-		{"content", layers[1:], 3, Content, []Rung{{1, 0, 360, 200}, {1, 1, 360, 300}, {1, 2, 360, 500}, {2, 0, 720, 600}, {2, 1, 720, 900}, {2, 2, 720, 1500}}},
-		{"a larger layer that costs less", []Layer{{0, 180, 300}, {1, 360, 200}}, 1, Other, []Rung{{1, 0, 360, 200}}},
-		{"too many temporal layers", layers[:1], 9, Other, []Rung{{0, 0, 180, 40}, {0, 1, 180, 60}, {0, 2, 180, 100}}},
+		{"none", nil, 1, Other, ""},
+		{"one temporal layer", layers, 1, Other, "0.0:100 1.0:500 2.0:1500"},
+		{"two temporal layers", layers, 2, Other, "0.0:60 0.1:100 1.0:300t 1.1:500 2.0:900t 2.1:1500"},
+		{"three temporal layers", layers, 3, Speaker, "0.0:40 0.1:60 0.2:100 1.1:300t 1.2:500 2.1:900t 2.2:1500"},
+		{"a much smaller one", []Layer{{0, 180, 100}, {2, 720, 1500}}, 3, Speaker, "0.0:40 0.1:60 0.2:100 2.1:900 2.2:1500"},
+		{"content", layers[1:], 3, Content, "1.0:200 1.1:300 1.2:500 2.0:600 2.1:900 2.2:1500"},
+		{"a larger layer that costs less", []Layer{{0, 180, 300}, {1, 360, 200}}, 1, Other, "1.0:200"},
+		{"half of a larger layer costs less", []Layer{{0, 180, 300}, {1, 360, 400}}, 2, Other, "0.0:180 0.1:300 1.0:240t 1.1:400"},
+		{"too many temporal layers", layers[:1], 9, Other, "0.0:40 0.1:60 0.2:100"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, Ladder(nil, tt.layers, tt.temporal, tt.class)); diff != "" {
-				t.Error(diff)
+			if got := rungs(Ladder(nil, tt.layers, tt.temporal, tt.class)); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestBridge: a part of a layer's pictures is given for a while, to whoever had
+// all of them; else all of a smaller layer.
+func TestBridge(t *testing.T) {
+	ladder := Ladder(nil, []Layer{{0, 180, 100}, {1, 360, 500}, {2, 720, 1500}}, 2, Other)
+	for _, tt := range []struct {
+		budget, current, bridge int
+		want                    string
+	}{
+		{1600, 5, 2, "2.1"},
+		{1400, 5, 2, "2.0"},
+		{1400, 4, -1, "1.1"},
+		{1400, 4, 1, "1.1"},
+		{400, 5, 2, "0.1"},
+		{400, 3, 1, "1.0"},
+		{70, 3, 1, "0.0"},
+	} {
+		for _, class := range []Class{Speaker, Other} {
+			s := []Stream{{Class: class, Height: 720, Current: tt.current, Bridge: tt.bridge, Rungs: ladder}}
+			Allocate(tt.budget, s)
+			r := ladder[s[0].Given]
+			if got := fmt.Sprintf("%d.%d", r.Spatial, r.Temporal); got != tt.want {
+				t.Errorf("class %d, %d with %d bridged: %s, want %s", class, tt.budget, tt.bridge, got, tt.want)
+			}
+		}
 	}
 }
 
@@ -117,8 +157,12 @@ func drawStreams(rt *rapid.T) []Stream {
 		for range rapid.IntRange(0, 5).Draw(rt, "rungs") {
 			rate += rapid.IntRange(1, 500).Draw(rt, "rate")
 			height += rapid.SampledFrom([]int{0, 90, 180}).Draw(rt, "lines")
-			s.Rungs = append(s.Rungs, Rung{Rate: rate, Height: height})
+			s.Rungs = append(s.Rungs, Rung{Rate: rate, Height: height, Spatial: height})
 		}
+		for i := 1; i+1 < len(s.Rungs); i++ { // the last of a layer is the whole of it
+			s.Rungs[i].Thin = s.Rungs[i].Height == s.Rungs[i+1].Height && rapid.Bool().Draw(rt, "thin")
+		}
+		s.Bridge = rapid.IntRange(-1, height).Draw(rt, "bridge")
 		s.Current = rapid.IntRange(-1, len(s.Rungs)-1).Draw(rt, "current")
 		streams = append(streams, s)
 	}
@@ -195,10 +239,10 @@ func TestDemand(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	streams := []Stream{sound(), simulcast(Speaker, 720), simulcast(Other, 180), simulcast(Other, 360)}
 	layers := []Layer{{0, 180, 100}, {1, 360, 500}, {2, 720, 1500}}
-	rungs := make([]Rung, 0, 16)
+	ladder := make([]Rung, 0, 16)
 	if n := testing.AllocsPerRun(100, func() {
 		Allocate(1500, streams)
-		rungs = Ladder(rungs[:0], layers, 3, Other)
+		ladder = Ladder(ladder[:0], layers, 3, Other)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

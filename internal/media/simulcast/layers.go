@@ -35,6 +35,7 @@ var nominal = [MaxLayers]int{180, 360, 720, 1080}
 type Layer struct {
 	Width, Height int // of the last key frame; 0 not known
 	BitsPerSecond int // over the last window; 0 not known yet
+	before        int // over the one before it
 	Temporal      int // its temporal layers above the lowest
 	Seen          time.Time
 	Since         time.Time // since when it has come without a pause
@@ -58,13 +59,13 @@ func (l *Layers) Packet(layer, bytes int, now time.Time) {
 	y := &l.layers[layer]
 	switch {
 	case !l.Active(layer, now):
-		y.Since, y.begin, y.bytes, y.BitsPerSecond = now, now, 0, 0
+		y.Since, y.begin, y.bytes, y.BitsPerSecond, y.before = now, now, 0, 0, 0
 	case now.Sub(y.Seen) >= silence: // it was paused
 		y.begin, y.bytes = now, 0
 	}
 	y.Seen = now
 	if d := now.Sub(y.begin); d >= window {
-		y.BitsPerSecond = int(int64(y.bytes) * 8 * int64(time.Second) / int64(d))
+		y.measured(int(int64(y.bytes) * 8 * int64(time.Second) / int64(d)))
 		y.begin, y.bytes = now, 0
 	}
 	y.bytes += bytes
@@ -103,8 +104,17 @@ func (l *Layers) Announce(layer, height, bitsPerSecond int, now time.Time) {
 		y.Since = now
 	}
 	l.Size(layer, y.Width, height)
-	y.Seen, y.until, y.BitsPerSecond = now, now.Add(believed), bitsPerSecond
+	y.Seen, y.until = now, now.Add(believed)
+	y.measured(bitsPerSecond)
 }
+
+func (y *Layer) measured(bitsPerSecond int) {
+	y.before, y.BitsPerSecond = y.BitsPerSecond, bitsPerSecond
+}
+
+// Sustained is the rate that the layer had in both of the last two windows: a
+// key frame is in one of them.
+func (y *Layer) Sustained() int { return min(y.before, y.BitsPerSecond) }
 
 // Layer returns what is known of a layer.
 func (l *Layers) Layer(layer int) Layer {

@@ -20,6 +20,24 @@ func feed(l *Layers, from, to int, layers ...int) {
 	}
 }
 
+// TestSustained: a key frame counts in one window, more that stays in the next.
+func TestSustained(t *testing.T) {
+	var l Layers
+	feed(&l, 0, 2000, 1)
+	steady := l.layers[1].Sustained()
+	l.Packet(1, 50_000, at(2000))
+	feed(&l, 2020, 4000, 1)
+	if got := l.layers[1].Sustained(); got > steady*11/10 || got < steady*9/10 {
+		t.Errorf("%d after a key frame, %d before", got, steady)
+	}
+	for ms := 4000; ms < 5100; ms += 20 {
+		l.Packet(1, 4000, at(ms))
+	}
+	if got := l.layers[1].Sustained(); got < 3*steady {
+		t.Errorf("%d a second after it has grown to four times %d", got, steady)
+	}
+}
+
 func TestMeasures(t *testing.T) {
 	var l Layers
 	feed(&l, 0, 2000, 0, 1)

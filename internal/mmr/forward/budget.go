@@ -272,17 +272,15 @@ func (b *Budget) share(now time.Time) {
 	keep := b.keeps(r, now)
 	for i := range b.shares {
 		y, given := &b.shares[i], b.streams[i].Given
-		if keep && y.active {
+		if keep && y.active && !y.thin() {
 			given = max(given, y.given)
 		}
 		if given >= 0 {
 			y.fed = now
 		}
-		if given < y.given {
-			y.lowered = now
-		}
 		if given != y.given {
-			y.given, changed = given, true
+			y.give(given, r.Given < r.Want, now)
+			changed = true
 		}
 	}
 	if changed {
@@ -308,7 +306,7 @@ func (b *Budget) keeps(r alloc.Result, now time.Time) bool {
 			need += s.Rungs[s.Given].Rate
 		case y.active && y.given >= 0 && y.given < y.n:
 			need += y.rungs[y.given].Rate
-			short = short || s.Given < y.given
+			short = short || s.Given < y.given && !y.thin()
 		}
 	}
 	if !short || r.Given == r.Want {

@@ -12,8 +12,14 @@ import (
 const (
 	smoothing = 16 // parts of a layer's rate that a new measurement moves it by one of
 	// settle is how long a slot that was given less is not given more: each
-	// change costs a key frame.
-	settle = 1500 * time.Millisecond
+	// change costs a key frame. It is twice as long, and at most settleMost,
+	// each time that more lasted for less than lasting.
+	settle     = 1500 * time.Millisecond
+	settleMost = 6 * time.Second
+	lasting    = 10 * time.Second
+	// bridge is how long a slot does with a part of a layer's pictures, before
+	// it goes down to a smaller layer of which it can have all.
+	bridge = time.Second
 	// soundRate is what a voice is taken to need, with headers; othersRate what
 	// the others' do, since mostly one speaks; sharedRate a shared screen's.
 	soundRate  = 56_000
@@ -40,6 +46,9 @@ type share struct {
 	temporal  int            // and up to which of its temporal layers
 	rates     [maxLayers]int // of layers, smoothed, with headers; 0 not known
 	lowered   time.Time      // when the slot was last given less
+	raised    time.Time      // when it was last given more
+	settle    time.Duration  // how long it is not given more
+	thinned   time.Time      // since when it has a thin rung
 	fed       time.Time      // when it was last given anything
 	rungs     [maxRungs]alloc.Rung
 	n         int // rungs
@@ -47,7 +56,7 @@ type share struct {
 }
 
 func newShare(kind protocol.Source) share {
-	return share{kind: kind, fresh: true, current: -1, given: -1}
+	return share{kind: kind, fresh: true, current: -1, given: -1, settle: settle}
 }
 
 // describe lists the layers that come as rungs.
@@ -57,18 +66,20 @@ func (y *share) describe(layers *simulcast.Layers, scalable bool, now time.Time)
 		was = y.rungs[y.given]
 	}
 	var list [maxLayers]alloc.Layer
-	n, temporal, below := 0, 0, 0
+	var below struct{ measured, sustained int }
+	n, temporal := 0, 0
 	for i := range maxLayers {
 		if !layers.Active(i, now) {
 			continue
 		}
 		l := layers.Layer(i)
-		measured := l.BitsPerSecond
+		measured, sustained := l.BitsPerSecond, l.Sustained()
 		if scalable && measured > 0 {
-			below += measured // a layer needs those below it
-			measured = below
+			below.measured += measured // a layer needs those below it
+			below.sustained += sustained
+			measured, sustained = below.measured, below.sustained
 		}
-		rate, height := y.smooth(i, measured), layers.Height(i)
+		rate, height := y.smooth(i, measured, sustained), layers.Height(i)
 		if n > 0 && (height <= list[n-1].Height || rate <= list[n-1].Rate) {
 			continue // not worth more
 		}
@@ -76,7 +87,11 @@ func (y *share) describe(layers *simulcast.Layers, scalable bool, now time.Time)
 		temporal = max(temporal, l.Temporal)
 		n++
 	}
-	y.n = len(alloc.Ladder(y.rungs[:0], list[:n], temporal+1, alloc.Other))
+	class := alloc.Other
+	if y.kind == protocol.Screen {
+		class = alloc.Content
+	}
+	y.n = len(alloc.Ladder(y.rungs[:0], list[:n], temporal+1, class))
 	y.given = y.rung(was.Spatial, was.Temporal)
 	if y.given < 0 && was.Spatial >= 0 && y.n > 0 {
 		y.given = 0
@@ -105,10 +120,12 @@ func (y *share) grant(rung int, urgent bool) grant {
 }
 
 // smooth returns a layer's rate. Key frames, which slots going up and down ask
-// for, make it jump; if those jumps counted there would be no end of them.
-func (y *share) smooth(layer, measured int) int {
+// for, make it jump; if those jumps counted there would be no end of them. What
+// lasts counts at once: a layer that begins may soon take many times as much.
+func (y *share) smooth(layer, measured, sustained int) int {
 	rate := &y.rates[layer]
 	measured += measured / 12 // headers
+	sustained += sustained / 12
 	switch {
 	case measured == 0:
 	case *rate == 0:
@@ -116,6 +133,7 @@ func (y *share) smooth(layer, measured int) int {
 	default:
 		*rate += (measured - *rate) / smoothing
 	}
+	*rate = max(*rate, sustained)
 	if *rate == 0 {
 		return nominalRates[layer]
 	}
@@ -129,15 +147,47 @@ var (
 	sharedSound = []alloc.Rung{{Rate: sharedRate}}
 )
 
+// give notes what the slot is given from now on; short that not all get what
+// they want.
+func (y *share) give(rung int, short bool, now time.Time) {
+	switch {
+	case rung > y.given:
+		if y.given >= 0 {
+			y.raised = now
+		}
+	case short:
+		if y.raised.After(y.lowered) {
+			if now.Sub(y.raised) < lasting {
+				y.settle = min(2*y.settle, settleMost)
+			} else {
+				y.settle = settle
+			}
+		}
+		y.lowered = now
+	}
+	was := y.thin()
+	if y.given = rung; y.thin() && !was {
+		y.thinned = now
+	}
+}
+
+// thin reports whether the slot was given a thin rung.
+func (y *share) thin() bool { return y.given >= 0 && y.given < y.n && y.rungs[y.given].Thin }
+
 // stream is the share as package alloc knows it. The tallest camera, if it is
 // to be much taller than the others, is that of whoever speaks.
 func (y *share) stream(tallest, second int, now time.Time) alloc.Stream {
 	if !y.active {
 		return alloc.Stream{Class: alloc.Other, Current: -1}
 	}
-	s := alloc.Stream{Rungs: y.rungs[:y.n], Height: y.height, Current: y.rung(y.current, y.temporal)}
-	if now.Sub(y.lowered) < settle && y.given >= 0 {
-		s.Rungs = s.Rungs[:y.given+1]
+	s := alloc.Stream{Rungs: y.rungs[:y.n], Height: y.height, Current: y.rung(y.current, y.temporal), Bridge: -1}
+	if y.given >= 0 {
+		if !y.thin() || now.Sub(y.thinned) < bridge {
+			s.Bridge = y.rungs[y.given].Spatial
+		}
+		if !y.thin() && now.Sub(y.lowered) < y.settle {
+			s.Rungs = s.Rungs[:y.given+1]
+		}
 	}
 	switch {
 	case y.kind == protocol.Mic && y.redundant:

@@ -75,8 +75,9 @@ func (v *viewer) fps(slot int, from, to time.Duration) float64 {
 }
 
 // TestTemporalBeforeSpatial: where the budget falls just below what a layer
-// costs, every other picture is left out before the size goes down; what the
-// receiver gets has no gaps.
+// costs, every other picture is left out at once; if it stays so, the next
+// smaller layer is shown at its whole frame rate. What the receiver gets has no
+// gaps.
 func TestTemporalBeforeSpatial(t *testing.T) {
 	for shards := range 2 {
 		v := newViewer(t, shards+1, nettest.Step{Rate: 3e6}, nettest.Step{At: 15 * time.Second, Rate: 1.4e6}, nettest.Step{At: 45 * time.Second, Rate: 3e6})
@@ -87,11 +88,18 @@ func TestTemporalBeforeSpatial(t *testing.T) {
 		if f := v.fps(0, 5*time.Second, 10*time.Second); v.shows[0] != 2 || f < 24 {
 			t.Errorf("layer %d, %.1f pictures a second with room for all", v.shows[0], f)
 		}
-		v.run(35 * time.Second)
-		if f := v.fps(0, 25*time.Second, 45*time.Second); v.shows[0] != 2 || f < 12 || f > 20 {
-			t.Errorf("layer %d, %.1f pictures a second with room for half of them", v.shows[0], f)
+		for v.run(6 * time.Second); v.shows[0] == 2 && v.world.Elapsed() < 45*time.Second; {
+			v.run(50 * time.Millisecond)
 		}
-		if g := v.gap(0, 25*time.Second, 45*time.Second); g > 300*time.Millisecond {
+		down := v.world.Elapsed() // to the middle size
+		if f := v.fps(0, down-time.Second, down); down < 16*time.Second || down > 18500*time.Millisecond || f < 10 || f > 20 {
+			t.Errorf("%.1f pictures a second before the size went down after %v", f, down)
+		}
+		v.run(45*time.Second - down)
+		if f := v.fps(0, 20*time.Second, 45*time.Second); v.shows[0] != 1 || f < 24 {
+			t.Errorf("layer %d, %.1f pictures a second with room for half of the largest", v.shows[0], f)
+		}
+		if g := v.gap(0, 15*time.Second, 45*time.Second); g > 300*time.Millisecond {
 			t.Errorf("no picture for %v", g)
 		}
 		if q := v.percentile(0.95, 20*time.Second, 45*time.Second); q > 100*time.Millisecond {
@@ -101,11 +109,56 @@ func TestTemporalBeforeSpatial(t *testing.T) {
 		if f := v.fps(0, 55*time.Second, 60*time.Second); v.shows[0] != 2 || f < 24 {
 			t.Errorf("layer %d, %.1f pictures a second after the return", v.shows[0], f)
 		}
-		// It does not go up and down all the time.
-		if n := v.changes(0, 25*time.Second, 45*time.Second); n > 4 {
-			t.Errorf("the frame rate changed %d times in 20 s", n)
+		if n := v.changes(0, 20*time.Second, 45*time.Second); n > 1 {
+			t.Errorf("the frame rate changed %d times in 25 s", n)
 		}
 		v.gapless(t)
+	}
+}
+
+// TestSettling: each time that more did not last a slot waits longer for it,
+// unless it was asked for less.
+func TestSettling(t *testing.T) {
+	y := newShare(protocol.Camera)
+	now := epoch
+	y.give(1, false, now)
+	y.give(0, true, now)
+	if y.settle != settle {
+		t.Errorf("%v after the first fall", y.settle)
+	}
+	for _, want := range []time.Duration{2 * settle, settleMost, settleMost} {
+		now = now.Add(y.settle)
+		y.give(1, false, now)
+		now = now.Add(lasting / 2)
+		if y.give(0, true, now); y.settle != want {
+			t.Errorf("%v, want %v", y.settle, want)
+		}
+	}
+	now = now.Add(y.settle)
+	y.give(1, false, now)
+	now = now.Add(lasting)
+	if y.give(0, true, now); y.settle != settle {
+		t.Errorf("%v after more that lasted", y.settle)
+	}
+	now = now.Add(y.settle)
+	y.give(1, false, now)
+	now = now.Add(time.Second)
+	lowered := y.lowered
+	if y.give(0, false, now); y.lowered != lowered {
+		t.Error("waits although all is given that is wanted")
+	}
+}
+
+// TestBeginningLayer: a layer that soon takes many times what it began with is
+// known for that within a second, a key frame is not taken for it.
+func TestBeginningLayer(t *testing.T) {
+	y := newShare(protocol.Camera)
+	y.smooth(2, 300_000, 0)
+	if rate := y.smooth(2, 3_000_000, 300_000); rate > 600_000 {
+		t.Errorf("%d after a key frame", rate)
+	}
+	if rate := y.smooth(2, 1_600_000, 1_500_000); rate < 1_500_000 {
+		t.Errorf("%d for a layer of 1.5 Mbit/s", rate)
 	}
 }
 
