@@ -171,14 +171,16 @@ type AdmitRequest struct {
 	Client ClientInfo `json:"client"`
 	// Address is the participant's IP address as the controller saw it.
 	Address string `json:"address"`
-	// Resume is that of the join request.
-	Resume *Resume `json:"resume,omitempty"`
+	// Resume and Standby are those of the join request.
+	Resume  *Resume `json:"resume,omitempty"`
+	Standby bool    `json:"standby,omitempty"`
 }
 
 // AdmitAnswer is the router's part of JoinAnswer.
 type AdmitAnswer struct {
 	Session  string       `json:"session"`
 	Admitted int64        `json:"admitted,omitempty"`
+	Standby  bool         `json:"standby,omitempty"`
 	Answers  Offers       `json:"answers"`
 	MediaTCP []string     `json:"media_tcp,omitempty"`
 	MediaTLS string       `json:"media_tls,omitempty"`

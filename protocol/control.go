@@ -25,6 +25,11 @@ type (
 		Session string `json:"session"`
 		Token   string `json:"token"`
 	}
+	// Enter is the first message after Standby: its sender goes into the
+	// meeting now, as whom the token says. Welcome answers it.
+	Enter struct {
+		Token string `json:"token"`
+	}
 	// SetState changes what others see of the sender. Absent fields stay.
 	SetState struct {
 		AudioMuted *bool `json:"audio_muted,omitempty"`
@@ -57,10 +62,19 @@ type (
 
 // Messages from the router to the client.
 type (
-	// Welcome answers Hello.
+	// Standby answers Hello where the session was asked for ahead
+	// (JoinRequest.Standby): it is kept for so long, and its sender in no
+	// meeting before Enter.
+	Standby struct {
+		ForMS int64 `json:"for_ms"`
+	}
+	// Welcome answers Hello, or Enter.
 	Welcome struct {
 		Meeting     MeetingInfo `json:"meeting"`
 		Participant string      `json:"participant"` // the receiver's own id
+		// Admitted is as in JoinAnswer, which does not tell it of a session on
+		// standby.
+		Admitted int64 `json:"admitted"`
 		// Participants are those on the roster whom the receiver is shown, the
 		// first of them: the next Parts messages are Roster and hold the rest.
 		Participants []Participant `json:"participants"`
@@ -245,12 +259,14 @@ type Left struct {
 
 // ControlType implementations: the "type" of each message.
 func (Hello) ControlType() string      { return "hello" }
+func (Enter) ControlType() string      { return "enter" }
 func (SetState) ControlType() string   { return "set_state" }
 func (SendChat) ControlType() string   { return "send_chat" }
 func (Want) ControlType() string       { return "want" }
 func (HostAction) ControlType() string { return "host" }
 func (Leave) ControlType() string      { return "leave" }
 func (Ping) ControlType() string       { return "ping" }
+func (Standby) ControlType() string    { return "standby" }
 func (Welcome) ControlType() string    { return "welcome" }
 func (Roster) ControlType() string     { return "roster" }
 func (Audience) ControlType() string   { return "audience" }
@@ -265,11 +281,10 @@ func (Farewell) ControlType() string   { return "farewell" }
 func (Refusal) ControlType() string    { return "refusal" }
 func (Pong) ControlType() string       { return "pong" }
 
-// FromClient and FromRouter list the messages of each direction; the first of
-// each is the first on the channel.
+// FromClient and FromRouter list the messages of each direction.
 var (
-	FromClient = []ControlMessage{Hello{}, SetState{}, SendChat{}, Want{}, HostAction{}, Leave{}, Ping{}}
-	FromRouter = []ControlMessage{Welcome{}, Roster{}, Audience{}, Slots{}, Sync{}, Speakers{}, Chat{}, Layers{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
+	FromClient = []ControlMessage{Hello{}, Enter{}, SetState{}, SendChat{}, Want{}, HostAction{}, Leave{}, Ping{}}
+	FromRouter = []ControlMessage{Standby{}, Welcome{}, Roster{}, Audience{}, Slots{}, Sync{}, Speakers{}, Chat{}, Layers{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
 )
 
 // EncodeControl renders a message with its type as the first field.
@@ -299,6 +314,8 @@ func DecodeFromClient(data []byte) (ControlMessage, error) {
 		switch t {
 		case "hello":
 			return &Hello{}, true
+		case "enter":
+			return &Enter{}, true
 		case "set_state":
 			return &SetState{}, true
 		case "send_chat":
@@ -320,6 +337,8 @@ func DecodeFromClient(data []byte) (ControlMessage, error) {
 func DecodeFromRouter(data []byte) (ControlMessage, error) {
 	return decodeControl(data, func(t string) (ControlMessage, bool) {
 		switch t {
+		case "standby":
+			return &Standby{}, true
 		case "welcome":
 			return &Welcome{}, true
 		case "roster":

@@ -25,6 +25,7 @@ func ptr[T any](v T) *T { return &v }
 var samples = map[string][]ControlMessage{
 	"from_client.json": {
 		Hello{Session: "0f5c", Token: "eyJ…"},
+		Enter{Token: "eyJ…"},
 		SetState{AudioMuted: ptr(true), VideoMuted: ptr(false), Sharing: ptr(true), HandRaised: ptr(true)},
 		SendChat{Text: "大家好 <hello> & goodbye"},
 		Want{Slots: []SlotWant{{Slot: "v1", Participant: "p2", MaxHeight: 360}}},
@@ -33,9 +34,11 @@ var samples = map[string][]ControlMessage{
 		Ping{N: 7},
 	},
 	"from_router.json": {
+		Standby{ForMS: 60000},
 		Welcome{
 			Meeting:     MeetingInfo{ID: "m1", Number: "1234567890", Topic: "Standup", ScheduledAt: &moment, Kind: KindWebinar},
 			Participant: "p1",
+			Admitted:    1773500966000,
 			Participants: []Participant{{
 				ID: "p1", Name: "Ann", Role: Host, JoinedAt: moment, ClientKind: "web", AudioMuted: true,
 				VideoMuted: true, Sharing: true, HandRaisedAt: moment, Path: PathOK,

@@ -41,6 +41,10 @@ type JoinRequest struct {
 	// Resume is set by who was in the meeting before: another router is
 	// wanted, or the same one anew.
 	Resume *Resume `json:"resume,omitempty"`
+	// Standby asks for a session ahead, for somebody in the lobby: media
+	// connections and control channel come up, and Enter leads into the
+	// meeting.
+	Standby bool `json:"standby,omitempty"`
 }
 
 // Resume tells which session a join continues. The participant is the same
@@ -80,6 +84,8 @@ type JoinAnswer struct {
 	Session string `json:"session"`
 	// Admitted is when that was, in Unix milliseconds; see Resume.Admitted.
 	Admitted int64 `json:"admitted,omitempty"`
+	// Standby says that the session is on standby, as was asked for.
+	Standby bool `json:"standby,omitempty"`
 	// ControlURL is the address of the control channel, wss://host[:port]/mmr/v1/control.
 	ControlURL string `json:"control_url"`
 	// Answers are SDP answers to the offers, with the router's candidates.

@@ -15,14 +15,24 @@ import (
 // are *protocol.Problem.
 func (s *Server) admit(ctx context.Context, req protocol.AdmitRequest) (protocol.AdmitAnswer, error) {
 	answer, err := s.once.do(ctx, req.ID, time.Now(), func() (protocol.AdmitAnswer, error) { return s.tryAdmit(ctx, req) })
-	if err != nil {
-		p := protocol.ProblemOf(err)
-		s.metrics.admissions.WithLabelValues(string(p.Code)).Inc()
-		s.log.Info("admission refused", "code", p.Code, "err", err)
-		return protocol.AdmitAnswer{}, p
+	if !req.Standby {
+		s.admitted(err)
 	}
-	s.metrics.admissions.WithLabelValues("ok").Inc()
+	if err != nil {
+		return protocol.AdmitAnswer{}, protocol.ProblemOf(err)
+	}
 	return answer, nil
+}
+
+// admitted counts what came of an admission.
+func (s *Server) admitted(err error) {
+	if err == nil {
+		s.metrics.admissions.WithLabelValues("ok").Inc()
+		return
+	}
+	p := protocol.ProblemOf(err)
+	s.metrics.admissions.WithLabelValues(string(p.Code)).Inc()
+	s.log.Info("admission refused", "code", p.Code, "err", err)
 }
 
 func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (protocol.AdmitAnswer, error) {
@@ -30,7 +40,7 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 	if err != nil {
 		return protocol.AdmitAnswer{}, err
 	}
-	if err := s.room(claims.Meeting, claims.Subject); err != nil {
+	if err := s.room(claims.Meeting, claims.Subject, req.Standby); err != nil {
 		return protocol.AdmitAnswer{}, err
 	}
 	plans, err := planAll(req.Offers)
@@ -51,7 +61,7 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 		if err != nil {
 			return protocol.AdmitAnswer{}, err
 		}
-		answer, err := s.admitTo(ctx, m, a, plans)
+		answer, err := s.admitTo(ctx, m, a, plans, req.Standby)
 		if err == nil {
 			return answer, nil
 		}
@@ -73,36 +83,62 @@ func (s *Server) answer(a meeting.Admission, admitted int64, answers protocol.Of
 	return r
 }
 
-// admitTo opens the media connections and lets the participant into m.
-func (s *Server) admitTo(ctx context.Context, m *meeting.Meeting, a meeting.Admission, plans []*plan) (protocol.AdmitAnswer, error) {
+// admitTo opens the media connections and lets the participant into m, or has
+// it stand by.
+func (s *Server) admitTo(
+	ctx context.Context, m *meeting.Meeting, a meeting.Admission, plans []*plan, standby bool,
+) (protocol.AdmitAnswer, error) {
 	media, answers, err := s.connect(m, a.ID, plans)
 	if err != nil {
 		return protocol.AdmitAnswer{}, err
 	}
 	a.Media = media
+	var admitted int64
+	if standby {
+		err = s.stand(m, a)
+	} else {
+		admitted, err = s.letIn(ctx, m, a)
+	}
+	if err != nil {
+		media.Close()
+		return protocol.AdmitAnswer{}, err
+	}
+	answer := s.answer(a, admitted, answers)
+	answer.Standby = standby
+	return answer, nil
+}
+
+// letIn lets the participant into m, and returns when that was.
+func (s *Server) letIn(ctx context.Context, m *meeting.Meeting, a meeting.Admission) (int64, error) {
 	s.registry.addSession(a.Session, entry{meeting: m, id: m.Info().ID, participant: a.ID})
 	admitted, err := m.Admit(ctx, a)
 	if err != nil {
 		s.registry.dropSession(a.Session)
-		media.Close()
-		return protocol.AdmitAnswer{}, err
+		return 0, err
 	}
-	if len(media.Links) > 0 {
-		s.reach.admitted(a.Session, everUp(media.Links), time.Now())
+	if links := a.Media.Links; len(links) > 0 {
+		s.reach.admitted(a.Session, everUp(links), time.Now())
 	}
-	return s.answer(a, admitted, answers), nil
+	return admitted, nil
 }
 
 // room refuses a newcomer when the router is at one of its limits. Whoever
-// is here already may come again.
-func (s *Server) room(meeting, participant string) error {
+// is here already may come again. The last of the room is not for standbys,
+// and a refusal of one does not mean that the router is full.
+func (s *Server) room(meeting, participant string, standby bool) error {
 	if s.drain.On() {
 		return protocol.NewProblem(protocol.ProblemMMRUnavailable, "router "+s.cfg.ID+" drains")
 	}
 	n, has := s.registry.participants(meeting, participant)
 	load := s.load.latest()
 	load.Participants = n
-	if load.Value() >= 1 && !has {
+	if standby {
+		load.Participants += s.standbys.count()
+	}
+	switch {
+	case standby && load.Value() >= standbyLoad:
+		return protocol.NewProblem(protocol.ProblemMMRUnavailable, "router "+s.cfg.ID+" keeps nobody on standby now")
+	case load.Value() >= 1 && !has:
 		return protocol.NewProblem(protocol.ProblemZoneFull, "router "+s.cfg.ID)
 	}
 	return nil
@@ -113,19 +149,4 @@ func newSession() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails (crypto/rand)
 	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// attach finds the session that a control channel belongs to. The session is
-// the credential; the token only has to be the same participant's, and may
-// have expired while the meeting went on.
-func (s *Server) attach(hello protocol.Hello) (entry, error) {
-	claims, err := s.verifier.VerifyExpired(hello.Token, time.Now(), tombstoneFor)
-	if err != nil {
-		return entry{}, err
-	}
-	e, ok := s.registry.session(hello.Session)
-	if !ok || e.id != claims.Meeting || e.participant != claims.Subject {
-		return entry{}, protocol.NewProblem(protocol.ProblemSessionUnknown, "")
-	}
-	return e, nil
 }

@@ -51,6 +51,7 @@ func (a *announcer) run(ctx context.Context) {
 		case now := <-every.C:
 			a.state(a.s.health())
 			a.s.registry.weather(now)
+			a.s.standbys.look(now)
 			if now.Sub(repeat) >= legsEvery {
 				repeat = now
 				a.changedLegs(true)

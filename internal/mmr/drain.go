@@ -119,6 +119,9 @@ func (s *Server) Drain(by string) {
 func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (protocol.DrainState, error) {
 	state := s.drain.Ask(req, s.left(), time.Now())
 	s.log.Info("asked to drain", "draining", state.Draining, "left", state.Left, "deadline_ms", state.DeadlineMS, "by", req.By)
+	if s.drain.On() {
+		s.standbys.end(false)
+	}
 	signal(s.announcer.asked) // the controllers should know at once
 	signal(s.draining)
 	return state, nil

@@ -13,7 +13,7 @@ type metrics struct {
 	channels   prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry) *metrics {
+func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry, ahead *standbys) *metrics {
 	m := &metrics{
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "causeway_mmr_admissions_total",
@@ -38,6 +38,7 @@ func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry) *
 	reg.MustRegister(
 		m.admissions, m.channels,
 		gauge("causeway_mmr_participants", "Participants on this router.", func() int { n, _ := known.participants("", ""); return n }),
+		gauge("causeway_mmr_standbys", "Sessions kept ready for people who are in the lobby.", ahead.count),
 		gauge("causeway_mmr_meetings", "Meetings that this router carries.", func() int { return len(known.legs()) }),
 		count("causeway_mmr_rtp_packets_in_total", "RTP packets received from publishers.", func(t forward.Traffic) uint64 { return t.PacketsIn }),
 		count("causeway_mmr_rtp_packets_out_total", "RTP packets sent to takers, repairs included.", func(t forward.Traffic) uint64 { return t.PacketsOut }),

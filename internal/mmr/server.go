@@ -59,6 +59,7 @@ type Server struct {
 	reach     *reach
 	once      *once
 	registry  *registry
+	standbys  standbys
 	announcer *announcer
 	endings   *endings
 	metrics   *metrics
@@ -100,7 +101,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if err := s.openPort(); err != nil {
 		return nil, err
 	}
-	s.metrics = newMetrics(d.Metrics, s.router, s.registry)
+	s.metrics = newMetrics(d.Metrics, s.router, s.registry, &s.standbys)
 	s.control = control.Server{Hello: s.hello, NowMS: func() float64 { return s.router.Milliseconds(time.Now()) }, Log: s.log}
 	return s, nil
 }
@@ -227,21 +228,41 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	}()
 }
 
-// hello leads a control channel to its session.
+// hello leads a control channel to its session. The session is the credential;
+// the token only has to be the same participant's, and may have expired while
+// the meeting went on.
 func (s *Server) hello(ctx context.Context, ch *control.Channel, hello protocol.Hello) (control.Session, error) {
-	e, err := s.attach(hello)
+	claims, err := s.verifier.VerifyExpired(hello.Token, time.Now(), tombstoneFor)
 	if err != nil {
 		return nil, err
 	}
-	s.reach.attached(hello.Session, time.Now())
-	session, err := e.meeting.Attach(ctx, hello.Session, ch)
+	if keeps, ok := s.standbys.attach(hello.Session, claims.Meeting, claims.Subject, ch, time.Now()); ok {
+		ch.Send(protocol.Standby{ForMS: keeps.Milliseconds()})
+		return &lobby{server: s, session: hello.Session}, nil
+	}
+	e, ok := s.registry.session(hello.Session)
+	if !ok || e.id != claims.Meeting || e.participant != claims.Subject {
+		return nil, protocol.NewProblem(protocol.ProblemSessionUnknown, "")
+	}
+	return s.follow(ctx, e.meeting, hello.Session, ch)
+}
+
+// follow makes ch the control channel of a session in m.
+func (s *Server) follow(ctx context.Context, m *meeting.Meeting, session string, ch *control.Channel) (control.Session, error) {
+	s.reach.attached(session, time.Now())
+	in, err := m.Attach(ctx, session, ch)
+	if err != nil {
+		return nil, overIsUnknown(err)
+	}
+	return s.attached.add(session, ch, in), nil
+}
+
+// overIsUnknown says of a meeting that is over that its sessions are.
+func overIsUnknown(err error) error {
 	if errors.Is(err, meeting.ErrOver) {
-		return nil, protocol.NewProblem(protocol.ProblemSessionUnknown, "the meeting is over")
+		return protocol.NewProblem(protocol.ProblemSessionUnknown, "the meeting is over")
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.attached.add(hello.Session, ch, session), nil
+	return err
 }
 
 // Run admits participants and hosts meetings until ctx ends or the router has
@@ -280,6 +301,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, sub := range subs {
 		sub.Stop()
 	}
+	s.standbys.end(true)
 	s.registry.stop()
 	s.requests.Wait()
 	s.channels.Wait()

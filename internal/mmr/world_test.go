@@ -199,6 +199,7 @@ type wish struct {
 	discardMedia bool                                             // only counts it
 	feedback     *atomic.Int64                                    // time.Duration between two of who only counts; nil: 50 ms
 	via          protocol.Transport                               // the only rung; "" is UDP
+	standby      bool
 }
 
 // client is a participant on real connections.
@@ -312,7 +313,7 @@ func (w *world) enter(meeting, id string, x wish) *client {
 			Ufrag: credentials[kind].Ufrag, Pwd: credentials[kind].Pwd, Fingerprint: certificate.Fingerprint(), Lines: x.lines(kind),
 		}).String())
 	}
-	answer, err := w.admit(protocol.AdmitRequest{Token: c.token, Offers: offers, Client: protocol.ClientInfo{Kind: "native"}})
+	answer, err := w.admit(protocol.AdmitRequest{Token: c.token, Offers: offers, Client: protocol.ClientInfo{Kind: "native"}, Standby: x.standby})
 	if err != nil {
 		w.t.Fatalf("admit %s: %v", id, err)
 	}

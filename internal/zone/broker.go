@@ -89,6 +89,9 @@ func (s *Server) round(ctx context.Context, who newcomer) (_ admission, absent b
 		full = full && isCode(err, protocol.ProblemZoneFull)
 		absent = absent || errors.Is(err, bus.ErrNoResponder) || errors.Is(err, context.DeadlineExceeded)
 		s.deps.Log.Warn("zone: router did not admit", "mmr", a.mmr, "meeting", who.meeting, "err", err)
+		if who.req.Standby { // which is not worth a second router's time
+			return admission{}, false, s.refuse(tried, full)
+		}
 	}
 	return admission{}, absent, s.refuse(tried, full)
 }

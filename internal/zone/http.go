@@ -113,7 +113,7 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 	}
 	start := time.Now()
 	a, err := s.broker(r.Context(), newcomer{meeting: claims.Meeting, avoid: s.comesFrom(req.Resume, claims.Subject), req: protocol.AdmitRequest{
-		Token: raw, Offers: req.Offers, Client: req.Client, Address: text(addr), Resume: req.Resume,
+		Token: raw, Offers: req.Offers, Client: req.Client, Address: text(addr), Resume: req.Resume, Standby: req.Standby,
 	}})
 	s.metrics.broker.Observe(time.Since(start).Seconds())
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 	}
 	return protocol.JoinAnswer{
 		Zone: s.config.Zone, Controller: s.id, MMR: a.mmr,
-		Session: a.answer.Session, Admitted: a.answer.Admitted, ControlURL: a.controlURL, Answers: a.answer.Answers,
+		Session: a.answer.Session, Admitted: a.answer.Admitted, Standby: a.answer.Standby, ControlURL: a.controlURL, Answers: a.answer.Answers,
 		MediaTCP: a.answer.MediaTCP, MediaTLS: a.answer.MediaTLS, TURN: a.answer.TURN,
 	}, nil
 }

@@ -108,6 +108,47 @@ func TestRouterComesBack(t *testing.T) {
 	}
 }
 
+// TestStandby is asked of one router only, and its refusal is nothing against
+// that one.
+func TestStandby(t *testing.T) {
+	w := newWorld(t)
+	f := place("tea", []candidate{{id: "mmr-1"}, {id: "mmr-2"}})
+	full := refuses(protocol.ProblemMMRUnavailable)
+	var keeps atomic.Bool
+	first := w.router(f[0], func(ctx context.Context) error {
+		if keeps.Load() {
+			return nil
+		}
+		return full(ctx)
+	})
+	second := w.router(f[1], admits)
+	s := w.controller("zc-1", nil)
+	w.knows(s, 2)
+	ask := func() (a protocol.JoinAnswer, p *protocol.Problem) {
+		rec := post(s.Handler(), w.token("tea", time.Hour), strings.Replace(offer, "{", `{"standby":true,`, 1))
+		if rec.Code != http.StatusOK {
+			return a, w.problem(rec)
+		}
+		if err := json.Unmarshal(rec.Body.Bytes(), &a); err != nil {
+			t.Fatal(err)
+		}
+		return a, nil
+	}
+	if _, p := ask(); p == nil || p.Code != protocol.ProblemMMRUnavailable {
+		t.Errorf("refused with %v", p)
+	}
+	if n := second.admitted.Load(); n != 0 {
+		t.Errorf("another router was asked %d times", n)
+	}
+	keeps.Store(true)
+	if a, p := ask(); p != nil || !a.Standby || a.MMR != f[0] || !first.last.Load().Standby {
+		t.Errorf("%+v, %v", a, p)
+	}
+	if a, p := w.join(s, "tea"); p != nil || a.Standby || a.MMR != f[0] {
+		t.Errorf("joined %+v, %v", a, p)
+	}
+}
+
 func TestBrokerStops(t *testing.T) {
 	for _, c := range []struct {
 		name   string

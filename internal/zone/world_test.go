@@ -146,7 +146,7 @@ func (w *world) router(id string, admit func(context.Context) error) *fakeRouter
 			}
 			n := r.admitted.Add(1)
 			return protocol.AdmitAnswer{
-				Session: fmt.Sprintf("%s-%d", id, n), Answers: protocol.Offers{Audio: "answer"},
+				Session: fmt.Sprintf("%s-%d", id, n), Standby: q.Standby, Answers: protocol.Offers{Audio: "answer"},
 				MediaTCP: []string{"192.0.2.9:8801"}, MediaTLS: id + ".example.org:443", TURN: []protocol.TURNServer{{Username: "u"}},
 			}, nil
 		})

@@ -98,7 +98,7 @@ func (m *Meeting) greet(p *person, people []protocol.Participant, now time.Time)
 	chat = slices.DeleteFunc(chat, func(c protocol.Chat) bool { return !p.hears(&c) })
 	first, said := min(len(people), rosterPart), fits(chat)
 	w := protocol.Welcome{
-		Meeting: m.cfg.Info, Participant: p.ID, Participants: people[:first],
+		Meeting: m.cfg.Info, Participant: p.ID, Admitted: p.admitted, Participants: people[:first],
 		Parts: (len(people) - first + rosterPart - 1) / rosterPart, Attendees: m.attendees,
 		Chat: chat[:said], NowMS: m.cfg.Router.Milliseconds(now),
 	}

@@ -25,6 +25,7 @@ export const audioSlots = 3;
 /** What a client sends on the control channel. */
 export type FromClient =
   | ({ type: "hello" } & Hello)
+  | ({ type: "enter" } & Enter)
   | ({ type: "set_state" } & SetState)
   | ({ type: "send_chat" } & SendChat)
   | ({ type: "want" } & Want)
@@ -34,6 +35,7 @@ export type FromClient =
 
 /** What a router sends on the control channel. */
 export type FromRouter =
+  | ({ type: "standby" } & Standby)
   | ({ type: "welcome" } & Welcome)
   | ({ type: "roster" } & Roster)
   | ({ type: "audience" } & Audience)
@@ -110,6 +112,10 @@ export interface DrainState {
   left: number;
 }
 
+export interface Enter {
+  token: string;
+}
+
 export interface Event {
   id: number;
   at: string;
@@ -151,6 +157,7 @@ export interface JoinAnswer {
   mmr: string;
   session: string;
   admitted?: number;
+  standby?: boolean;
   control_url: string;
   answers: Offers;
   media_tcp?: string[];
@@ -163,6 +170,7 @@ export interface JoinRequest {
   offers: Offers;
   client?: ClientInfo;
   resume?: Resume;
+  standby?: boolean;
 }
 
 export interface Layers {
@@ -438,6 +446,10 @@ export interface Speakers {
   speakers: Speaker[];
 }
 
+export interface Standby {
+  for_ms: number;
+}
+
 export interface Sync {
   now_ms: number;
   slots: SlotSync[];
@@ -471,6 +483,7 @@ export interface Want {
 export interface Welcome {
   meeting: MeetingInfo;
   participant: string;
+  admitted: number;
   participants: Participant[];
   parts?: number;
   attendees?: number;
