@@ -138,7 +138,7 @@ func (m *Meeting) want(p *person, w *protocol.Want) *protocol.Problem {
 }
 
 // anyone finds somebody with a camera whom no slot's wish names: who speaks, or
-// else who came first.
+// else who came first, and before all whose pictures come.
 func (m *Meeting) anyone(p *person) string {
 	free := func(id string) bool {
 		e := m.roster[id]
@@ -150,9 +150,15 @@ func (m *Meeting) anyone(p *person) string {
 			return s.Owner()
 		}
 	}
+	silent := func(e *entry) int {
+		if e.Path == protocol.PathOK {
+			return 0
+		}
+		return 1
+	}
 	var first *entry
 	for id, e := range m.roster {
-		if free(id) && (first == nil || cmp.Or(e.JoinedAt.Compare(first.JoinedAt), strings.Compare(id, first.ID)) < 0) {
+		if free(id) && (first == nil || cmp.Or(silent(e)-silent(first), e.JoinedAt.Compare(first.JoinedAt), strings.Compare(id, first.ID)) < 0) {
 			first = e
 		}
 	}

@@ -156,6 +156,32 @@ func TestWants(t *testing.T) {
 	})
 }
 
+// TestAnyone: whoever wants to see anybody is shown somebody whose pictures
+// come, rather than who was there first and is gone.
+func TestAnyone(t *testing.T) {
+	run(t, func(t *testing.T, h *house) {
+		bob, eve := h.join("bob", protocol.Guest), h.join("eve", protocol.Guest)
+		for _, m := range []*member{bob, eve} {
+			m.state(forward.LinkActive)
+			m.say(&protocol.SetState{VideoMuted: ptr(false)})
+		}
+		bob.state(forward.LinkSilent)
+		later(time.Second)
+		ada := h.join("ada", protocol.Guest)
+		any := &protocol.Want{Slots: []protocol.SlotWant{{Slot: "v1", MaxHeight: 720}}}
+		ada.say(any)
+		if got := ada.slots(); got["v1"] != "eve camera" {
+			t.Errorf("slots %v, want eve, who is heard", got)
+		}
+		eve.state(forward.LinkSilent)
+		later(time.Second)
+		ada.say(any)
+		if got := ada.slots(); got["v1"] != "bob camera" {
+			t.Errorf("slots %v, want bob, who came first", got)
+		}
+	})
+}
+
 func TestOnlyDecodableSources(t *testing.T) {
 	run(t, func(t *testing.T, h *house) {
 		ada := h.join("ada", protocol.Guest, vp8)
