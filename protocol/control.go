@@ -74,7 +74,7 @@ type (
 		Participant string      `json:"participant"` // the receiver's own id
 		// Admitted is as in JoinAnswer, which does not tell it of a session on
 		// standby.
-		Admitted int64 `json:"admitted"`
+		Admitted int64 `json:"admitted,omitempty"`
 		// Participants are those on the roster whom the receiver is shown, the
 		// first of them: the next Parts messages are Roster and hold the rest.
 		Participants []Participant `json:"participants"`

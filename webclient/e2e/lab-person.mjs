@@ -101,7 +101,11 @@ await page.addInitScript((who) => {
         step("channel open");
         seen.control = url;
       });
-      this.addEventListener("message", () => step("channel welcomed"));
+      this.addEventListener("message", ({ data }) => step(`${JSON.parse(data).type} heard`));
+    }
+    send(data) {
+      step(`${JSON.parse(data).type} said`);
+      super.send(data);
     }
   };
   const inbound = (s) => ({

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"causeway/internal/mmr/control"
+	"causeway/internal/mmr/forward"
 	"causeway/protocol"
 )
 
@@ -168,14 +169,14 @@ func TestAnyone(t *testing.T) {
 		bob.state(forward.LinkSilent)
 		later(time.Second)
 		ada := h.join("ada", protocol.Guest)
-		any := &protocol.Want{Slots: []protocol.SlotWant{{Slot: "v1", MaxHeight: 720}}}
-		ada.say(any)
+		anybody := &protocol.Want{Slots: []protocol.SlotWant{{Slot: "v1", MaxHeight: 720}}}
+		ada.say(anybody)
 		if got := ada.slots(); got["v1"] != "eve camera" {
 			t.Errorf("slots %v, want eve, who is heard", got)
 		}
 		eve.state(forward.LinkSilent)
 		later(time.Second)
-		ada.say(any)
+		ada.say(anybody)
 		if got := ada.slots(); got["v1"] != "bob camera" {
 			t.Errorf("slots %v, want bob, who came first", got)
 		}

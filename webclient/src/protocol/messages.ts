@@ -483,7 +483,7 @@ export interface Want {
 export interface Welcome {
   meeting: MeetingInfo;
   participant: string;
-  admitted: number;
+  admitted?: number;
   participants: Participant[];
   parts?: number;
   attendees?: number;

@@ -142,7 +142,16 @@ describe("Control", () => {
 
 it("the golden messages are what this client may send", () => {
   const messages = golden as FromClient[];
-  expect(messages.map((m) => m.type)).toEqual(["hello", "set_state", "send_chat", "want", "host", "leave", "ping"]);
+  expect(messages.map((m) => m.type)).toEqual([
+    "hello",
+    "enter",
+    "set_state",
+    "send_chat",
+    "want",
+    "host",
+    "leave",
+    "ping",
+  ]);
 });
 
 it.each(["", "null", "7", "[]", "{}", '{"type":"new_thing"}', '{"type":7}', "{"])("decode ignores %s", (text) => {

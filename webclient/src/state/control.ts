@@ -13,6 +13,9 @@ const nudgeMS = 280;
 /** How long an answer may take before the channel counts as lost, in ms. */
 const silenceMS = 3500;
 
+/** How long an answer may take, at least, before there is reason to doubt, in ms. */
+const lateMS = 500;
+
 /** Why a channel ended. */
 export type Ending =
   | { why: "farewell"; message: Extract<FromRouter, { type: "farewell" }> }
@@ -33,6 +36,7 @@ export function decode(text: string): FromRouter | null {
 }
 
 const known = new Set<FromRouter["type"]>([
+  "standby",
   "welcome",
   "roster",
   "audience",
@@ -59,19 +63,26 @@ export class Control {
   /** When the oldest ping that waits for a sign of life was sent; 0 when none does. */
   askedAt = 0;
 
+  readonly #url: string;
   readonly #socket: WebSocket;
   readonly #life = new AbortController();
   #end: (ending: Ending) => void = () => {};
+  #receive: (message: FromRouter) => void;
+  /** What is waited for. */
+  #awaited: { type: FromRouter["type"]; come: () => void } | null = null;
   #pings = 0;
   /** A welcome whose rest is still to come. */
   #partial: Extract<FromRouter, { type: "welcome" }> | null = null;
   #pingedAt = 0;
 
-  private constructor(socket: WebSocket) {
-    this.#socket = socket;
+  private constructor(url: string, first: FromClient[], receive: (message: FromRouter) => void) {
+    this.#url = url;
+    this.#socket = new WebSocket(url);
+    this.#receive = receive;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+    this.#listen(first);
   }
 
   /**
@@ -79,7 +90,7 @@ export class Control {
    * channel is open once the welcome has been received and passed on, within
    * limitMS.
    */
-  static async open(
+  static open(
     url: string,
     hello: { session: string; token: string },
     first: FromClient[],
@@ -88,20 +99,38 @@ export class Control {
     limitMS: number,
   ): Promise<Control> {
     signal.throwIfAborted();
-    const control = new Control(new WebSocket(url));
-    const abort = () => control.#finish({ why: "closed" });
-    signal.addEventListener("abort", abort, { once: true });
-    const welcomed = control.#listen([{ type: "hello", ...hello }, ...first], receive);
-    const limit = setTimeout(() => control.#finish({ why: "lost" }), limitMS);
-    try {
-      const ending = await Promise.race([welcomed, control.ended]);
-      if (ending) throw control.#failure(ending, url);
-    } finally {
-      clearTimeout(limit);
-      signal.removeEventListener("abort", abort);
-    }
-    every(pingMS, () => control.#ping(), control.#life.signal);
-    return control;
+    const control = new Control(url, [{ type: "hello", ...hello }, ...first], receive);
+    return control.#opened("welcome", signal, limitMS);
+  }
+
+  /** Opens the channel of a session on standby: nothing is told there until its owner enters. */
+  static standBy(
+    url: string,
+    hello: { session: string; token: string },
+    signal: AbortSignal,
+    limitMS: number,
+  ): Promise<Control> {
+    signal.throwIfAborted();
+    return new Control(url, [{ type: "hello", ...hello }], () => {}).#opened("standby", signal, limitMS);
+  }
+
+  /** Goes into the meeting from standby: as open, on the channel that is there. */
+  async enter(
+    token: string,
+    first: FromClient[],
+    receive: (message: FromRouter) => void,
+    signal: AbortSignal,
+    limitMS: number,
+  ): Promise<void> {
+    this.#receive = receive;
+    for (const message of [{ type: "enter" as const, token }, ...first]) this.send(message);
+    await this.#until("welcome", signal, limitMS);
+  }
+
+  /** Whether it has ended, or is waited for longer than one would think. */
+  get doubtful(): boolean {
+    const late = this.askedAt > 0 && performance.now() - this.askedAt > Math.max(lateMS, 3 * this.rtt);
+    return late || this.#life.signal.aborted;
   }
 
   /** Sends a message; one that can no longer be sent is dropped. */
@@ -118,40 +147,57 @@ export class Control {
     this.#finish({ why: "closed" });
   }
 
-  /** Wires the socket; resolves with the welcome. */
-  #listen(first: FromClient[], receive: (message: FromRouter) => void): Promise<undefined> {
+  /** Wires the socket. */
+  #listen(first: FromClient[]): void {
     const { signal } = this.#life;
-    return new Promise((resolve) => {
-      this.#socket.addEventListener(
-        "open",
-        () => {
-          for (const message of first) this.send(message);
-        },
-        { signal },
-      );
-      this.#socket.addEventListener(
-        "message",
-        (event: MessageEvent) => {
-          if (typeof event.data === "string" && this.#take(event.data, receive)) resolve(undefined);
-        },
-        { signal },
-      );
-      this.#socket.addEventListener("close", () => this.#finish({ why: "lost" }), { signal });
-      this.#socket.addEventListener("error", () => this.#finish({ why: "lost" }), { signal });
-    });
+    const socket = this.#socket;
+    socket.addEventListener(
+      "open",
+      () => {
+        for (const message of first) this.send(message);
+      },
+      { signal },
+    );
+    socket.addEventListener("message", ({ data }) => typeof data === "string" && this.#take(data), { signal });
+    socket.addEventListener("close", () => this.#finish({ why: "lost" }), { signal });
+    socket.addEventListener("error", () => this.#finish({ why: "lost" }), { signal });
   }
 
-  /** Takes one message; true for the welcome. */
-  #take(text: string, receive: (message: FromRouter) => void): boolean {
+  /** Resolves when the router has answered the hello. */
+  async #opened(answer: FromRouter["type"], signal: AbortSignal, limitMS: number): Promise<this> {
+    await this.#until(answer, signal, limitMS);
+    every(pingMS, () => this.#ping(), this.#life.signal);
+    return this;
+  }
+
+  /** Waits for an answer; without it within limitMS the channel is over. */
+  async #until(type: FromRouter["type"], signal: AbortSignal, limitMS: number): Promise<void> {
+    const abort = () => this.#finish({ why: "closed" });
+    signal.addEventListener("abort", abort, { once: true });
+    const limit = setTimeout(() => this.#finish({ why: "lost" }), limitMS);
+    try {
+      const come = new Promise<undefined>((resolve) => {
+        this.#awaited = { type, come: () => resolve(undefined) };
+      });
+      const ending = await Promise.race([come, this.ended]);
+      if (ending) throw this.#failure(ending);
+    } finally {
+      clearTimeout(limit);
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Takes one message. */
+  #take(text: string): void {
     const message = this.#whole(decode(text));
     this.askedAt = 0;
     this.heardAt = performance.now();
-    if (!message) return false;
+    if (!message) return;
     if (message.type === "pong" && message.n === this.#pings) this.rtt = this.heardAt - this.#pingedAt;
-    receive(message);
+    this.#receive(message);
     if (message.type === "farewell") this.#finish({ why: "farewell", message });
     if (message.type === "refusal" && message.fatal) this.#finish({ why: "refused", message });
-    return message.type === "welcome";
+    if (message.type === this.#awaited?.type) this.#awaited.come();
   }
 
   /** Puts the parts of a long welcome together; null while some are missing. */
@@ -189,9 +235,9 @@ export class Control {
     this.#end(ending);
   }
 
-  #failure(ending: Ending, url: string): ProblemError {
+  #failure(ending: Ending): ProblemError {
     if (ending.why === "refused") return new ProblemError(ending.message.problem);
     if (ending.why === "farewell") return new ProblemError(problem("session_unknown", ending.message.reason));
-    return new ProblemError(problem("control_failed", new URL(url).host));
+    return new ProblemError(problem("control_failed", new URL(this.#url).host));
   }
 }

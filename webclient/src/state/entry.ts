@@ -4,11 +4,12 @@ import { Connections } from "../media/connections.ts";
 import { Value } from "../media/value.ts";
 import type { Offers, Package, Problem } from "../protocol/messages.ts";
 import { ProblemError, problem, problemOf } from "../protocol/problems.ts";
-import { lookup } from "./admission.ts";
+import { lookup, targets } from "./admission.ts";
 import type { ProbeRecord } from "./choose.ts";
 import { cameraCodec, clientInfo, obstacle, videoSlots } from "./client.ts";
 import type { MeetingLink } from "./link.ts";
 import { Recorder } from "./report.ts";
+import { type Ready, Standby } from "./standby.ts";
 import { verdict } from "./verdict.ts";
 import type { Way } from "./way.ts";
 import { type Found, findZones, type Survey } from "./zones.ts";
@@ -26,8 +27,9 @@ export interface Ticket {
   pkg: Package;
   ranked: ProbeRecord[];
   way: Way;
+  /** New, or those of the session that stands by. */
   connections: Connections;
-  offers: Offers;
+  ready: Ready | null;
   recorder: Recorder;
 }
 
@@ -50,6 +52,7 @@ export class Entry {
   #surveyLife = new AbortController();
   #connections: Connections | null = null;
   #offers: Promise<Offers> | null = null;
+  #standby: Standby | null = null;
   #work: Promise<void> = Promise.resolve();
 
   /** token is that of an earlier participation, to come back as the same participant. */
@@ -102,9 +105,11 @@ export class Entry {
     const pkg = this.package.get();
     if (state.step === "failed") throw new ProblemError(state.problem);
     if (state.step === "passcode") throw new ProblemError(problem("wrong_passcode"));
+    if (!pkg || !this.#found) throw new ProblemError(problem("internal"));
+    const ready = await this.#takeReady();
     const connections = this.#connections;
-    if (!pkg || !this.#found || !connections || !this.#offers) throw new ProblemError(problem("internal"));
-    const offers = await this.#offers;
+    if (!connections) throw new ProblemError(problem("internal"));
+    await this.#offers;
     this.recorder.resume();
     const ticket = {
       link: this.#link,
@@ -112,7 +117,7 @@ export class Entry {
       ranked: this.#found.survey.ranked(),
       way: this.#found.way,
       connections,
-      offers,
+      ready,
       recorder: this.recorder,
     };
     this.#connections = null; // handed over
@@ -123,6 +128,7 @@ export class Entry {
   close(): void {
     this.#life.abort();
     this.#surveyLife.abort();
+    this.#standby?.close();
     this.#connections?.close();
     this.#connections = null;
   }
@@ -139,6 +145,7 @@ export class Entry {
       await this.#probe(pkg);
       await this.#offers;
       this.recorder.pause();
+      this.#standBy();
     } catch (error) {
       this.#caught(error);
     }
@@ -192,6 +199,41 @@ export class Entry {
     this.#connections = new Connections(videoSlots(), cameraCodec);
     this.#offers = this.#connections.offers();
     this.#offers.catch(() => {}); // told when it is awaited
+  }
+
+  /** Has a session made ready; once, since what came to nothing or took too long costs no more than an ordinary join. */
+  #standBy(): void {
+    const [pkg, connections, offers] = [this.package.get(), this.#connections, this.#offers];
+    const [target] = this.#found && pkg ? targets(this.#found.survey.ranked(), pkg) : [];
+    if (!pkg || !connections || !offers || !target || !this.#found) return;
+    if (this.#standby || this.#life.signal.aborted || globalThis.document?.visibilityState === "hidden") return;
+    const { recorder } = this;
+    const wish = { request: { client: clientInfo() }, token: pkg.token, way: this.#found.way, recorder };
+    const standby = new Standby(connections, offers, target, wish);
+    this.#standby = standby;
+    void standby.over.then(() => {
+      if (this.#standby !== standby) return; // taken
+      this.#standby = null;
+      this.#forget(standby);
+    });
+  }
+
+  /** What is left of a session that came to nothing: connections as good as new for an ordinary join. */
+  #forget(standby: Standby): void {
+    standby.close();
+    if (!standby.spent || this.#life.signal.aborted) return;
+    this.#connections?.close();
+    this.#connections = null;
+    this.#makeOffers();
+  }
+
+  async #takeReady(): Promise<Ready | null> {
+    const standby = this.#standby;
+    if (!standby) return null;
+    this.#standby = null;
+    const ready = await standby.take();
+    if (!ready) this.#forget(standby);
+    return ready;
   }
 
   #expiresSoon(): boolean {

@@ -57,6 +57,7 @@ export function recordMedia(connections: Connections, recorder: Recorder, signal
       receiver.track.addEventListener("unmute", arrived, { once: true, signal });
     }
     const stop = connections.states.subscribe(look);
+    look(); // they may have stood by
     const limit = setTimeout(() => {
       for (const kind of mediaKinds) void outcome(kind, false, `not connected after ${connectMS / 1000} s`);
     }, connectMS);

@@ -2,7 +2,7 @@
 // with a router, and the next session when that router dies, drains, or a
 // better way is found. The user interface watches its values and calls its
 // verbs.
-import { mediaKinds } from "../media/connections.ts";
+import { Connections, mediaKinds } from "../media/connections.ts";
 import type { Devices } from "../media/devices.ts";
 import { Sound } from "../media/sound.ts";
 import { Emitter, every, pause, Value } from "../media/value.ts";
@@ -19,6 +19,7 @@ import type {
 } from "../protocol/messages.ts";
 import { problem, problemOf } from "../protocol/problems.ts";
 import { postReport } from "./api.ts";
+import { cameraCodec, videoSlots } from "./client.ts";
 import { backoff, climbWait, hopeless } from "./comeback.ts";
 import type { Ending } from "./control.ts";
 import type { Ticket } from "./entry.ts";
@@ -42,6 +43,9 @@ export type MeetingStatus =
   | { state: "live" }
   | { state: "reconnecting"; what: "control" | "media" }
   | { state: "over"; reason: FarewellReason | "failed"; by: string; problem: Problem | null };
+
+/** How long a session that stood by may take to let us in, in ms. */
+const enterMS = 1500;
 
 /** For so long nobody is told of a loss: it may be over before it is noticed. */
 const unnoticedMS = { media: 600, control: 3000 };
@@ -161,7 +165,27 @@ export class Meeting {
     if (this.status.get().state !== "live") this.status.set({ state: "live" });
   }
 
-  async #firstJoin({ connections, offers }: Ticket): Promise<Session> {
+  /** Goes in by the session that stood by, with one message; null if that was of no use. */
+  async #enterAtOnce({ connections, ready }: Ticket): Promise<Session | null> {
+    if (!ready) return null;
+    const session = this.#sessions.first(connections, ready.answer);
+    try {
+      await session.attach(enterMS, ready.control);
+    } catch (error) {
+      this.#life.signal.throwIfAborted();
+      const p = problemOf(error);
+      this.#recorder.event(`the session that stood by was of no use: ${p.detail ?? p.title}`);
+      return null;
+    }
+    void recordMedia(connections, this.#recorder, session.signal).then(() => this.#firstReport());
+    return session;
+  }
+
+  async #firstJoin(ticket: Ticket): Promise<Session> {
+    const entered = await this.#enterAtOnce(ticket);
+    if (entered) return entered;
+    const connections = ticket.ready ? new Connections(videoSlots(), cameraCodec) : ticket.connections;
+    const offers = await connections.offers();
     const admitted = await this.#wayIn.admit(offers, null, this.#recorder, this.#life.signal).catch((error) => {
       connections.close();
       throw error;
@@ -181,7 +205,8 @@ export class Meeting {
       if (p.code === "control_failed") this.#wayIn.takeLast("the router's control channel was not reached");
       const { session: other, attempts } = await this.#sessions.succeed({
         quick: true,
-        resume: this.#resume(session, "dead"),
+        // A session that is unknown was replaced by another one of ours, where two controllers were asked.
+        resume: p.code === "session_unknown" ? null : this.#resume(session, "dead"),
         side: false,
         wanted: () => true,
       });
@@ -248,7 +273,8 @@ export class Meeting {
   }
 
   #resume(session: Session, reason: Resume["reason"], elsewhere = true): Resume {
-    const { session: id, zone, mmr, admitted } = session.answer;
+    const { session: id, zone, mmr } = session.answer;
+    const { admitted } = session;
     const { participants, me } = this.room.get();
     const own = participants.get(me);
     return {

@@ -70,6 +70,7 @@ export function reduce(state: RoomState, message: FromRouter): { state: RoomStat
       return { state, notices: [{ what: "refused", problem: message.problem }] };
     case "audience":
       return quiet({ ...state, attendees: message.attendees });
+    case "standby":
     case "slots":
     case "sync":
     case "layers":

@@ -39,6 +39,8 @@ export interface Surroundings {
 /** Owns the connections it is given. End it with close. */
 export class Session {
   readonly answer: JoinAnswer;
+  /** When the router let us in, by its clock; 0 while that is not known. */
+  admitted: number;
   readonly connections: Connections;
   readonly streams: ReadonlyMap<SlotID, MediaStream>;
   readonly slots = new Value<Slots>(new Map());
@@ -65,6 +67,7 @@ export class Session {
   constructor(connections: Connections, answer: JoinAnswer, around: Surroundings) {
     this.connections = connections;
     this.answer = answer;
+    this.admitted = answer.admitted ?? 0;
     this.#around = around;
     const before = around.wants();
     // Who is there is not known yet: anybody, so that the first picture does not wait for the answer.
@@ -124,9 +127,9 @@ export class Session {
     }
   }
 
-  /** Opens the control channel, and keeps it open from then on. */
-  async attach(limitMS: number): Promise<void> {
-    await this.#open(this.answer.control_url, limitMS);
+  /** Opens the control channel, or goes in by one that stands by, and keeps it open from then on. */
+  async attach(limitMS: number, waiting?: Control): Promise<void> {
+    await this.#open(this.answer.control_url, limitMS, waiting);
     void this.#keep();
   }
 
@@ -206,11 +209,13 @@ export class Session {
     };
   }
 
-  async #open(url: string, limitMS: number): Promise<void> {
-    const hello = { session: this.answer.session, token: this.#around.token() };
+  async #open(url: string, limitMS: number, waiting?: Control): Promise<void> {
+    const token = this.#around.token();
+    const hello = { session: this.answer.session, token };
     const take = (m: FromRouter) => this.#take(m);
     const first: FromClient[] = [this.#around.state(), { type: "want", slots: this.#wants }];
-    this.#control = await Control.open(url, hello, first, take, this.signal, limitMS);
+    if (waiting) await waiting.enter(token, first, take, this.signal, limitMS);
+    this.#control = waiting ?? (await Control.open(url, hello, first, take, this.signal, limitMS));
     this.unheard.set(0);
     this.#refused = false;
     this.#around.opened(this);
@@ -218,6 +223,7 @@ export class Session {
 
   #take(message: FromRouter): void {
     if (message.type === "sync") this.playout.learn(message.slots ?? []);
+    if (message.type === "welcome") this.admitted = message.admitted ?? this.admitted;
     if (message.type === "welcome") this.slots.set(withSlots(new Map(), message.slots ?? []));
     if (message.type === "slots") this.slots.update((s) => withSlots(s, message.slots ?? []));
     if (message.type === "layers") void this.connections.request(message.source, message.active);

@@ -92,8 +92,9 @@ export class Succession {
     return pictures(of(this.current), this.before ? of(this.before) : null);
   }
 
-  /** The first session, with connections whose offers were answered. */
+  /** The first session, with connections whose offers were answered; or another one, when that was of no use. */
   first(connections: Connections, answer: JoinAnswer): Session {
+    if (this.current) this.#drop(this.current);
     const session = this.#begin(connections, answer);
     this.current = session;
     this.#house.sound.hear(session.voices);

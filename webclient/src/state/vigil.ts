@@ -61,6 +61,7 @@ export class Vigil {
       clearTimeout(this.#again);
     });
     every(lookMS, () => void this.#look().catch(() => {}), signal); // fails only when closed meanwhile
+    this.#states(); // of connections that stood by
   }
 
   #say(trouble: Trouble | null): void {

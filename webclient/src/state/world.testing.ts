@@ -22,6 +22,10 @@ export class Router {
   cut = false;
   /** It takes no new control channels. */
   deaf = false;
+  /** It has no room for anybody who would enter. */
+  full = false;
+  /** Sessions on standby. */
+  readonly standing = new Set<string>();
   sockets: Socket[] = [];
   /** When it stopped sending media, for the counters. */
   silentFrom = Number.POSITIVE_INFINITY;
@@ -82,12 +86,24 @@ class Socket extends EventTarget {
 
   #answer(message: FromClient): void {
     if (message.type === "ping") this.hear({ type: "pong", n: message.n, now_ms: 0 });
-    if (message.type !== "hello") return;
+    if (message.type !== "hello" && message.type !== "enter") return;
+    if (message.type === "hello" && this.#router?.standing.has(message.session))
+      this.hear({ type: "standby", for_ms: 120_000 });
+    else if (message.type === "enter" && this.#router?.full)
+      this.hear({ type: "refusal", problem: problem("zone_full"), fatal: true });
+    else {
+      this.#router?.standing.clear();
+      this.#welcome();
+    }
+  }
+
+  #welcome(): void {
     const participants = [
       { id: "me", name: "Me", role: "participant" as const, joined_at: "1", audio_muted: false, video_muted: false },
     ].map((p) => ({ ...p, sharing: false, path: "ok" as const }));
     const { meeting } = world.pkg;
-    this.hear({ type: "welcome", meeting, participant: "me", participants, slots: [], chat: [], now_ms: 0 });
+    const mine = { participant: "me", admitted: world.joins.length };
+    this.hear({ type: "welcome", meeting, ...mine, participants, slots: [], chat: [], now_ms: 0 });
   }
 
   hear(message: FromRouter): void {
@@ -153,6 +169,9 @@ class Peer extends EventTarget {
     this.connectionState = state;
     this.dispatchEvent(new Event("connectionstatechange"));
   }
+  fail() {
+    this.#state("failed");
+  }
   get router(): Router | undefined {
     return world.routers.find((r) => this.remote.includes(`s=${r.name}\r\n`));
   }
@@ -186,6 +205,8 @@ export interface World {
   lookups: number;
   /** Controllers answer nothing. */
   zoneDown: boolean;
+  /** Routers know what standby is. */
+  standbys: boolean;
   noUDP: boolean;
   /** The browser does not know its own address yet. */
   noAddress: boolean;
@@ -214,6 +235,7 @@ export function createWorld(): World {
     joins: [],
     lookups: 0,
     zoneDown: false,
+    standbys: true,
     noUDP: false,
     noAddress: false,
     players: [],
@@ -262,22 +284,15 @@ function answer(url: string, init: RequestInit): Promise<Response> {
     session: `s${world.joins.length}`,
     control_url: `wss://${router.name}/mmr/v1/control`,
     answers: { audio: sdp, video: sdp, content: sdp },
-    admitted: world.joins.length,
+    ...(request.standby ? { standby: world.standbys } : { admitted: world.joins.length }),
   };
+  if (request.standby) router.standing.add(admitted.session);
   return json(admitted);
 }
 
 /** Joins the meeting, and waits until media runs. */
 export async function join(): Promise<Meeting> {
-  const devices = {
-    microphone: new Value(track("audio")),
-    camera: new Value(track("video")),
-    choice: new Value({}),
-    events: new Emitter(),
-    stop: () => {},
-  } as unknown as Devices;
   const connections = new Connections(2);
-  const offers = await connections.offers();
   const zone = world.pkg.zones[0];
   const controller = zone?.controllers[0];
   const ranked = [{ zone, controller, rtts: [10], dnsMS: 0, connectMS: 0, tlsMS: 0 }] as Ticket["ranked"];
@@ -288,10 +303,25 @@ export async function join(): Promise<Meeting> {
     ranked,
     way: direct,
     connections,
-    offers,
+    ready: null,
     recorder: new Recorder(link.number),
   };
-  const meeting = new Meeting(ticket, devices, { microphone: true, camera: true });
+  return enter(ticket);
+}
+
+/** Joins with a ticket, and waits until media runs. */
+export async function enter(ticket: Ticket): Promise<Meeting> {
+  const meeting = new Meeting(ticket, devices(), { microphone: true, camera: true });
   await vi.advanceTimersByTimeAsync(3000);
   return meeting;
+}
+
+function devices(): Devices {
+  return {
+    microphone: new Value(track("audio")),
+    camera: new Value(track("video")),
+    choice: new Value({}),
+    events: new Emitter(),
+    stop: () => {},
+  } as unknown as Devices;
 }

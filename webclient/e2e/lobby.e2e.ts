@@ -1,0 +1,92 @@
+// Whoever is in the lobby has a session ready, and is not in the meeting: the
+// others neither see nor hear of them until Join is pressed.
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createMeeting, here, launch, Person, patience } from "./people.ts";
+
+let browser: Browser;
+let ann: Person;
+let ben: Person;
+let link: string;
+/** The types of the messages on Ben's control channels, "> " before what he said. */
+let messages: string[];
+
+beforeAll(async () => {
+  browser = await launch();
+  const meeting = await createMeeting("Waiting room");
+  link = meeting.join_url;
+  ann = await Person.arrive(browser);
+  await ann.join(meeting.host_url, "Ann");
+});
+afterAll(async () => {
+  await ann.leave();
+  await browser.close();
+});
+
+/** Ben comes into the lobby, until his session stands by. */
+async function arrive(): Promise<void> {
+  messages = [];
+  ben = await Person.arrive(browser);
+  ben.page.on("websocket", (socket) => {
+    const type = (payload: string | Buffer) => (JSON.parse(String(payload)) as { type: string }).type;
+    socket.on("framesent", ({ payload }) => messages.push(`> ${type(payload)}`));
+    socket.on("framereceived", ({ payload }) => messages.push(type(payload)));
+  });
+  await ben.page.goto(here(link));
+  await ben.page.getByLabel("Your name").fill("Ben");
+  await expect.poll(() => messages, { timeout: patience }).toContain("standby");
+  await expect.poll(() => connected(), { timeout: patience }).toBe(3);
+}
+
+/** How many of Ben's media connections are up. */
+function connected(): Promise<number> {
+  return ben.page.evaluate(() => {
+    const { peers } = globalThis as unknown as { peers: RTCPeerConnection[] };
+    return peers.filter((p) => p.connectionState === "connected").length;
+  });
+}
+
+/** Of what was said, and heard, without the signs of life. */
+const conversation = () => messages.filter((m) => !/ping|pong/.test(m));
+
+describe("the lobby", () => {
+  it("is not the meeting: nobody sees, and nobody is seen", async () => {
+    await arrive();
+    // What is said comes after whatever there is to tell of people.
+    await ann.page.keyboard.press("c");
+    await ann.page.getByRole("textbox", { name: "Message to everyone" }).fill("Nobody here");
+    await ann.page.keyboard.press("Enter");
+    await ann.page.getByText("Nobody here").first().waitFor();
+    expect(await ann.page.getByText("Ben").count()).toBe(0);
+    expect(await ann.tile(/^Ben/).count()).toBe(0);
+    expect((await ben.seen()).audioPackets).toBe(0);
+    expect(conversation()).toEqual(["> hello", "standby"]);
+  });
+
+  it("leads in with one message", async () => {
+    await ben.page.getByRole("button", { name: "Join now" }).click();
+    await ben.inRoom();
+    await ann.tile(/^Ben/).waitFor();
+    await ben.grows("frames", 15);
+    await ann.grows("frames", 15);
+    expect(conversation().slice(0, 4)).toEqual(["> hello", "standby", "> enter", "> set_state"]);
+    expect(messages.filter((m) => m === "> hello")).toHaveLength(1);
+    await ben.leave();
+  });
+
+  it("leads in when the session that stood by is gone, too", async () => {
+    await arrive();
+    await ben.page.evaluate(() => {
+      const { sockets } = globalThis as unknown as { sockets: WebSocket[] };
+      for (const socket of sockets) socket.close();
+    });
+    await expect.poll(() => connected(), { timeout: patience }).toBe(0);
+    await ben.page.getByRole("button", { name: "Join now" }).click();
+    await ben.inRoom();
+    await ann.tile(/^Ben/).waitFor();
+    await ben.grows("frames", 15);
+    expect(messages).not.toContain("> enter");
+    expect(messages).toContain("welcome");
+    await ben.leave();
+  });
+});
