@@ -98,6 +98,7 @@ type guest struct {
 	sounds  int                           // pieces of sound: received,
 	missing int                           // not received,
 	doubled int                           // and received twice
+	missed  map[string]int                // not received, of each speaker
 	back    map[protocol.Source]time.Time // the first that came after the mark and what was on the way then
 	heard   map[string]time.Time          // the same of each speaker's sound
 	went    []string                      // who was said to have left
@@ -118,7 +119,7 @@ func attend(s *system, link string, i int, pictures bool) *guest {
 	g := &guest{
 		person: &person{t: s.t}, name: fmt.Sprintf("G%02d", i),
 		last: map[stream]time.Time{}, next: map[string]uint32{}, gap: map[protocol.Source]time.Duration{}, back: map[protocol.Source]time.Time{},
-		heard: map[string]time.Time{},
+		heard: map[string]time.Time{}, missed: map[string]int{},
 	}
 	o := client.Options{Name: g.name, Roots: roots, Version: "e2e", Receive: g.receive, VideoSlots: -1, Feed: newVoice(level, pictures && i < 2)}
 	if pictures {
@@ -174,6 +175,7 @@ func (g *guest) receive(f client.Frame) {
 		return
 	case known:
 		g.missing += int(n - next)
+		g.missed[f.Name] += int(n - next)
 	}
 	g.next[f.Name] = n + 1
 }
@@ -186,6 +188,7 @@ func (g *guest) reset(now time.Time) {
 	clear(g.gap)
 	clear(g.back)
 	clear(g.heard)
+	clear(g.missed)
 	for key := range g.last { // a stream that has ended makes no gap
 		if now.Sub(g.last[key]) > time.Second {
 			delete(g.last, key)
@@ -330,6 +333,16 @@ func (c *crowd) whole() {
 		}
 		g.mu.Unlock()
 	}
+}
+
+// missing counts the pieces of a speaker's sound that others have not received.
+func (c *crowd) missing(of *guest) (n int) {
+	for _, g := range c.guests {
+		g.mu.Lock()
+		n += g.missed[of.name]
+		g.mu.Unlock()
+	}
+	return n
 }
 
 // account logs what has happened to what everybody receives, and returns the

@@ -119,6 +119,16 @@ func (p *process) interrupt() int {
 	return p.wait()
 }
 
+// terminate ends the process as a service manager does, and returns its exit
+// status.
+func (p *process) terminate() int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
+	}
+	return p.wait()
+}
+
 // kill ends the process as kill -9 does.
 func (p *process) kill() {
 	p.t.Helper()

@@ -133,10 +133,7 @@ func (c *crowd) drained() {
 		p := c.processes[c.router(victim)]
 		c.reset()
 		began := time.Now()
-		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			c.t.Fatal(err)
-		}
-		if status := p.wait(); status != 0 {
+		if status := p.terminate(); status != 0 {
 			c.t.Errorf("%s drained with status %d", victim, status)
 		}
 		what := fmt.Sprintf("drain of %s with %d of %d, %v", victim, there, len(c.guests), time.Since(began).Round(time.Millisecond))

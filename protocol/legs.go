@@ -64,6 +64,9 @@ type LegUpdate struct {
 	// Fingerprint is that of the certificate with which it does.
 	OnPremises  bool   `json:"on_premises,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Leaving says that the leg's router is about to go: media should not come
+	// by it if they can come otherwise.
+	Leaving bool `json:"leaving,omitempty"`
 	// Gone is the leg's last word.
 	Gone bool `json:"gone,omitempty"`
 }

@@ -123,6 +123,7 @@ func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (pro
 		s.standbys.end(false)
 	}
 	signal(s.announcer.asked) // the controllers should know at once
+	s.registry.wake()         // and the other routers
 	signal(s.draining)
 	return state, nil
 }

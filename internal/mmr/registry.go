@@ -118,6 +118,15 @@ func (r *registry) carries(id string) *meeting.Meeting {
 	return nil
 }
 
+// wake lets all meetings look at how things stand.
+func (r *registry) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.meetings {
+		h.meeting.Wake()
+	}
+}
+
 // setCount notes how many participants a meeting has.
 func (r *registry) setCount(id string, n int) {
 	r.mu.Lock()

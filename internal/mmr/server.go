@@ -171,7 +171,7 @@ func (s *Server) newMeeting(ctx context.Context, info protocol.MeetingInfo) *mee
 	return meeting.New(meeting.Config{
 		Info:   info,
 		Router: s.router,
-		Self:   s.self(), OnPremises: s.cfg.OnPremises, Relays: s.relays,
+		Self:   s.self(), OnPremises: s.cfg.OnPremises, Relays: s.relays, Leaving: s.drain.On,
 		Publish: func(out legs.Out) { s.publish(info.ID, out) },
 		Do: func(leg legs.Address, d protocol.LegDo, failed func(*protocol.Problem)) {
 			s.do(ctx, leg, d, failed)

@@ -114,3 +114,23 @@ func TestDeadWithoutBus(t *testing.T) {
 		w.fail("still silent, by %v", by)
 	}
 }
+
+// A router that is about to go says so at once, and that it stays after all.
+func TestLeaving(t *testing.T) {
+	w := star(t, 1)
+	for _, leaving := range []bool{true, false} {
+		w.routers[0].state.SetLeaving(leaving, w.now)
+		w.routers[0].work()
+		w.run(100 * time.Millisecond)
+		for _, r := range w.routers[1:] {
+			for _, l := range r.state.Legs() {
+				if want := leaving && l.Address == w.routers[0].address(); l.Leaving != want {
+					t.Errorf("r%d takes %v for leaving: %v", r.n, l.Address, l.Leaving)
+				}
+			}
+			if !r.state.TakeStreams() {
+				t.Errorf("r%d does not work the ways out anew", r.n)
+			}
+		}
+	}
+}

@@ -13,6 +13,7 @@ type leg struct {
 	epoch       int64
 	onPremises  bool
 	fingerprint string
+	leaving     bool
 
 	version uint64
 	known   bool // people is what the leg had at version
@@ -71,8 +72,8 @@ func (s *State) Hear(from Address, u *protocol.LegUpdate, now time.Time) {
 	}
 	s.alive(l, now)
 	l.saidAt, l.dead = now, time.Time{}
-	if l.onPremises != u.OnPremises || l.fingerprint != u.Fingerprint {
-		l.onPremises, l.fingerprint = u.OnPremises, u.Fingerprint
+	if l.onPremises != u.OnPremises || l.fingerprint != u.Fingerprint || l.leaving != u.Leaving {
+		l.onPremises, l.fingerprint, l.leaving = u.OnPremises, u.Fingerprint, u.Leaving
 		s.streams = true
 	}
 	s.hearSettings(u.Settings)

@@ -80,6 +80,7 @@ type State struct {
 	dirty   map[string]bool
 	left    map[string]gone
 	toldAt  time.Time
+	leaving bool
 
 	// The others.
 	legs  map[Address]*leg
@@ -185,7 +186,7 @@ func (s *State) Poll(now time.Time) Out {
 // sign completes a message with what stands in all. The digest of people is
 // that of the message's version, which tell has set.
 func (s *State) sign(u *protocol.LegUpdate) {
-	u.Epoch, u.Fingerprint, u.OnPremises = s.cfg.Epoch, s.cfg.Fingerprint, s.cfg.OnPremises
+	u.Epoch, u.Fingerprint, u.OnPremises, u.Leaving = s.cfg.Epoch, s.cfg.Fingerprint, s.cfg.OnPremises, s.leaving
 	if u.Version == s.version {
 		u.People = uint64(s.people)
 	}
@@ -210,6 +211,14 @@ func (s *State) next(now time.Time) time.Time {
 		earlier(s.shared.dueAt.Add(answerAgain))
 	}
 	return next
+}
+
+// SetLeaving says whether this leg's router is about to go, which the others
+// are told at once.
+func (s *State) SetLeaving(leaving bool, now time.Time) {
+	if leaving != s.leaving {
+		s.leaving, s.streams, s.beatAt = leaving, true, now
+	}
 }
 
 // Leave returns the leg's last word. The State is not used any more.
@@ -296,7 +305,8 @@ type Leg struct {
 	OnPremises  bool
 	Fingerprint string
 	People      map[string]protocol.LegPerson // not to be changed, nor kept
-	Silent      bool                          // media should not depend on it
+	Silent      bool                          // media should not depend on it, as it may be dead
+	Leaving     bool                          // nor on this one: it is about to go
 	Lost        bool
 }
 
@@ -305,7 +315,8 @@ func (s *State) Legs() []Leg {
 	all := make([]Leg, 0, len(s.legs))
 	for _, l := range s.legs {
 		all = append(all, Leg{
-			Address: l.at, Epoch: l.epoch, OnPremises: l.onPremises, Fingerprint: l.fingerprint, People: l.people, Silent: l.silent, Lost: l.lost,
+			Address: l.at, Epoch: l.epoch, OnPremises: l.onPremises, Fingerprint: l.fingerprint, People: l.people,
+			Silent: l.silent, Leaving: l.leaving, Lost: l.lost,
 		})
 	}
 	slices.SortFunc(all, func(a, b Leg) int { return a.compare(b.Address) })

@@ -36,6 +36,8 @@ type Config struct {
 	// Self names this leg of the meeting.
 	Self       legs.Address
 	OnPremises bool // as legs.Config
+	// Leaving says whether the router is about to go, see Wake; nil: never.
+	Leaving func() bool
 	// Relays exchange media with the other legs; nil: nothing is exchanged.
 	Relays *relay.Relays
 	// Publish sends the other legs what this one has to tell; nil: there are
@@ -121,8 +123,8 @@ func New(cfg Config) *Meeting {
 	return m
 }
 
-// Wake tells the meeting that something changed on the packet path. It never
-// blocks.
+// Wake tells the meeting that something changed on the packet path, or that the
+// router is about to go. It never blocks.
 func (m *Meeting) Wake() {
 	select {
 	case m.wake <- struct{}{}:

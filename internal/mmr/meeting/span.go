@@ -151,6 +151,7 @@ func (m *Meeting) exchange(now time.Time) time.Duration {
 			own = append(own, s)
 		}
 	}
+	m.mesh.SetLeaving(m.leaving())
 	m.mesh.Set(own, m.others())
 	for _, e := range m.roster {
 		m.gateFar(e)
@@ -163,8 +164,13 @@ var lives = map[relay.Life]legs.Media{
 	relay.Unknown: legs.MediaNone, relay.Alive: legs.MediaHeard, relay.Doubtful: legs.MediaDoubtful, relay.Dead: legs.MediaDead,
 }
 
-// listenTo takes legs whose media comes for alive, whatever the bus says.
+// leaving reports whether the router is about to go.
+func (m *Meeting) leaving() bool { return m.cfg.Leaving != nil && m.cfg.Leaving() }
+
+// listenTo takes legs whose media comes for alive, whatever the bus says, and
+// tells them whether this one is to stay.
 func (m *Meeting) listenTo(now time.Time) {
+	m.state.SetLeaving(m.leaving(), now)
 	if m.mesh == nil {
 		return
 	}
@@ -180,7 +186,7 @@ func (m *Meeting) listenTo(now time.Time) {
 func (m *Meeting) others() []relay.Leg {
 	var all []relay.Leg
 	for _, l := range m.state.Legs() {
-		leg := relay.Leg{Zone: l.Zone, MMR: l.MMR, OnPremises: l.OnPremises, Fingerprint: l.Fingerprint, Epoch: l.Epoch, Silent: l.Silent}
+		leg := relay.Leg{Zone: l.Zone, MMR: l.MMR, OnPremises: l.OnPremises, Fingerprint: l.Fingerprint, Epoch: l.Epoch, Silent: l.Silent || l.Leaving}
 		for id, p := range l.People {
 			for _, s := range p.Sources {
 				leg.Streams = append(leg.Streams, relay.Stream{ID: s.Stream, Owner: id, Kind: s.Kind, Codec: offer.Codec{

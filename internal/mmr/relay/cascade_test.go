@@ -260,6 +260,46 @@ func TestNotDead(t *testing.T) {
 	}
 }
 
+// The router in the middle is about to go. The ways move off it while people
+// leave it, and when it goes nobody misses a word.
+func TestMiddleDrains(t *testing.T) {
+	virtually(t, many(7, 2, 1), func(w *world) {
+		m := w.nodes[3].mic("speaker")
+		middle := w.nodes[0]
+		moving := middle.mic("who moves")
+		w.know()
+		ears := w.listen(m)
+		delete(ears, middle)
+		w.talk(3*time.Second, m, moving)
+		middle.silent = true // to the others
+		middle.mesh.SetLeaving(true)
+		w.know()
+		w.talk(time.Second, m, moving)
+		for _, n := range w.nodes { // those it still has neighbours in pass nothing on by it
+			if via := n.mesh.routes.present; n != middle && len(via.Neighbours(middle.name)) != 1 {
+				t.Errorf("%v has the router that goes in the middle: %v", n.name, via.Neighbours(middle.name))
+			}
+		}
+		before := middle.router.Traffic()
+		w.talk(10*time.Second, m)
+		after := middle.router.Traffic()
+		if n := after.RelayedOut - before.RelayedOut; n > 6*50*7+100 { // for the time that the old ways last
+			t.Errorf("%d packets still came by the router that goes", n)
+		}
+		middle.gone, middle.own = true, nil
+		middle.mesh.Close()
+		w.know()
+		w.talk(5*time.Second, m)
+		for n, heard := range ears {
+			words := heard.words()
+			missing, again := lost(words)
+			if len(words) < 900 || missing+again > 0 {
+				t.Errorf("%v hears %d words, %d missing, %d again", n.name, len(words), missing, again)
+			}
+		}
+	})
+}
+
 // While routers know different legs nothing goes round in circles, and nobody
 // hears a word twice; when all know the same again, everybody hears all.
 func TestDisagreement(t *testing.T) {

@@ -26,7 +26,8 @@ type Leg struct {
 	// Relays.Fingerprint: who else claims to be this router is refused.
 	Fingerprint string
 	Epoch       int64 // when the leg began
-	// Silent says that the router may be dead: media should not depend on it.
+	// Silent says that the router may be dead, or is about to go: media should
+	// not depend on it.
 	Silent  bool
 	Streams []Stream
 }

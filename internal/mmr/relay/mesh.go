@@ -37,6 +37,7 @@ type Mesh struct {
 
 	mu      sync.Mutex
 	own     []*forward.Source
+	leaving bool
 	legs    map[name]*leg
 	routes  routes
 	started bool         // run runs: since there was another leg
@@ -122,6 +123,14 @@ func (m *Mesh) Set(own []*forward.Source, legs []Leg) {
 		s.Retire()
 	}
 	m.poke()
+}
+
+// SetLeaving says whether this router is about to go, so that media should not
+// come by it if they can come otherwise. It counts from the next Set on.
+func (m *Mesh) SetLeaving(leaving bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leaving = leaving
 }
 
 // leave forgets a leg. m.mu is held.

@@ -75,7 +75,7 @@ func (r *routes) by(at, way, owner name) bool {
 func (m *Mesh) route(now time.Time) {
 	r := &m.routes
 	legs := []cascade.Leg{{
-		Name: r.self, Epoch: m.epoch, OnPremises: m.relays.cfg.OnPremises, Publishes: len(m.own) > 0,
+		Name: r.self, Epoch: m.epoch, OnPremises: m.relays.cfg.OnPremises, Publishes: len(m.own) > 0, Silent: m.leaving,
 	}}
 	for _, l := range m.legs {
 		if l.gone {
