@@ -41,6 +41,8 @@ type Stream struct {
 	FrozenS                  float64 `json:"frozen_s"`
 	Decoded, Dropped, Bytes  float64
 	Samples, Concealed       float64
+	Played                   float64
+	HeldS                    float64 `json:"held_s"` // in the jitter buffer, of all that was played
 }
 
 // Got is what a person got during a window.
@@ -52,6 +54,8 @@ type Got struct {
 	FPS             float64
 	Height          float64 // of most pictures
 	Concealed       float64 // share of the sound
+	HeldMS          float64 // how long the sound was held in the jitter buffer, on average
+	AudioKbps       float64
 	Repaired        float64 // share of the pictures' packets
 	Lost            float64
 	Nacks, Plis     float64
@@ -85,6 +89,10 @@ func got(begin, end Sight) Got {
 	if audio.Samples > 0 {
 		g.Concealed = audio.Concealed / audio.Samples
 	}
+	if audio.Played > 0 {
+		g.HeldMS = 1000 * audio.HeldS / audio.Played
+	}
+	g.AudioKbps = audio.Bytes * 8 / max(end.Now-begin.Now, 1)
 	if video.Received > 0 {
 		g.Repaired, g.Lost = video.Repaired/video.Received, video.Lost/video.Received
 	}
@@ -110,6 +118,8 @@ func (s *Stream) add(end, begin Stream) {
 	s.Bytes += end.Bytes - begin.Bytes
 	s.Samples += end.Samples - begin.Samples
 	s.Concealed += end.Concealed - begin.Concealed
+	s.Played += end.Played - begin.Played
+	s.HeldS += end.HeldS - begin.HeldS
 	s.Freezes += end.Freezes - begin.Freezes
 	s.FrozenS += end.FrozenS - begin.FrozenS
 }
@@ -183,9 +193,9 @@ func fullAfter(frames [][2]float64, from float64) float64 {
 // String is for the log.
 func (g Got) String() string {
 	return fmt.Sprintf("first %.0f ms, full %.0f ms; frozen %d× %.1f s (Chromium: %.0f× %.1f s), longest %.0f ms; %.1f fps of %.0f lines, %.0f kbit/s; "+
-		"sound concealed %.2f %%; repaired %.1f %%, lost %.1f %%, %.0f nacks, %.0f plis; over %s; gaps %v",
+		"sound concealed %.2f %%, held %.0f ms, %.0f kbit/s; repaired %.1f %%, lost %.1f %%, %.0f nacks, %.0f plis; over %s; gaps %v",
 		g.FirstMS, g.FullMS, g.Freezes, g.FrozenS, g.StatFreezes, g.StatFrozenS, g.LongestMS, g.FPS, g.Height, g.VideoKbps,
-		100*g.Concealed, 100*g.Repaired, 100*g.Lost, g.Nacks, g.Plis, strings.Join(g.Rungs, ", "), g.Gaps)
+		100*g.Concealed, g.HeldMS, g.AudioKbps, 100*g.Repaired, 100*g.Lost, g.Nacks, g.Plis, strings.Join(g.Rungs, ", "), g.Gaps)
 }
 
 // TestGot checks the arithmetic.
@@ -198,14 +208,14 @@ func TestGot(t *testing.T) {
 	for at := 1900.0; at <= 3100; at += 40 { // after half a second of nothing
 		end.Frames = append(end.Frames, [2]float64{at, sceneHeight})
 	}
-	end.Streams = map[string]Stream{"a": {Kind: "audio", Samples: 1100, Concealed: 10}, "v": {Kind: "video", Received: 20, Repaired: 1}}
+	end.Streams = map[string]Stream{"a": {Kind: "audio", Samples: 1100, Concealed: 10, Played: 1000, HeldS: 50}, "v": {Kind: "video", Received: 20, Repaired: 1}}
 	begin := Sight{Now: 1100, Streams: map[string]Stream{"a": {Kind: "audio", Samples: 100}}}
 	g := got(begin, end)
 	if g.FirstMS != 300 || g.FullMS != 1800 || g.Freezes != 1 || g.FrozenS != 0.5 || g.LongestMS != 500 || g.Height != sceneHeight {
 		t.Errorf("%v", g)
 	}
-	if g.Concealed != 0.01 || g.Repaired != 0.05 {
-		t.Errorf("concealed %v, repaired %v", g.Concealed, g.Repaired)
+	if g.Concealed != 0.01 || g.HeldMS != 50 || g.Repaired != 0.05 {
+		t.Errorf("concealed %v, held %v ms, repaired %v", g.Concealed, g.HeldMS, g.Repaired)
 	}
 	if after := fullAfter(end.Frames, 1000); after != 900 {
 		t.Errorf("full after %v ms", after)

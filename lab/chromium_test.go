@@ -157,6 +157,9 @@ func (c *call) measure(r row, camera, sound string) result {
 		res.againMS = fullAfter(end.Frames, c.changed)
 	}
 	c.t.Logf("the report: %s", strings.Join(end.Events, "; "))
+	if r.publisher {
+		c.t.Logf("the publisher's: %s", strings.Join(pub.ask("report").Events, "; "))
+	}
 	c.t.Logf("steps of joining: %s", steps(c.subscriber.first.Steps))
 	c.t.Logf("%s: %v; full again %.0f ms; publisher's layers %v; machine %.0f %% busy", r.name, g, res.againMS, pub.look().Layers, 100*res.busy)
 	return res

@@ -121,6 +121,8 @@ await page.addInitScript((who) => {
     dropped: s.framesDropped ?? 0,
     bytes: s.bytesReceived ?? 0,
     samples: s.totalSamplesReceived ?? 0,
+    held_s: s.jitterBufferDelay ?? 0, // of all samples played
+    played: s.jitterBufferEmittedCount ?? 0,
     concealed: (s.concealedSamples ?? 0) - (s.silentConcealedSamples ?? 0),
   });
   setInterval(async () => {

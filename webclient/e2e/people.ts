@@ -64,6 +64,8 @@ interface Watched {
   noUDP?: boolean;
   /** Control channels go nowhere but through the gateway. */
   noControl?: boolean;
+  /** The share of sent packets that the browser is told were lost. */
+  loss?: number;
   /** Whatever plays, or did. */
   players: HTMLMediaElement[];
   syncs: Record<string, SlotSync>;
@@ -188,6 +190,31 @@ export class Person {
     await this.page.evaluate((now) => {
       (globalThis as unknown as Watched).noUDP = now;
     }, blocked);
+  }
+
+  /** Has the browser told that a share of what it sends is lost. */
+  async loses(share: number): Promise<void> {
+    await this.page.evaluate((now) => {
+      (globalThis as unknown as Watched).loss = now;
+    }, share);
+  }
+
+  /** How many bytes a packet of the microphone has, over some seconds. */
+  async perPacket(): Promise<number> {
+    const [bytes, packets] = await this.page.evaluate(async () => {
+      const scope = globalThis as unknown as Watched;
+      const sender = scope.peers.find((p) => p.connectionState === "connected")?.getSenders()[0];
+      const sent = async () => {
+        for (const stat of (await sender?.getStats())?.values() ?? [])
+          if (stat.type === "outbound-rtp") return [stat.bytesSent ?? 0, stat.packetsSent ?? 0] as const;
+        return [0, 0] as const;
+      };
+      const before = await sent();
+      await new Promise((resolve) => setTimeout(resolve, 4000));
+      const after = await sent();
+      return [after[0] - before[0], after[1] - before[1]] as const;
+    });
+    return bytes / packets;
   }
 
   /** Lets no control channel through to a router's own address from now on. */
@@ -361,6 +388,16 @@ function watchConnections(): void {
     constructor(configuration?: RTCConfiguration) {
       super(configuration);
       scope.peers.push(this);
+    }
+    override async getStats(selector?: MediaStreamTrack | null): Promise<RTCStatsReport> {
+      const stats = await super.getStats(selector);
+      if (!scope.loss) return stats;
+      const told = new Map<string, Record<string, unknown>>();
+      for (const [id, stat] of stats.entries()) {
+        const lost = Math.round((scope.loss ?? 0) * (stats.get(stat.localId)?.packetsSent ?? 0));
+        told.set(id, stat.type === "remote-inbound-rtp" ? { ...stat, packetsLost: lost } : stat);
+      }
+      return told as unknown as RTCStatsReport;
     }
     override setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
       const sdp = scope.noUDP ? description.sdp?.replace(/^a=candidate:\S+ \d+ udp .*\r\n/gim, "") : description.sdp;

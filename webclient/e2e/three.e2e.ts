@@ -1,5 +1,5 @@
 // Three people in one meeting, two in browsers and one from the command line:
-// all three see and hear each other, and the native test card's sound and
+// all three see and hear each other, one in a browser that sends its sound with redundancy, and the native test card's sound and
 // picture stay together in a page.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -14,6 +14,7 @@ describe.runIf(binary)("two pages and a native client", () => {
   let ann: Person;
   let ben: Person;
   let native: Native;
+  let link: string;
 
   beforeAll(async () => {
     browser = await launch();
@@ -21,14 +22,22 @@ describe.runIf(binary)("two pages and a native client", () => {
     [ann, ben] = [await Person.arrive(browser), await Person.arrive(browser)];
     await ann.join(meeting.join_url, "Ann");
     await ben.join(meeting.join_url, "Ben");
-    native = new Native(binary, here(meeting.join_url), "Nan");
+    link = here(meeting.join_url);
   });
   afterAll(async () => {
     await native?.close();
     await browser?.close();
   });
 
+  it("send sound with redundancy while their way to the router loses packets", async () => {
+    const once = await ann.perPacket();
+    await ann.loses(0.05);
+    await expect.poll(async () => (await ann.events()).join(), { timeout: 60_000 }).toContain("sound goes twice");
+    expect(await ann.perPacket()).toBeGreaterThan(1.5 * once);
+  });
+
   it("see and hear each other in the pages", async () => {
+    native = new Native(binary, link, "Nan");
     for (const [me, other] of [
       [ann, "Ben"],
       [ben, "Ann"],

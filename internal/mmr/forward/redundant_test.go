@@ -245,6 +245,11 @@ func TestRecoversOnlyWhatIsCertain(t *testing.T) {
 		if last := mic.seq[0]; len(asked) < 2 || asked[0] != last-3 || asked[1] != last-2 {
 			t.Errorf("asked for %v, the newest is %d", asked, last)
 		}
+		mic.pass(2 * time.Second)
+		reports := sentRTCP[*rtcp.ReceiverReport](mic.wire)
+		if n := reports[len(reports)-1].Reports[0].TotalLost; n != 3 {
+			t.Errorf("the publisher is told of %d losses, by which it knows that redundancy is worth its while", n)
+		}
 	})
 	t.Run("silence between", func(t *testing.T) {
 		mic, bob := setup(t)

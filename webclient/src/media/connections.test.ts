@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Connections, type Encoding, layers, videoCodecs } from "./connections.ts";
+import { audioCodecs, Connections, type Encoding, layers, videoCodecs } from "./connections.ts";
 
 const offered = [
   { mimeType: "video/rtx" },
@@ -25,6 +25,14 @@ describe("videoCodecs", () => {
   it("takes what there is", () => {
     expect(videoCodecs([{ mimeType: "video/VP8" }])).toHaveLength(1);
     expect(videoCodecs([])).toEqual([]);
+  });
+});
+
+describe("audioCodecs", () => {
+  it("offers Opus, and behind it redundancy", () => {
+    const all = [{ mimeType: "audio/red" }, { mimeType: "audio/G722" }, { mimeType: "audio/opus" }];
+    expect(audioCodecs(all).map((c) => c.mimeType)).toEqual(["audio/opus", "audio/red"]);
+    expect(audioCodecs([{ mimeType: "audio/opus" }])).toHaveLength(1);
   });
 });
 
@@ -103,6 +111,39 @@ describe("Connections", () => {
     vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
     new Connections(1);
     expect(asked).toEqual(["q", "h", "f"]);
+  });
+  it("send with redundancy by the router's own answer, one negotiation after the other", async () => {
+    const answer = (types: string) =>
+      `v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF ${types}\r\na=recvonly\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:63 red/48000/2\r\n`;
+    const put: string[] = [];
+    class Peer extends EventTarget {
+      signalingState = "stable";
+      currentRemoteDescription = { sdp: answer("111 63") };
+      addTransceiver() {
+        return { sender: sender(), receiver: {}, setCodecPreferences: () => {} };
+      }
+      async createOffer(options: RTCOfferOptions) {
+        return { sdp: options.iceRestart ? "restart" : "offer" };
+      }
+      async setLocalDescription({ sdp }: { sdp: string }) {
+        expect(this.signalingState).toBe("stable");
+        this.signalingState = "have-local-offer";
+        put.push(sdp);
+      }
+      async setRemoteDescription({ sdp }: { sdp: string }) {
+        this.signalingState = "stable";
+        this.currentRemoteDescription = { sdp };
+      }
+    }
+    vi.stubGlobal("RTCPeerConnection", Peer);
+    vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
+    const connections = new Connections(1);
+    const now = () => connections.peers.audio.currentRemoteDescription?.sdp;
+    const [changed] = await Promise.all([connections.repeat(true), connections.restart()]);
+    expect([changed, now()]).toEqual([true, answer("63 111")]);
+    expect(put).toEqual(["offer", "restart", "restart", "restart"]);
+    expect(await connections.repeat(true)).toBe(false);
+    expect([await connections.repeat(false), now()]).toEqual([true, answer("111 63")]);
   });
   it("make one change after the other", async () => {
     const { connections, flows } = world();

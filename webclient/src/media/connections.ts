@@ -4,7 +4,7 @@
 // encodings switched, so nothing is ever negotiated again.
 import type { JoinAnswer, MediaKind, Offers, SlotID, Transport } from "../protocol/messages.ts";
 import { audioSlots } from "../protocol/messages.ts";
-import { onlyOver, tuneAudio } from "./sdp.ts";
+import { onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
 import { Value } from "./value.ts";
 
 /** The kinds in order of priority. */
@@ -63,6 +63,11 @@ export function videoCodecs<C extends { mimeType: string; sdpFmtpLine?: string |
   return all.filter((c) => rank(c) >= 0).sort((a, b) => rank(a) - rank(b));
 }
 
+/** Picks and orders the codecs to offer: Opus, and behind it Opus with redundancy (RFC 2198). */
+export function audioCodecs<C extends { mimeType: string }>(all: readonly C[]): C[] {
+  return ["audio/opus", "audio/red"].flatMap((name) => all.filter((c) => c.mimeType.toLowerCase() === name));
+}
+
 /** Owns the three connections. End it with close. */
 export class Connections {
   readonly states = new Value<Record<MediaKind, RTCPeerConnectionState>>({
@@ -79,6 +84,8 @@ export class Connections {
   readonly #requested = new Map<SendSource, readonly boolean[]>();
   /** The last change of what flows; browsers take one at a time. */
   readonly #changing = new Map<SendSource, Promise<void>>();
+  /** The last negotiation of each connection with itself. */
+  readonly #negotiating = new Map<MediaKind, Promise<void>>();
   #offers: Offers | null = null;
   #closed = false;
 
@@ -143,14 +150,32 @@ export class Connections {
    * nothing has to be told to it and its answer still holds.
    */
   async restart(): Promise<void> {
-    for (const kind of mediaKinds) {
-      const peer = this.peers[kind];
-      const answer = peer.currentRemoteDescription?.sdp;
-      if (this.#closed || !answer || peer.signalingState !== "stable") continue;
-      const offer = await peer.createOffer({ iceRestart: true });
-      await peer.setLocalDescription({ type: "offer", sdp: tuneAudio(offer.sdp ?? "") });
-      if (!this.#closed) await peer.setRemoteDescription({ type: "answer", sdp: answer });
-    }
+    for (const kind of mediaKinds) await this.#renegotiate(kind, { iceRestart: true });
+  }
+
+  /** Sends the microphone's sound with redundancy, or without; false if that is the same here. */
+  async repeat(on: boolean): Promise<boolean> {
+    const answer = this.peers.audio.currentRemoteDescription?.sdp ?? "";
+    if (withRedundancy(answer, on) === answer) return false;
+    await this.#renegotiate("audio", {}, (sdp) => withRedundancy(sdp, on));
+    return true;
+  }
+
+  /** Puts the router's answer again, changed perhaps, to a new offer of ours; nothing is told to the router. */
+  #renegotiate(kind: MediaKind, options: RTCOfferOptions, change = (answer: string) => answer): Promise<void> {
+    const before = this.#negotiating.get(kind) ?? Promise.resolve();
+    const negotiating = before
+      .catch(() => {}) // told to whoever began it
+      .then(async () => {
+        const peer = this.peers[kind];
+        const answer = peer.currentRemoteDescription?.sdp;
+        if (this.#closed || !answer || peer.signalingState !== "stable") return;
+        const offer = await peer.createOffer(options);
+        await peer.setLocalDescription({ type: "offer", sdp: tuneAudio(offer.sdp ?? "") });
+        if (!this.#closed) await peer.setRemoteDescription({ type: "answer", sdp: change(answer) });
+      });
+    this.#negotiating.set(kind, negotiating);
+    return negotiating;
   }
 
   /** Sends a track, or nothing, as one source. */
@@ -242,7 +267,6 @@ function prefer(
   vp9: "none" | "last" | "first" = "none",
 ): void {
   const all = RTCRtpReceiver.getCapabilities(media)?.codecs ?? [];
-  const codecs =
-    media === "audio" ? all.filter((c) => c.mimeType.toLowerCase() === "audio/opus") : videoCodecs(all, vp9);
+  const codecs = media === "audio" ? audioCodecs(all) : videoCodecs(all, vp9);
   if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
 }

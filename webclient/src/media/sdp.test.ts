@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { onlyOver, tuneAudio } from "./sdp.ts";
+import { onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
 
 const section = (fmtp: string) =>
   ["m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=sendonly", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc", fmtp]
@@ -33,6 +33,24 @@ describe("tuneAudio", () => {
   it("keeps every line end as it is on the wire", () => {
     const out = tuneAudio(head + section("a=fmtp:111 useinbandfec=1"));
     expect(out.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
+  });
+});
+
+describe("withRedundancy", () => {
+  const line = (types: string, direction: string, red = true) =>
+    `m=audio 9 UDP/TLS/RTP/SAVPF ${types}\r\na=${direction}\r\na=rtpmap:111 opus/48000/2\r\n${red ? "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n" : ""}`;
+  const answer = (types: string) => head + line(types, "recvonly") + line("111 63", "sendonly");
+  it("puts it first where the router receives, and last again", () => {
+    expect(withRedundancy(answer("111 63"), true)).toBe(answer("63 111"));
+    expect(withRedundancy(answer("63 111"), false)).toBe(answer("111 63"));
+  });
+  it("does nothing twice", () => {
+    expect(withRedundancy(answer("63 111"), true)).toBe(answer("63 111"));
+    expect(withRedundancy(answer("111 63"), false)).toBe(answer("111 63"));
+  });
+  it("leaves a line without it as it is", () => {
+    const sdp = head + line("111", "recvonly", false);
+    expect(withRedundancy(sdp, true)).toBe(sdp);
   });
 });
 

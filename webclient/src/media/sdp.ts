@@ -38,6 +38,23 @@ function withParameter(section: string, pt: string, name: string, value: string)
   return section.replace(line, `$1$2;${name}=${value}`);
 }
 
+/**
+ * Has what the router receives go with redundancy (RFC 2198), or without: browsers send what comes first in an answer,
+ * where both are.
+ */
+export function withRedundancy(sdp: string, on: boolean): string {
+  return sections(sdp)
+    .map((section) => {
+      const red = /^a=rtpmap:(\d+) red\/48000/im.exec(section)?.[1];
+      if (!red || !section.startsWith("m=audio") || !/^a=recvonly/m.test(section)) return section;
+      return section.replace(/^(m=audio \S+ \S+ )([\d ]+)/, (_, head: string, types: string) => {
+        const others = types.split(" ").filter((pt) => pt !== red);
+        return head + (on ? [red, ...others] : [...others, red]).join(" ");
+      });
+    })
+    .join("");
+}
+
 /** Leaves only the candidates of one protocol, so that media takes that way or none (RFC 8839 §5.1). */
 export function onlyOver(sdp: string, protocol: "udp" | "tcp"): string {
   return sdp.replace(/^a=candidate:\S+ \d+ (\S+) .*\r?\n/gim, (line, p: string) =>

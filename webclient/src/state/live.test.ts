@@ -8,8 +8,8 @@ const entries = [
   { id: "R", type: "remote-candidate", address: "192.0.2.9", port: 8801, protocol: "udp" },
   { id: "1", type: "inbound-rtp", packetsReceived: 10, packetsLost: 2 },
   { id: "2", type: "inbound-rtp", packetsReceived: 5, packetsLost: -1 },
-  { id: "3", type: "outbound-rtp", packetsSent: 7 },
-  { id: "4", type: "remote-inbound-rtp" },
+  { id: "3", type: "outbound-rtp", packetsSent: 7, retransmittedPacketsSent: 2 },
+  { id: "4", type: "remote-inbound-rtp", packetsLost: 1 },
 ];
 
 describe("sum", () => {
@@ -19,6 +19,7 @@ describe("sum", () => {
       transport: "udp",
       remote: "192.0.2.9:8801",
       sent: 7,
+      missed: 3,
       received: 15,
       acknowledged: true,
       lost: 2,

@@ -9,6 +9,8 @@ export interface Counters {
   transport: Transport;
   remote: string;
   sent: number;
+  /** Of what was sent, how much did not arrive at first: never, or after it was sent again. */
+  missed: number;
   received: number;
   /** The router reported that something we sent has arrived. */
   acknowledged: boolean;
@@ -42,6 +44,7 @@ export function sum(entries: Iterable<Entry>, state: RTCPeerConnectionState): Co
     transport: "udp",
     remote: "",
     sent: 0,
+    missed: 0,
     received: 0,
     acknowledged: false,
     lost: 0,
@@ -55,8 +58,10 @@ export function sum(entries: Iterable<Entry>, state: RTCPeerConnectionState): Co
       out.lost += Math.max(0, number(entry.packetsLost));
     } else if (entry.type === "outbound-rtp") {
       out.sent += number(entry.packetsSent);
+      out.missed += number(entry.retransmittedPacketsSent);
     } else if (entry.type === "remote-inbound-rtp") {
       out.acknowledged = true;
+      out.missed += Math.max(0, number(entry.packetsLost));
     } else if (entry.type === "transport") {
       out.bytesIn = number(entry.bytesReceived);
       out.bytesOut = number(entry.bytesSent);

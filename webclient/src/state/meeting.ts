@@ -468,7 +468,7 @@ export class Meeting {
   async #measure(): Promise<void> {
     const session = this.#session;
     if (!session) return;
-    const stats = await session.reader.read(session.connections);
+    const stats = await session.measure();
     if (this.#life.signal.aborted || session !== this.#session) return;
     this.stats.set(stats);
     for (const kind of mediaKinds) {

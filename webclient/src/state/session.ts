@@ -3,13 +3,14 @@
 // of another. The control channel is brought back as long as the session
 // lives; media goes on without it.
 import { type Connections, mediaKinds } from "../media/connections.ts";
+import { noRedundancy, redundancy } from "../media/redundancy.ts";
 import { Voices } from "../media/sound.ts";
 import { Emitter, pause, Value } from "../media/value.ts";
 import type { FromClient, FromRouter, JoinAnswer, SlotID, SlotWant, Transport } from "../protocol/messages.ts";
 import { problemOf } from "../protocol/problems.ts";
 import { fates } from "./comeback.ts";
 import { Control, type Ending } from "./control.ts";
-import { StatsReader } from "./live.ts";
+import { type LiveStats, StatsReader } from "./live.ts";
 import { Playout } from "./playout.ts";
 import { type Slots, withSlots } from "./slots.ts";
 import { type Lifeline, type Trouble, Vigil } from "./vigil.ts";
@@ -46,7 +47,6 @@ export class Session {
   readonly slots = new Value<Slots>(new Map());
   readonly voices: Voices;
   readonly playout = new Playout();
-  readonly reader = new StatsReader();
   readonly vigil: Vigil;
   /** Since when there is no control channel; 0 while there is one. */
   readonly unheard = new Value(0);
@@ -58,6 +58,8 @@ export class Session {
   /** Ends when another session has taken its place. */
   readonly #duty = new AbortController();
   #control: Control | null = null;
+  readonly #reader = new StatsReader();
+  #redundancy = noRedundancy;
   #wants: SlotWant[] = [];
   #end: (loss: Loss) => void = () => {};
   readonly #ended: Promise<Loss>;
@@ -171,6 +173,17 @@ export class Session {
     this.#control?.nudge();
     // A browser that cannot notices the dead path, and the session is replaced.
     this.connections.restart().catch(() => this.events.emit("the browser could not look for new addresses"));
+  }
+
+  /** Reads the connections' statistics, and has sound go with redundancy where its way to the router loses packets. */
+  async measure(): Promise<LiveStats> {
+    const stats = await this.#reader.read(this.connections);
+    const was = this.#redundancy.on;
+    this.#redundancy = redundancy(this.#redundancy, stats.audio, performance.now());
+    const { on } = this.#redundancy;
+    if (on !== was && (await this.connections.repeat(on)))
+      this.events.emit(on ? "sound goes twice: its way to the router loses packets" : "sound goes once again");
+    return stats;
   }
 
   /** Resolves when the first sound has come. */

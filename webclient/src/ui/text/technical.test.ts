@@ -6,6 +6,8 @@ it.each([
   ["https://zc1.example.org: no answer within 5.5 s", "https://zc1.example.org: 5.5 秒內沒有回應"],
   ["joined on m1 in zone taipei", "已加入區域 taipei 的路由器 m1"],
   ["audio goes over tcp to 192.0.2.1:8801", "audio 經由 tcp 連到 192.0.2.1:8801"],
+  ["sound goes twice: its way to the router loses packets", "聲音以重複方式傳送：通往路由器的路徑遺失封包"],
+  ["sound goes once again", "聲音恢復單次傳送"],
   [
     "m1.example.org: no answer; gateway meet.example.org: 31 ms",
     "m1.example.org: 沒有回應; 閘道 meet.example.org: 31 ms",

@@ -67,6 +67,8 @@ const phrases: [RegExp, string][] = [
   [/the network has changed/g, "網路已變更"],
   [/there is no network/g, "沒有網路"],
   [/^(audio|video|content) goes over (\S+) to (.+)$/g, "$1 經由 $2 連到 $3"],
+  [/^sound goes twice: its way to the router loses packets$/g, "聲音以重複方式傳送：通往路由器的路徑遺失封包"],
+  [/^sound goes once again$/g, "聲音恢復單次傳送"],
   [/^over: left$/g, "已離開"],
   [/^over: removed$/g, "已被移出"],
   [/^over: ended$/g, "會議已結束"],
