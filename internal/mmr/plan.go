@@ -123,7 +123,7 @@ func (p *plan) check() error {
 		// One codec per source, so that everyone knows what a source is
 		// before its first packet; unless the line is a slot too.
 		if !l.Direction.Sends() {
-			if l.Codecs = published(l); l.Codecs == nil {
+			if l.Narrow(published(l)); l.Codecs == nil {
 				return fmt.Errorf("line %q has no codec that the router forwards in simulcast", l.MID)
 			}
 		}
@@ -139,7 +139,7 @@ func (p *plan) check() error {
 // published is the codec in which a line is received: the first, of a
 // simulcast the first that is not scalable; nil if there is none.
 func published(l *offer.Line) []offer.Codec {
-	i := slices.IndexFunc(l.Codecs, func(c offer.Codec) bool { return len(l.RIDs) < 2 || !strings.EqualFold(c.Name, offer.VP9) })
+	i := slices.IndexFunc(l.Codecs, func(c offer.Codec) bool { return len(l.RIDs) < 2 || !forward.Scalable(c) })
 	if i < 0 {
 		return nil
 	}
@@ -262,7 +262,7 @@ func (p *plan) link(r *forward.Router, m *meeting.Meeting, participant string, o
 		cfg.Slots = append(cfg.Slots, forward.SlotConfig{
 			ID: protocol.SlotID(s.ID), Kind: s.source, SSRC: s.SSRC, RTX: l.RTXOf[s.SSRC],
 			Codecs: kept.keep(l.Codecs), AudioLevel: l.ExtensionID(offer.URIAudioLevel),
-			TransportCC: transportCC(l),
+			TransportCC: transportCC(l), Descriptor: l.ExtensionID(offer.URIDependencyDescriptor),
 		})
 	}
 	link := r.NewLink(cfg)

@@ -67,14 +67,17 @@ describe("a camera", () => {
   });
 });
 
-describe("a camera in VP9, one stream with its layers inside", () => {
+describe.each([
+  ["VP9", "Depth of field"],
+  ["AV1", "Focus stacking"],
+])("a camera in %s, one stream with its layers inside", (codec, topic) => {
   let ann: Person;
   let ben: Person;
 
   beforeAll(async () => {
-    const meeting = await createMeeting("Depth of field");
+    const meeting = await createMeeting(topic);
     [ann, ben] = [await Person.arrive(browser), await Person.arrive(browser)];
-    await ann.join(`${meeting.host_url}&camera=vp9`, "Ann");
+    await ann.join(`${meeting.host_url}&camera=${codec.toLowerCase()}`, "Ann");
     await ben.join(meeting.join_url, "Ben");
   });
   afterAll(async () => {
@@ -84,7 +87,7 @@ describe("a camera in VP9, one stream with its layers inside", () => {
 
   it("is seen at full size", async () => {
     await ben.shows("Ann", 720);
-    expect(await ben.codec("Ann")).toBe("video/VP9");
+    expect(await ben.codec("Ann")).toBe(`video/${codec}`);
     await ben.receives("Ann", "camera", 10);
   });
 

@@ -3,11 +3,13 @@
 // a packet belongs to and for which of the stream's decode targets (its
 // combinations of spatial and temporal layers) that frame is needed.
 //
-// What frames have in common, the template structure, comes with key frames;
-// a Reader remembers it. The router has one for each stream that arrives, and
-// a Selector for each slot that takes it. Nothing is allocated; no type is
-// safe for concurrent use. Which earlier frames a frame refers to is passed
-// over: targets and chains tell all that forwarding needs.
+// What frames have in common, the template structure, comes with key frames.
+// The router has a Reader for each stream that arrives, which keeps it, and a
+// Selector for each slot that takes the stream. Packets are parsed once where
+// they arrive and again, with the structure that was current there, for each
+// slot. Nothing is allocated but when the structure changes; no type but
+// Structure is safe for concurrent use. Which earlier frames a frame refers to
+// is passed over: targets and chains tell all that forwarding needs.
 package depdesc
 
 const (
@@ -33,7 +35,8 @@ type Target struct {
 	chain             uint8 // that protects it
 }
 
-// Structure is what the frames of a coded video sequence have in common.
+// Structure is what the frames of a coded video sequence have in common. It is
+// not changed once a Reader has returned it.
 type Structure struct {
 	Targets int // decode targets
 	Chains  int
@@ -41,6 +44,7 @@ type Structure struct {
 	// Sizes of the spatial layers in pixels, 0 if they are not told.
 	Sizes [maxSpatial]Size
 
+	length    int   // in bits
 	offset    uint8 // id of the first template
 	templates int
 	template  [maxTemplates]template
@@ -63,25 +67,57 @@ type Descriptor struct {
 	Structured        bool // it carries a structure: a key frame
 	Indications       [maxTargets]Indication
 	Chains            [maxTargets]uint8 // frames back to the one before in each chain, 0 begins it
-	// Active is the decode targets that are sent, a bit each, if Activates.
+	// Active is the decode targets that are sent from here on, a bit each, if
+	// Activates.
 	Active    uint32
 	Activates bool
 }
 
+// Key reports whether a key frame begins with the packet.
+func (d *Descriptor) Key() bool { return d.Start && d.Structured }
+
 // Reader reads the descriptors of one stream. The zero value is ready.
 type Reader struct {
-	structure Structure
-	known     bool
+	current *Structure // nil before the first
+	next    Structure  // scratch
 }
 
-// Structure returns the current structure; false before the first.
-func (r *Reader) Structure() (*Structure, bool) { return &r.structure, r.known }
+// Parse reads the content of the header extension into d and returns the
+// structure by which it did, nil if that has not come yet or the content is
+// broken. The structure is the same one until its content changes.
+func (r *Reader) Parse(content []byte, d *Descriptor) *Structure {
+	if structured(content) {
+		b := bits{b: content, at: 8*short + flags}
+		if !r.next.learn(&b) {
+			return nil
+		}
+		if r.current == nil || *r.current != r.next {
+			s := r.next
+			r.current = &s
+		}
+	}
+	if r.current == nil || !r.current.Parse(content, d) {
+		return nil
+	}
+	return r.current
+}
+
+// Known reports whether a structure has come.
+func (r *Reader) Known() bool { return r.current != nil }
+
+const (
+	short = 3 // bytes of a descriptor that is as its template says
+	flags = 5 // bits that follow in a longer one
+)
+
+// structured reports whether a descriptor carries a structure.
+func structured(content []byte) bool { return len(content) > short && content[short]&0x80 != 0 }
 
 // Parse reads the content of the header extension into d. It reports false if
-// it is cut, or its structure has not come yet; a structure that is broken is
-// not taken.
-func (r *Reader) Parse(content []byte, d *Descriptor) bool {
-	if len(content) < 3 {
+// it is cut, or not of this structure. What it carries of a structure itself
+// is passed over: it must be this one.
+func (s *Structure) Parse(content []byte, d *Descriptor) bool {
+	if len(content) < short {
 		return false
 	}
 	b := bits{b: content}
@@ -89,29 +125,24 @@ func (r *Reader) Parse(content []byte, d *Descriptor) bool {
 	id := uint8(b.f(6))
 	d.Frame = uint16(b.f(16))
 	var dtis, fdiffs, chains bool
-	if len(content) > 3 {
+	if len(content) > short {
 		d.Structured, d.Activates = b.flag(), b.flag()
 		dtis, fdiffs, chains = b.flag(), b.flag(), b.flag()
-		if d.Structured && !r.learn(&b) {
-			return false
+		if d.Structured {
+			b.at += s.length
+			d.Active = 1<<s.Targets - 1
 		}
-		if !r.known {
-			return false
-		}
-		d.Active = 1<<r.structure.Targets - 1
 		if d.Activates {
-			d.Active = b.f(r.structure.Targets)
-		} else {
-			d.Activates = d.Structured
+			d.Active = b.f(s.Targets)
 		}
+		d.Activates = d.Activates || d.Structured
 	}
-	return r.known && r.define(&b, d, id, dtis, fdiffs, chains) && !b.short
+	return s.define(&b, d, id, dtis, fdiffs, chains) && !b.short
 }
 
 // define works out what the frame's template and what departs from it say
 // (§A.4, frame_dependency_definition).
-func (r *Reader) define(b *bits, d *Descriptor, id uint8, dtis, fdiffs, chains bool) bool {
-	s := &r.structure
+func (s *Structure) define(b *bits, d *Descriptor, id uint8, dtis, fdiffs, chains bool) bool {
 	index := int(id+maxTemplates-s.offset) % maxTemplates
 	if index >= s.templates {
 		return false
@@ -137,9 +168,8 @@ func (r *Reader) define(b *bits, d *Descriptor, id uint8, dtis, fdiffs, chains b
 }
 
 // learn reads a template structure (§A.4).
-func (r *Reader) learn(b *bits) bool {
-	r.known = false
-	s := &r.structure
+func (s *Structure) learn(b *bits) bool {
+	begin := b.at
 	*s = Structure{offset: uint8(b.f(6)), Targets: int(b.f(5)) + 1}
 	if !s.parseLayers(b) {
 		return false
@@ -161,8 +191,8 @@ func (r *Reader) learn(b *bits) bool {
 			s.Sizes[i] = Size{Width: int(b.f(16)) + 1, Height: int(b.f(16)) + 1}
 		}
 	}
-	r.known = !b.short
-	return r.known
+	s.length = b.at - begin
+	return !b.short
 }
 
 func (s *Structure) parseLayers(b *bits) bool {

@@ -109,26 +109,33 @@ func frame(number uint16, template uint32, structured bool) []byte {
 func TestParse(t *testing.T) {
 	var r Reader
 	var d Descriptor
-	if r.Parse(frame(1, 1, false), &d) {
+	if r.Known() || r.Parse(frame(1, 1, false), &d) != nil {
 		t.Error("took a frame before any structure")
 	}
 	key := frame(0xffff, 0, true)
-	if !r.Parse(key, &d) {
+	s := r.Parse(key, &d)
+	if s == nil || !r.Known() {
 		t.Fatal("key frame not parsed")
 	}
-	s, ok := r.Structure()
 	want := [maxTargets]Target{{0, 0, 0}, {0, 1, 0}, {1, 0, 1}, {1, 1, 1}}
-	if diff := cmp.Diff(want, s.Target, cmp.AllowUnexported(Target{})); !ok || diff != "" || s.Targets != 4 || s.Chains != 2 {
+	if diff := cmp.Diff(want, s.Target, cmp.AllowUnexported(Target{})); diff != "" || s.Targets != 4 || s.Chains != 2 {
 		t.Errorf("%d targets, %d chains: %s", s.Targets, s.Chains, diff)
 	}
 	if s.Sizes != [maxSpatial]Size{{320, 180}, {640, 360}} {
 		t.Errorf("%v", s.Sizes)
 	}
-	if d.Frame != 0xffff || !d.Start || !d.End || !d.Structured || !d.Activates || d.Active != 15 {
+	if d.Frame != 0xffff || !d.Start || !d.End || !d.Key() || !d.Activates || d.Active != 15 {
 		t.Errorf("%+v", d)
 	}
+	if again := r.Parse(frame(1, 0, true), &d); again != s {
+		t.Error("the same structure is another one")
+	}
+	var own Descriptor
+	if !s.Parse(key, &own) || own.Frame != 0xffff || !own.Key() || own.Active != 15 {
+		t.Errorf("%+v by its structure", own)
+	}
 	for i, m := range l2t2 {
-		if !r.Parse(frame(7, uint32(i), false), &d) {
+		if r.Parse(frame(7, uint32(i), false), &d) != s {
 			t.Fatalf("template %d not parsed", i)
 		}
 		got := ""
@@ -139,12 +146,12 @@ func TestParse(t *testing.T) {
 			t.Errorf("template %d: %s %+v", i, got, d)
 		}
 	}
-	if r.Parse(frame(7, 6, false), &d) {
+	if r.Parse(frame(7, 6, false), &d) != nil {
 		t.Error("took a template that is not there")
 	}
 	for n := range len(key) {
 		var r Reader
-		if r.Parse(key[:n], &d) {
+		if r.Parse(key[:n], &d) != nil {
 			t.Errorf("took %d bytes of %d", n, len(key))
 		}
 	}
@@ -171,7 +178,7 @@ func TestCustom(t *testing.T) {
 	w.f(2, 0)
 	w.f(8, 200)
 	w.f(8, 100)
-	if !r.Parse(w.b, &d) || !d.Start || d.End || d.Active != 3 || !d.Activates || d.Chains[0] != 200 || d.Chains[1] != 100 ||
+	if r.Parse(w.b, &d) == nil || !d.Start || d.End || d.Active != 3 || !d.Activates || d.Chains[0] != 200 || d.Chains[1] != 100 ||
 		[4]Indication(d.Indications[:4]) != [4]Indication{Switch, Discardable, NotPresent, Required} {
 		t.Errorf("%+v", d)
 	}
@@ -179,26 +186,39 @@ func TestCustom(t *testing.T) {
 
 // stream is a receiver's view of an l2t2 stream.
 type stream struct {
-	r    Reader
-	s    Selector
-	next uint16
+	r     Reader
+	s     Selector
+	next  uint16
+	stamp uint32
+	kept  []byte // lost on the way to the router
 }
 
-// picture sends frames by template, "x" behind one that is lost on the way to
-// the router, and says which were forwarded; ! marks the end of the picture.
+// picture sends frames by template and says which were forwarded; ! marks the
+// end of the picture. x: the frame before was lost, + it comes now.
 func (st *stream) picture(templates string) string {
 	out := ""
+	st.stamp += 3000
 	for i, c := range templates {
-		if c == 'x' {
+		var b []byte
+		switch c {
+		case 'x':
 			continue
+		case '+':
+			b = st.kept
+		default:
+			b = frame(st.next, uint32(c-'0'), c == '0')
+			st.next++
+			if i+1 < len(templates) && templates[i+1] == 'x' {
+				st.kept = b
+				continue
+			}
 		}
-		b := frame(st.next, uint32(c-'0'), c == '0')
-		st.next++
 		var d Descriptor
-		if i+1 < len(templates) && templates[i+1] == 'x' || !st.r.Parse(b, &d) {
+		known := st.r.Parse(b, &d)
+		if known == nil {
 			continue
 		}
-		forward, last := st.s.Take(&st.r.structure, &d)
+		forward, last := st.s.Take(known, &d, st.stamp)
 		if forward {
 			out += fmt.Sprint(d.Spatial, d.Temporal, " ")
 		}
@@ -212,7 +232,7 @@ func (st *stream) picture(templates string) string {
 func TestSelector(t *testing.T) {
 	steps := []struct {
 		name              string
-		spatial, temporal uint8 // aimed at
+		spatial, temporal int // aimed at
 		frames, want      string
 		key               bool // wanted afterwards
 	}{
@@ -227,10 +247,12 @@ func TestSelector(t *testing.T) {
 		{"least", 0, 0, "25", "", false},
 		{"up in time", 0, 1, "14", "0 0!", false},
 		{"up in time", 0, 1, "25", "0 1!", false},
+		{"not up before a frame allows it", 1, 1, "25", "0 1!", true},
 		{"up in space, where the upper frame may begin", 1, 1, "14", "0 0! 1 0!", false},
 		{"all again", 1, 1, "25", "0 1 1 1!", false},
-		{"a loss outside the chain", 1, 1, "2x5", "1 1!", false},
-		{"a loss in the chain", 1, 1, "1x4", "1 0!", true},
+		{"a lost frame comes late", 1, 1, "2x5+", "1 1! 0 1", false},
+		{"a lost end comes late", 1, 1, "14x+", "0 0 1 0!", false},
+		{"it was left out, and stays so", 0, 1, "14x+", "0 0!", false},
 		{"a new key frame", 1, 1, "03", "0 0 1 0!", false},
 	}
 	st := stream{s: NewSelector(), next: 0xfffa}
@@ -242,8 +264,8 @@ func TestSelector(t *testing.T) {
 			t.Errorf("%s (%s): %q, want %q; wants key %v", tt.name, tt.frames, got, tt.want, st.s.WantsKey())
 		}
 	}
-	if c, ok := st.s.Current(&st.r.structure); !ok || c.Spatial != 1 || c.Temporal != 1 {
-		t.Errorf("%v %v", c, ok)
+	if spatial, temporal := st.s.Current(); spatial != 1 || temporal != 1 {
+		t.Errorf("%d %d", spatial, temporal)
 	}
 }
 
@@ -253,24 +275,57 @@ func TestManyPackets(t *testing.T) {
 	var d Descriptor
 	s := NewSelector()
 	s.Aim(0, 0)
-	r.Parse(frame(1, 0, true), &d)
+	st := r.Parse(frame(1, 0, true), &d)
 	d.End = false
-	if f, last := s.Take(&r.structure, &d); !f || last {
+	if f, last := s.Take(st, &d, 0); !f || last {
 		t.Error(f, last)
 	}
 	d.Start, d.End = false, true
-	if f, last := s.Take(&r.structure, &d); !f || !last {
+	if f, last := s.Take(st, &d, 0); !f || !last {
 		t.Error(f, last)
 	}
 	r.Parse(frame(2, 3, false), &d)
-	if f, _ := s.Take(&r.structure, &d); f {
+	if f, _ := s.Take(st, &d, 0); f {
 		t.Error("forwards the larger picture")
 	}
-	for _, number := range []uint16{1, 2} {
-		d.Frame, d.Start = number, false
-		if f, _ := s.Take(&r.structure, &d); f != (number == 1) {
+	for _, number := range []uint16{1, 2, 0} {
+		r.Parse(frame(number, 1, false), &d)
+		if f, _ := s.Take(st, &d, 0); f != (number == 1) {
 			t.Errorf("late packet of frame %d: %v", number, f)
 		}
+	}
+}
+
+// TestInactive: where the sender stops a target, the receiver goes down, and is
+// back with a frame that allows it.
+func TestInactive(t *testing.T) {
+	var r Reader
+	var d Descriptor
+	s := NewSelector()
+	s.Aim(1, 1)
+	take := func(content []byte, stamp uint32) bool {
+		_, last := s.Take(r.Parse(content, &d), &d, stamp)
+		return last
+	}
+	take(frame(1, 0, true), 0)
+	take(frame(2, 3, false), 0)
+	active := func(number uint16, template, targets uint32) []byte {
+		var w writer
+		w.f(2, 3)
+		w.f(6, (template+offset)%maxTemplates)
+		w.f(16, uint32(number))
+		w.f(5, 0b01000)
+		w.f(4, targets)
+		return w.b
+	}
+	if !take(active(3, 1, 0b0011), 3000) || s.WantsKey() {
+		t.Error("the smaller picture does not end with its own frame, or a key frame is wanted that would not help")
+	}
+	if take(active(4, 1, 0b1111), 6000); !s.WantsKey() {
+		t.Error("the larger picture is not wanted back")
+	}
+	if !take(frame(5, 4, false), 6000) || s.WantsKey() {
+		t.Error("it is not back")
 	}
 }
 
@@ -278,11 +333,11 @@ func TestAllocations(t *testing.T) {
 	var r Reader
 	var d Descriptor
 	s := NewSelector()
+	s.Aim(0, 0)
 	key, base := frame(1, 0, true), frame(2, 1, false)
 	if n := testing.AllocsPerRun(100, func() {
 		for _, b := range [][]byte{key, base} {
-			r.Parse(b, &d)
-			s.Take(&r.structure, &d)
+			s.Take(r.Parse(b, &d), &d, 0)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -297,15 +352,21 @@ func FuzzReader(f *testing.F) {
 		var d Descriptor
 		s := NewSelector()
 		s.Aim(3, 7)
-		for _, b := range [][]byte{frame(1, 0, true), key, next, next} {
-			if r.Parse(b, &d) {
-				st, ok := r.Structure()
-				if !ok || st.Targets > maxTargets || st.Chains > st.Targets {
-					t.Fatalf("%+v", st)
-				}
-				s.Take(st, &d)
-				s.Current(st)
+		for i, b := range [][]byte{frame(1, 0, true), key, next, next} {
+			st := r.Parse(b, &d)
+			if st == nil {
+				continue
 			}
+			if st.Targets > maxTargets || st.Chains > st.Targets {
+				t.Fatalf("%+v", st)
+			}
+			var again Descriptor
+			if !st.Parse(b, &again) || again != d {
+				t.Fatalf("%+v, then %+v", d, again)
+			}
+			s.Take(st, &d, uint32(i/2))
+			s.Current()
+			s.WantsKey()
 		}
 	})
 }

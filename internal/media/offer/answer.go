@@ -1,6 +1,9 @@
 package offer
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Slot is a stream that the router sends on a line on which the participant
 // receives.
@@ -29,14 +32,14 @@ type AnswerParams struct {
 // DefaultExtensions returns the header extensions that an answer accepts
 // unless told otherwise.
 func DefaultExtensions() []string {
-	return []string{URIAudioLevel, URIMID, URIRID, URIRepairedRID, URITransportCC}
+	return []string{URIAudioLevel, URIMID, URIRID, URIRepairedRID, URITransportCC, URIDependencyDescriptor}
 }
 
 // Answer makes the router's answer (RFC 3264 §6, RFC 8829 §5.3) to an offer:
 // ICE-lite, DTLS server unless the offerer insists on that role. Lines mirror
 // the offer's; the first sending line of each kind is received, receiving
 // lines carry their slots, anything else is inactive; a line without a common
-// codec is rejected. Error: ErrInvalid when the offer lacks credentials or
+// codec is rejected. AV1 needs the dependency descriptor, in a short id. Error: ErrInvalid when the offer lacks credentials or
 // both sides would be lite.
 func Answer(offer Description, p AnswerParams) (Description, error) {
 	switch {
@@ -52,7 +55,7 @@ func Answer(offer Description, p AnswerParams) (Description, error) {
 	}
 	a := Description{
 		Ufrag: p.Ufrag, Pwd: p.Pwd, Fingerprint: p.Fingerprint,
-		Setup: Passive, Lite: true, Candidates: slices.Clone(p.Candidates),
+		Setup: Passive, Lite: true, Mixed: offer.Mixed, Candidates: slices.Clone(p.Candidates),
 	}
 	if offer.Setup == Passive {
 		a.Setup = Active
@@ -60,18 +63,21 @@ func Answer(offer Description, p AnswerParams) (Description, error) {
 	for i := range offer.Lines {
 		l := &offer.Lines[i]
 		publishing := !l.Rejected && offer.Publishing(l.Kind) == i
-		a.Lines = append(a.Lines, p.line(l, i, publishing))
+		a.Lines = append(a.Lines, p.line(l, i, publishing, offer.Mixed))
 	}
 	return a, nil
 }
 
 // line answers one line.
-func (p *AnswerParams) line(o *Line, index int, publishing bool) Line {
+func (p *AnswerParams) line(o *Line, index int, publishing, mixed bool) Line {
 	supported, ok := p.Codecs[o.Kind]
 	if !ok {
 		supported = ForwardedCodecs(o.Kind)
 	}
 	codecs := Match(o.Codecs, supported)
+	if id := o.ExtensionID(URIDependencyDescriptor); id == 0 || id > maxShortID || !mixed {
+		codecs = slices.DeleteFunc(codecs, isAV1) // nothing would be known of its layers
+	}
 	if o.Rejected || len(codecs) == 0 {
 		return rejected(o)
 	}
@@ -81,6 +87,7 @@ func (p *AnswerParams) line(o *Line, index int, publishing bool) Line {
 			l.Extensions = append(l.Extensions, e)
 		}
 	}
+	l.Narrow(codecs)
 	slot, filled := p.Slots[index]
 	filled = filled && o.Direction.Receives()
 	switch {
@@ -96,6 +103,21 @@ func (p *AnswerParams) line(o *Line, index int, publishing bool) Line {
 		l.carry(slot)
 	}
 	return l
+}
+
+// maxShortID is the highest id of a header extension in the one-byte form (RFC
+// 8285 §4.2), in which most packets are.
+const maxShortID = 14
+
+func isAV1(c Codec) bool { return strings.EqualFold(c.Name, AV1) }
+
+// Narrow leaves the line no codecs but these. Only with AV1 are layers told by
+// the dependency descriptor: others are not to be burdened with it.
+func (l *Line) Narrow(codecs []Codec) {
+	l.Codecs = codecs
+	if !slices.ContainsFunc(codecs, isAV1) {
+		l.Extensions = slices.DeleteFunc(l.Extensions, func(e Extension) bool { return e.URI == URIDependencyDescriptor })
+	}
 }
 
 // carry announces the slot's stream on the line.

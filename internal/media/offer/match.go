@@ -36,7 +36,7 @@ func Match(offered, supported []Codec) []Codec {
 }
 
 // Same reports whether a stream in codec a can be sent as codec b: name, clock
-// rate, channels, for VP9 the profile, and for H.264 profile and packetization mode. The level is
+// rate, channels, for VP9 and AV1 the profile, and for H.264 profile and packetization mode. The level is
 // not compared: it bounds what is sent, and every level that browsers offer
 // (3.1) covers what they send.
 func Same(a, b Codec) bool {
@@ -45,7 +45,9 @@ func Same(a, b Codec) bool {
 	}
 	switch {
 	case strings.EqualFold(a.Name, VP9):
-		return vp9Profile(a.Fmtp) == vp9Profile(b.Fmtp)
+		return profileNumber(a.Fmtp, "profile-id") == profileNumber(b.Fmtp, "profile-id")
+	case strings.EqualFold(a.Name, AV1):
+		return profileNumber(a.Fmtp, "profile") == profileNumber(b.Fmtp, "profile")
 	case !strings.EqualFold(a.Name, H264):
 		return true
 	}
@@ -63,9 +65,9 @@ func Parameter(fmtp, name string) string {
 	return ""
 }
 
-// vp9Profile: absent means 0 (RFC 9628 §6).
-func vp9Profile(fmtp string) string {
-	if p := Parameter(fmtp, "profile-id"); p != "" {
+// profileNumber: absent means 0 (RFC 9628 §6, AV1 RTP specification §7.2.1).
+func profileNumber(fmtp, name string) string {
+	if p := Parameter(fmtp, name); p != "" {
 		return p
 	}
 	return "0"

@@ -69,10 +69,12 @@ func ForwardedCodecs(kind Kind) []Codec {
 	case Audio:
 		list[0].RED = 63
 	case Video:
-		vp9 := list[0]
+		vp9, av1 := list[0], list[0]
 		vp9.Name, vp9.Fmtp = VP9, "profile-id=0"
 		vp9.PayloadType, vp9.RTX = 98, 99
-		list = append(list, vp9)
+		av1.Name, av1.Fmtp = AV1, "profile=0"
+		av1.PayloadType, av1.RTX = 45, 46
+		list = append(list, vp9, av1)
 	}
 	return list
 }

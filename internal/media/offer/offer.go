@@ -79,6 +79,8 @@ const (
 	URIRepairedRID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"                    // RFC 8852
 	URITransportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01" //
 	URIAbsSendTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"                //
+	// URIDependencyDescriptor tells AV1's layers (AV1 RTP specification, appendix A).
+	URIDependencyDescriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 )
 
 // Names of the codecs that Causeway forwards, as they stand in rtpmap.
@@ -87,6 +89,7 @@ const (
 	VP8  = "VP8"
 	H264 = "H264"
 	VP9  = "VP9"
+	AV1  = "AV1"
 )
 
 // Description is one side's description of a media connection.
@@ -96,8 +99,11 @@ type Description struct {
 	Fingerprint string // "sha-256 AA:BB:…" (RFC 8122)
 	Setup       Setup
 	Lite        bool // a=ice-lite (RFC 8839 §5.3)
-	Candidates  []Candidate
-	Lines       []Line
+	// Mixed allows header extensions of both forms in one stream (RFC 8285 §6),
+	// without which none is longer than 16 bytes.
+	Mixed      bool
+	Candidates []Candidate
+	Lines      []Line
 }
 
 // Candidate is a host candidate (RFC 8839 §5.1). Other types, other

@@ -121,6 +121,7 @@ func (p *parser) reject(m *sdp.MediaDescription, l Line, d *Description) error {
 // else those of the session (RFC 8839 §5.4, RFC 8122 §5).
 func (p *parser) transport(session []sdp.Attribute, d *Description) error {
 	_, d.Lite = find(session, "ice-lite")
+	_, d.Mixed = find(session, "extmap-allow-mixed")
 	value := func(key string) string {
 		if v, ok := find(p.tagged, key); ok {
 			return strings.TrimSpace(v)

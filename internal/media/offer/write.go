@@ -29,6 +29,9 @@ func (d Description) String() string {
 	if d.Lite {
 		w.put("a=ice-lite")
 	}
+	if d.Mixed {
+		w.put("a=extmap-allow-mixed")
+	}
 	if d.Ufrag != "" {
 		w.put("a=ice-ufrag:%s", d.Ufrag)
 	}

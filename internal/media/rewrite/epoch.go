@@ -20,6 +20,7 @@ type epoch struct {
 	fresh     bool   // no packet yet
 	timestamp uint32
 	ids       pictureIDs
+	frame     uint16 // of AV1
 }
 
 // pictureIDs are the numbers of a VP8 payload descriptor (RFC 7741 §4.2), or VP9's, or
@@ -49,6 +50,10 @@ func (s *Stream) begin(h *header.Header, packet []byte, now time.Time) {
 		next = h.Timestamp
 	}
 	s.epochs[0] = epoch{source: s.source, first: s.seqs.Next(), fresh: true, timestamp: next - h.Timestamp}
+	if s.source.Descriptor != 0 && !s.config.Verbatim {
+		s.epochs[0].follow(s.frames, h, packet)
+		return
+	}
 	if s.source.Codec == keyframe.VP9 && !s.config.Verbatim {
 		if d, ok := vp9.Parse(h.Payload(packet)); ok && s.ids.set {
 			s.epochs[0].ids = pictureIDs{picture: s.ids.picture + 1 - d.PictureID, tl0: s.ids.tl0 + 1 - d.TL0PICIDX}

@@ -1,6 +1,6 @@
 // Package rewrite turns the packets of changing sources into the one
 // continuous stream of a slot: the receiver sees one SSRC whose sequence
-// numbers, timestamps and VP8 picture ids go on whatever the slot carries, so
+// numbers, timestamps and numbers of pictures go on whatever the slot carries, so
 // that nothing is ever renegotiated.
 //
 // The router keeps a Stream per slot and calls Switch, then Rewrite for every
@@ -45,7 +45,7 @@ type Config struct {
 type Source struct {
 	Token       seqmap.Token   // names the source to the caller
 	PayloadType uint8          // as the receiver knows it
-	Codec       keyframe.Codec // VP8 has its ids rewritten
+	Codec       keyframe.Codec // its pictures' ids are rewritten
 	// Layered says that pictures are of several frames, the last of which may
 	// be left out: then the one before ends the picture (RFC 9628 §4.1).
 	Layered bool
@@ -53,6 +53,9 @@ type Source struct {
 	// (RFC 2198), 0 for none, and RedundantTo the receiver's: one without it gets
 	// of them the newest block alone.
 	Redundant, RedundantTo uint8
+	// Descriptor is the source's id of the dependency descriptor, which numbers
+	// AV1's frames; 0 for none.
+	Descriptor uint8
 	// Extensions are the header extensions that go on, with the receiver's
 	// ids; the others are stripped. The slice is not copied.
 	Extensions []header.IDMap
@@ -72,6 +75,7 @@ type Stream struct {
 	lastTS uint32                   // highest timestamp that went out
 	lastAt time.Time                // when its first packet did
 	ids    pictureIDs               // highest that went out
+	frames frameNumber              // of AV1, likewise
 }
 
 // New makes a stream that carries nothing yet.
@@ -129,7 +133,11 @@ func (s *Stream) Rewrite(packet []byte, now time.Time) ([]byte, bool) {
 	}
 	s.newest.Unwrap(h.Sequence)
 	e := &s.epochs[0]
-	if ids, ok := e.apply(&h, packet, s.leftOut(e, seq)); ok {
+	if e.source.Descriptor != 0 {
+		if n, ok := e.number(&h, packet); ok {
+			s.frames.advance(n)
+		}
+	} else if ids, ok := e.apply(&h, packet, s.leftOut(e, seq)); ok {
 		s.ids.advance(ids)
 	}
 	e.fresh = false
@@ -191,7 +199,11 @@ func (s *Stream) Restore(packet []byte, out uint16) ([]byte, bool) {
 	if e == nil || !ok {
 		return packet, false
 	}
-	e.apply(&h, packet, s.leftOut(e, out))
+	if e.source.Descriptor != 0 {
+		e.number(&h, packet)
+	} else {
+		e.apply(&h, packet, s.leftOut(e, out))
+	}
 	if e.source.Layered && s.seqs.Hole(out) {
 		header.SetMarker(packet, true)
 	}

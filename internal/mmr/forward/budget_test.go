@@ -68,7 +68,7 @@ func (v *viewer) run(d time.Duration) {
 func (v *viewer) link(kind protocol.Source, slots, shard int, codec offer.Codec) *Link {
 	cfg := LinkConfig{Kind: protocol.Video, Notify: func() {}, Budget: v.budget}
 	for i := range slots {
-		c := SlotConfig{ID: protocol.SlotID(string(rune('a' + i))), Kind: kind, SSRC: slotSSRC + uint32(i), Codecs: []offer.Codec{codec}, TransportCC: ccID}
+		c := SlotConfig{ID: protocol.SlotID(string(rune('a' + i))), Kind: kind, SSRC: slotSSRC + uint32(i), Codecs: []offer.Codec{codec}, TransportCC: ccID, Descriptor: slotDesc}
 		if codec.RTX != 0 {
 			c.RTX = slotRTX + uint32(i)
 		}
@@ -292,7 +292,7 @@ func TestBudgetWithoutFeedback(t *testing.T) {
 	cam := r.publisher("ada", protocol.Camera, vp8Codec, 0, nil)
 	wire := &fakeWire{}
 	l := r.router.NewLink(LinkConfig{Kind: protocol.Video, Notify: func() {}, Budget: r.router.NewBudget(), Slots: []SlotConfig{
-		{ID: "v1", Kind: protocol.Camera, SSRC: slotSSRC, RTX: slotRTX, Codecs: []offer.Codec{vp8Codec}, TransportCC: ccID},
+		{ID: "v1", Kind: protocol.Camera, SSRC: slotSSRC, RTX: slotRTX, Codecs: []offer.Codec{vp8Codec}, TransportCC: ccID, Descriptor: slotDesc},
 	}})
 	r.shards[0].Run(func() { l.Ready(0, wire, r.now) })
 	r.router.Assign([]Assignment{{Slot: l.Slots()[0], Source: cam.source, Height: 720}}, r.now)

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -120,6 +121,9 @@ const (
 	ridID   = 10
 	rridID  = 11
 	twccID  = 5
+	descID  = 12
+	// slotDesc is that under which takers know the dependency descriptor.
+	slotDesc = 6
 )
 
 // publisher is a link that publishes one source.
@@ -132,6 +136,7 @@ type publisher struct {
 	seq    [maxLayers]uint16
 	ts     [maxLayers]uint32
 	pic    [maxLayers]uint16
+	phase  int // of the temporal pattern
 	rids   []string
 }
 
@@ -152,6 +157,7 @@ func (r *rig) publisher(owner string, kind protocol.Source, codec offer.Codec, s
 				{ID: ridID, URI: offer.URIRID},
 				{ID: rridID, URI: offer.URIRepairedRID},
 				{ID: twccID, URI: offer.URITransportCC},
+				{ID: descID, URI: offer.URIDependencyDescriptor},
 			},
 		}}},
 		Notify: func() {},
@@ -163,7 +169,7 @@ func (r *rig) publisher(owner string, kind protocol.Source, codec offer.Codec, s
 	return p
 }
 
-// ext is a one-byte header extension element.
+// ext is a header extension element.
 type ext struct {
 	id   uint8
 	data string
@@ -182,9 +188,17 @@ func rtpPacket(pt uint8, marker bool, seq uint16, ts, ssrc uint32, exts []ext, p
 	if len(exts) > 0 {
 		p[0] |= 0x10
 		at := len(p)
+		long := slices.ContainsFunc(exts, func(e ext) bool { return len(e.data) > 16 })
 		p = append(p, 0xBE, 0xDE, 0, 0)
+		if long {
+			p[at], p[at+1] = 0x10, 0
+		}
 		for _, e := range exts {
-			p = append(p, e.id<<4|byte(len(e.data)-1))
+			if long {
+				p = append(p, e.id, byte(len(e.data)))
+			} else {
+				p = append(p, e.id<<4|byte(len(e.data)-1))
+			}
 			p = append(p, e.data...)
 		}
 		for (len(p)-at)%4 != 0 {
@@ -256,7 +270,7 @@ func (r *rig) taker(kind protocol.Source, n, shard int, codecs ...offer.Codec) *
 	t := &taker{rig: r, wire: &fakeWire{}, shard: shard}
 	cfg := LinkConfig{Kind: protocol.Video, Notify: func() {}}
 	for i := range n {
-		c := SlotConfig{ID: protocol.SlotID(string(rune('a' + i))), Kind: kind, SSRC: slotSSRC + uint32(i), Codecs: codecs, AudioLevel: 3}
+		c := SlotConfig{ID: protocol.SlotID(string(rune('a' + i))), Kind: kind, SSRC: slotSSRC + uint32(i), Codecs: codecs, AudioLevel: 3, Descriptor: slotDesc}
 		if codecs[0].RTX != 0 {
 			c.RTX = slotRTX + uint32(i)
 		}

@@ -91,6 +91,7 @@ type publishing struct {
 // form is what packets look like where they come from.
 type form struct {
 	levelID          uint8 // of the RFC 6464 header extension, 0 for none
+	descriptorID     uint8 // of AV1's dependency descriptor, likewise
 	plain, redundant uint8 // payload types of sound: without redundancy, and with (RFC 2198; 0: never)
 }
 
@@ -118,7 +119,7 @@ func (r *Router) NewLink(cfg LinkConfig) *Link {
 			ssrcs: p.Line.SSRCs, rtxOf: p.Line.RTXOf,
 			ridID:  p.Line.ExtensionID(offer.URIRID),
 			rridID: p.Line.ExtensionID(offer.URIRepairedRID),
-			form:   form{levelID: p.Line.ExtensionID(offer.URIAudioLevel)},
+			form:   form{levelID: p.Line.ExtensionID(offer.URIAudioLevel), descriptorID: p.Line.ExtensionID(offer.URIDependencyDescriptor)},
 		})
 		p.Source.offered = max(1, len(l.publish[i].rids))
 		if id := p.Line.ExtensionID(offer.URITransportCC); id != 0 {

@@ -144,8 +144,13 @@ func (t *Trunk) carries(source *Source, ssrc uint32, now time.Time) bool {
 // rateOf is what a layer takes.
 func (t *Trunk) rateOf(source *Source, ssrc uint32) int {
 	layers := source.measured()
-	layer := int(ssrc & layerMask)
-	if rate := layers.Layer(layer).BitsPerSecond; rate > 0 {
+	layer, rate := int(ssrc&layerMask), 0
+	for i := range maxLayers {
+		if i == layer || source.scalable { // all are in one stream
+			rate += layers.Layer(i).BitsPerSecond
+		}
+	}
+	if rate > 0 {
 		return rate + rate/12 // headers
 	}
 	return nominalRates[layer]

@@ -1,6 +1,9 @@
 package forward
 
-import "causeway/internal/media/header"
+import (
+	"causeway/internal/media/depdesc"
+	"causeway/internal/media/header"
+)
 
 // maxPacket bounds an RTP packet; peer's datagrams are no longer.
 const maxPacket = 2048
@@ -13,9 +16,12 @@ type packet struct {
 	header.Header
 	raw   []byte
 	track *track
-	key   bool   // begins a key frame: takers may start here
-	spell uint32 // of the track: the time between two pauses of its source
-	epoch uint8  // of the publisher's numbers, for other routers
+	key   bool // begins a key frame: takers may start here
+	// structure is that by which the packet's dependency descriptor is read, nil
+	// if it has none.
+	structure *depdesc.Structure
+	spell     uint32 // of the track: the time between two pauses of its source
+	epoch     uint8  // of the publisher's numbers, for other routers
 }
 
 // room is what must be free before a packet in a shard's scratch: two

@@ -15,7 +15,6 @@ import (
 	"causeway/internal/media/seqmap"
 	"causeway/internal/media/simulcast"
 	"causeway/internal/media/vp8"
-	"causeway/internal/media/vp9"
 	"causeway/protocol"
 )
 
@@ -26,6 +25,8 @@ type SlotConfig struct {
 	SSRC, RTX  uint32          // RTX is 0 if retransmissions have no stream of their own
 	Codecs     []offer.Codec   // that the receiver takes
 	AudioLevel uint8           // id of the RFC 6464 header extension, 0 for none
+	// Descriptor is the id of the dependency descriptor, 0 for none.
+	Descriptor uint8
 	// TransportCC is the id of transport-wide sequence numbers, 0 for none.
 	TransportCC uint8
 }
@@ -46,6 +47,7 @@ type Slot struct {
 	rtx    uint32
 	codecs []offer.Codec
 	level  uint8
+	desc   uint8 // id of the dependency descriptor, 0 for none
 	cc     uint8 // id of transport-wide sequence numbers, 0 for none
 	pin    pin
 	shard  atomic.Pointer[shard] // nil while the link is not up
@@ -59,7 +61,7 @@ type Slot struct {
 	spell        uint32       // of current
 	taker        simulcast.Taker
 	temporal     vp8.Temporal // layers of current that are sent
-	layers       vp9.Selector // of a scalable source
+	layers       selector     // of a scalable source
 	thin         int          // temporal layer up to which those of the target will be
 	sent         *outgoing    // made when the slot gets its first source
 	asked        time.Time    // when a key frame was last asked for
@@ -100,7 +102,7 @@ type numbered struct {
 }
 
 func newSlot(l *Link, c SlotConfig) *Slot {
-	return &Slot{link: l, id: c.ID, kind: c.Kind, ssrc: c.SSRC, rtx: c.RTX, codecs: c.Codecs, level: c.AudioLevel, cc: c.TransportCC}
+	return &Slot{link: l, id: c.ID, kind: c.Kind, ssrc: c.SSRC, rtx: c.RTX, codecs: c.Codecs, level: c.AudioLevel, desc: c.Descriptor, cc: c.TransportCC}
 }
 
 // ID is the slot's id.
@@ -352,9 +354,8 @@ func (s *Slot) passOn(sh *shard, p *packet, now time.Time) {
 func (s *Slot) write(packet []byte, p *packet, now time.Time) ([]byte, bool) {
 	stream := s.sent.stream
 	if p.track.source.scalable && !s.pin.set {
-		d, ok := vp9.Parse(p.Payload(packet))
-		forward, last := s.layers.Take(&d)
-		if !ok || !forward {
+		forward, last := s.layers.take(p, packet)
+		if !forward {
 			return stream.Skip(packet, 0)
 		}
 		if last {
@@ -445,7 +446,7 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	t := p.track
 	s.current, s.spell = t, p.spell
 	s.temporal.Begin(s.thin)
-	s.layers = vp9.NewSelector()
+	s.layers = newSelector(t.codec)
 	s.layers.Aim(max(0, s.taker.Target()), s.thin)
 	s.faded(s.link.shard)
 	o := s.sent
@@ -454,7 +455,12 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	o.length = 0
 	source := rewrite.Source{Token: o.token, PayloadType: s.codec.PayloadType, Codec: t.codec, Layered: t.source.scalable && !s.pin.set}
 	source.Redundant, source.RedundantTo = t.redundant, s.codec.RED
-	if s.level != 0 && t.levelID != 0 {
+	switch {
+	case t.codec == keyframe.AV1:
+		if s.desc != 0 && t.descriptorID != 0 {
+			source.Extensions, source.Descriptor = []header.IDMap{{From: t.descriptorID, To: s.desc}}, t.descriptorID
+		}
+	case s.level != 0 && t.levelID != 0:
 		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}
 	}
 	o.stream.Switch(source)

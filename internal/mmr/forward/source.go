@@ -79,7 +79,7 @@ func (r *Router) NewSource(cfg SourceConfig) *Source {
 		cfg.Stream = NewStream()
 	}
 	s := &Source{cfg: cfg, router: r, fans: make([]fan, len(r.all())), offered: 1}
-	s.scalable = scalable(keyframe.CodecOf(cfg.Codec.Name))
+	s.scalable = Scalable(cfg.Codec)
 	s.muted.Store(true)
 	s.requested.Store(allLayers)
 	return s

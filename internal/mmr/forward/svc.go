@@ -3,7 +3,9 @@ package forward
 import (
 	"time"
 
+	"causeway/internal/media/depdesc"
 	"causeway/internal/media/keyframe"
+	"causeway/internal/media/offer"
 	"causeway/internal/media/vp9"
 )
 
@@ -12,11 +14,14 @@ import (
 // spatial layers, each with only what it adds to those below. Slots choose
 // packet by packet; another router gets the stream whole and chooses for itself.
 
-// scalable reports whether a codec is sent so, rather than as simulcast.
-func scalable(c keyframe.Codec) bool { return c == keyframe.VP9 }
+// Scalable reports whether a codec is sent so, rather than as simulcast.
+func Scalable(c offer.Codec) bool {
+	k := keyframe.CodecOf(c.Name)
+	return k == keyframe.VP9 || k == keyframe.AV1
+}
 
-// measureScalable notes a packet of a scalable source.
-func (s *Source) measureScalable(payload []byte, bytes int, now time.Time) {
+// measureVP9 notes a packet of a VP9 source.
+func (s *Source) measureVP9(payload []byte, bytes int, now time.Time) {
 	d, ok := vp9.Parse(payload)
 	if !ok {
 		return
@@ -28,6 +33,60 @@ func (s *Source) measureScalable(payload []byte, bytes int, now time.Time) {
 	for i := range min(d.Layers, maxLayers) {
 		s.measures.Size(i, d.Sizes[i].Width, d.Sizes[i].Height)
 	}
+}
+
+// selector chooses among the layers of a scalable source: by the payload
+// descriptors of VP9, or by dependency descriptors. One of them is in use.
+type selector struct {
+	codec keyframe.Codec
+	vp9   vp9.Selector
+	av1   depdesc.Selector
+}
+
+func newSelector(c keyframe.Codec) selector {
+	return selector{codec: c, vp9: vp9.NewSelector(), av1: depdesc.NewSelector()}
+}
+
+// Aim sets the layers to go over to.
+func (s *selector) Aim(spatial, temporal int) {
+	s.vp9.Aim(spatial, temporal)
+	s.av1.Aim(spatial, temporal)
+}
+
+// Current returns the layers that are forwarded, -1 if none are.
+func (s *selector) Current() (spatial, temporal int) {
+	if s.codec == keyframe.AV1 {
+		return s.av1.Current()
+	}
+	return s.vp9.Current()
+}
+
+// WantsKey reports whether a key picture would bring a layer that is aimed at.
+func (s *selector) WantsKey() bool {
+	if s.codec == keyframe.AV1 {
+		return s.av1.WantsKey()
+	}
+	return s.vp9.WantsKey()
+}
+
+// take decides over a copy of the packet. last tells that it ends the picture
+// for the receiver.
+func (s *selector) take(p *packet, raw []byte) (forward, last bool) {
+	if s.codec == keyframe.AV1 {
+		if p.structure == nil {
+			return true, false
+		}
+		var d depdesc.Descriptor
+		if !p.structure.Parse(p.Extension(raw, p.track.descriptorID), &d) {
+			return false, false
+		}
+		return s.av1.Take(p.structure, &d, p.Timestamp)
+	}
+	d, ok := vp9.Parse(p.Payload(raw))
+	if !ok {
+		return false, false
+	}
+	return s.vp9.Take(&d)
 }
 
 // showing returns the layer that the slot sends, -1 for none, and up to which

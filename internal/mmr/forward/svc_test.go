@@ -1,11 +1,15 @@
 package forward
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"testing"
 	"time"
 
+	"causeway/internal/media/depdesc"
 	"causeway/internal/media/header"
 	"causeway/internal/media/offer"
+	"causeway/internal/media/seqnum"
 	"causeway/internal/media/vp9"
 	"causeway/internal/nettest"
 	"causeway/protocol"
@@ -13,10 +17,65 @@ import (
 
 var vp9Codec = offer.Codec{PayloadType: 96, Name: offer.VP9, ClockRate: 90000, RTX: 97, Fmtp: "profile-id=0"}
 
+var av1Codec = offer.Codec{PayloadType: 96, Name: offer.AV1, ClockRate: 90000, RTX: 97}
+
+var scalableCodecs = []offer.Codec{vp9Codec, av1Codec}
+
 // scalablePicture makes the packets of one picture of three spatial layers
-// (K-SVC, RFC 9628 section 4.2), each with so many bytes; upper is of the second
-// temporal layer. The last byte of each tells its spatial layer.
+// (K-SVC), each with so many bytes; upper is of a higher temporal layer. The
+// last byte of each tells its spatial layer.
 func (p *publisher) scalablePicture(key, upper bool, sizes [maxLayers]int) [][]byte {
+	if p.source.cfg.Codec.Name == offer.AV1 {
+		return p.picturesAV1(key, upper, sizes)
+	}
+	return p.picturesVP9(key, upper, sizes)
+}
+
+// keyDescriptor is that of the first packet of a key frame of Chromium 156 in
+// L3T3_KEY; see package depdesc.
+var keyDescriptor, _ = hex.DecodeString("80005f80081485214eaaaaa8000600004000100002aa80a8000600004000100002a000a800060000400016d549241b5524906d54923157e001974ca864330e222396eca8655304224390eca87753013f00b3027f016704ff02cf")
+
+// picturesAV1 does it with dependency descriptors. Of the pattern's pictures
+// T2, T1, T2, T0 that follow a key picture, those are sent whose temporal layer
+// is wanted: with frame numbers as though the others had been, too.
+func (p *publisher) picturesAV1(key, upper bool, sizes [maxLayers]int) [][]byte {
+	templates := []byte{1, 3, 2, 4} // of the phase, in the lowest spatial layer
+	p.ts[0] += 3600
+	p.phase++
+	for p.phase%2 == 1 != upper {
+		p.phase++
+		p.pic[0] += maxLayers
+	}
+	template := templates[p.phase%len(templates)]
+	if key {
+		template, p.phase = 0, 0
+	}
+	var packets [][]byte
+	for sid, size := range sizes {
+		p.pic[0]++
+		for left := size; left > 0; left -= 1100 {
+			p.seq[0]++
+			d := []byte{template + byte(5*sid), byte(p.pic[0] >> 8), byte(p.pic[0])}
+			if key && sid == 0 && left == size {
+				d = append(d, keyDescriptor[3:]...)
+			}
+			if left == size {
+				d[0] |= 0x80
+			}
+			if left <= 1100 {
+				d[0] |= 0x40
+			}
+			b := make([]byte, max(1, min(left, 1100)-len(d)))
+			b[len(b)-1] = byte(sid)
+			marker := left <= 1100 && sid == maxLayers-1
+			packets = append(packets, rtpPacket(96, marker, p.seq[0], p.ts[0], ssrcOf(0), []ext{{descID, string(d)}}, b))
+		}
+	}
+	return packets
+}
+
+// picturesVP9 does it with payload descriptors (RFC 9628 section 4.2).
+func (p *publisher) picturesVP9(key, upper bool, sizes [maxLayers]int) [][]byte {
 	var packets [][]byte
 	p.ts[0] += 3600
 	p.pic[0]++
@@ -58,8 +117,8 @@ func (p *publisher) scalablePicture(key, upper bool, sizes [maxLayers]int) [][]b
 }
 
 // scalable films 25 pictures a second, key pictures where asked.
-func (v *viewer) scalable(owner string, shard int) (cam *publisher, keys *int) {
-	cam = v.publisher(owner, protocol.Camera, vp9Codec, shard, nil)
+func (v *viewer) scalable(owner string, codec offer.Codec, shard int) (cam *publisher, keys *int) {
+	cam = v.publisher(owner, protocol.Camera, codec, shard, nil)
 	keys = new(int)
 	due, n := true, 0
 	v.world.Every(40*time.Millisecond, func() {
@@ -82,32 +141,57 @@ func (v *viewer) scalable(owner string, shard int) (cam *publisher, keys *int) {
 
 // wholePictures looks through all that was sent in the first slot: no number is
 // missing, every picture has its layers from the lowest on and ends with a marker.
-func (v *viewer) wholePictures(t *testing.T) {
+func wholePictures(t *testing.T, sent [][]byte) {
 	t.Helper()
 	var last header.Header
-	for i, p := range v.sent {
+	var reader depdesc.Reader
+	frame := uint16(0)
+	for i, p := range sent {
 		h, _ := header.Parse(p)
-		d, ok := vp9.Parse(h.Payload(p))
+		begins := false
+		if content := h.Extension(p, slotDesc); content != nil {
+			var d depdesc.Descriptor
+			if reader.Parse(content, &d) == nil {
+				t.Fatalf("packet %d: a receiver cannot read %x", i, content)
+			}
+			if i > 0 && seqnum.Less(d.Frame, frame) {
+				t.Fatalf("packet %d: frame %d after %d", i, d.Frame, frame)
+			}
+			begins, frame = d.Start && d.Spatial == 0, d.Frame
+		} else {
+			d, ok := vp9.Parse(h.Payload(p))
+			if !ok {
+				t.Fatalf("packet %d is no VP9", i)
+			}
+			begins = d.Start && d.SID == 0
+		}
 		switch {
-		case !ok:
-			t.Fatalf("packet %d is no VP9", i)
 		case i == 0:
 		case h.Sequence != last.Sequence+1:
 			t.Fatalf("%d after %d", h.Sequence, last.Sequence)
 		case last.Marker != (h.Timestamp != last.Timestamp):
 			t.Fatalf("packet %d: marker %v, timestamps %d, then %d", i, last.Marker, last.Timestamp, h.Timestamp)
-		case h.Timestamp != last.Timestamp && (!d.Start || d.SID != 0):
-			t.Fatalf("packet %d: a picture begins with layer %d", i, d.SID)
+		case h.Timestamp != last.Timestamp && !begins:
+			t.Fatalf("packet %d: a picture does not begin with its lowest layer", i)
 		}
 		last = h
 	}
 }
 
-func TestScalableFollowsTheWish(t *testing.T) {
+// inEachCodec runs a test with cameras in VP9 and in AV1.
+func inEachCodec(t *testing.T, f func(t *testing.T, codec offer.Codec)) {
+	for _, codec := range scalableCodecs {
+		t.Run(codec.Name, func(t *testing.T) { f(t, codec) })
+	}
+}
+
+func TestScalableFollowsTheWish(t *testing.T) { inEachCodec(t, scalableFollowsTheWish) }
+
+func scalableFollowsTheWish(t *testing.T, codec offer.Codec) {
 	for shards := range 2 {
 		v := newViewer(t, shards+1, nettest.Step{Rate: 10e6})
-		cam, keys := v.scalable("ada", 0)
-		bob := v.link(protocol.Camera, 1, shards, vp9Codec)
+		cam, keys := v.scalable("ada", codec, 0)
+		bob := v.link(protocol.Camera, 1, shards, codec)
 		want := func(height, layer int, within time.Duration) {
 			t.Helper()
 			from := v.world.Elapsed()
@@ -135,15 +219,17 @@ func TestScalableFollowsTheWish(t *testing.T) {
 		if *keys != before+2 {
 			t.Errorf("%d key pictures to go up twice", *keys-before)
 		}
-		v.wholePictures(t)
+		wholePictures(t, v.sent)
 	}
 }
 
 // TestScalableFollowsTheBudget: of one stream goes on what the network takes.
-func TestScalableFollowsTheBudget(t *testing.T) {
+func TestScalableFollowsTheBudget(t *testing.T) { inEachCodec(t, scalableFollowsTheBudget) }
+
+func scalableFollowsTheBudget(t *testing.T, codec offer.Codec) {
 	v := newViewer(t, 1, nettest.Step{Rate: 3e6}, nettest.Step{At: 10 * time.Second, Rate: 0.8e6}, nettest.Step{At: 30 * time.Second, Rate: 3e6})
-	cam, _ := v.scalable("ada", 0)
-	bob := v.link(protocol.Camera, 1, 0, vp9Codec)
+	cam, _ := v.scalable("ada", codec, 0)
+	bob := v.link(protocol.Camera, 1, 0, codec)
 	v.router.Assign([]Assignment{{Slot: bob.Slots()[0], Source: cam.source, Height: 720}}, v.now)
 	v.run(10 * time.Second)
 	if v.shows[0] != 2 {
@@ -159,15 +245,17 @@ func TestScalableFollowsTheBudget(t *testing.T) {
 	if d := v.showing(0, 2, 30*time.Second); d < 0 || d > 8*time.Second {
 		t.Errorf("full size %v after the return", d)
 	}
-	v.wholePictures(t)
+	wholePictures(t, v.sent)
 }
 
 // TestScalableRepair: what ends a picture for the receiver has its marker when
 // it is sent again, too.
-func TestScalableRepair(t *testing.T) {
+func TestScalableRepair(t *testing.T) { inEachCodec(t, scalableRepair) }
+
+func scalableRepair(t *testing.T, codec offer.Codec) {
 	r := newRig(t, 1)
-	cam := r.publisher("ada", protocol.Camera, vp9Codec, 0, nil)
-	bob := r.taker(protocol.Camera, 1, 0, vp9Codec)
+	cam := r.publisher("ada", protocol.Camera, codec, 0, nil)
+	bob := r.taker(protocol.Camera, 1, 0, codec)
 	bob.assign(0, cam.source, 180)
 	for i := range 30 {
 		for _, raw := range cam.scalablePicture(i == 0, false, [maxLayers]int{2000, 500, 500}) {
@@ -196,12 +284,14 @@ func TestScalableRepair(t *testing.T) {
 
 // TestTrunkCarriesScalableSources: another router gets the stream whole, and its
 // takers what they want of it.
-func TestTrunkCarriesScalableSources(t *testing.T) {
+func TestTrunkCarriesScalableSources(t *testing.T) { inEachCodec(t, trunkCarriesScalableSources) }
+
+func trunkCarriesScalableSources(t *testing.T, codec offer.Codec) {
 	w := newTwin(t, 1, protocol.Video)
-	cam := w.side[0].publisher("ada", protocol.Camera, vp9Codec, 0, nil)
+	cam := w.side[0].publisher("ada", protocol.Camera, codec, 0, nil)
 	w.own[0] = append(w.own[0], cam.source)
 	w.know()
-	bob := w.side[1].taker(protocol.Camera, 1, 0, vp9Codec)
+	bob := w.side[1].taker(protocol.Camera, 1, 0, codec)
 	key := true
 	film := func() (layers [maxLayers]int) {
 		for range 60 {
@@ -228,9 +318,13 @@ func TestTrunkCarriesScalableSources(t *testing.T) {
 }
 
 func TestScalableForwardingAllocatesNothing(t *testing.T) {
+	inEachCodec(t, scalableForwardingAllocatesNothing)
+}
+
+func scalableForwardingAllocatesNothing(t *testing.T, codec offer.Codec) {
 	r := newRig(t, 1)
-	cam := r.publisher("ada", protocol.Camera, vp9Codec, 0, nil)
-	bob := r.taker(protocol.Camera, 1, 0, vp9Codec)
+	cam := r.publisher("ada", protocol.Camera, codec, 0, nil)
+	bob := r.taker(protocol.Camera, 1, 0, codec)
 	bob.wire.counting = true
 	bob.assign(0, cam.source, 180)
 	var work []byte
@@ -241,8 +335,12 @@ func TestScalableForwardingAllocatesNothing(t *testing.T) {
 	forward := func() {
 		picture := pictures[min(n/3, 1)]
 		work = append(work[:0], picture[n%3]...)
-		work[14] = byte(n / 3) // picture id
 		n++
+		if h, _ := header.Parse(work); codec.Name == offer.AV1 {
+			binary.BigEndian.PutUint16(h.Extension(work, descID)[1:], uint16(n)) // frame
+		} else {
+			work[14] = byte((n - 1) / 3) // picture id
+		}
 		seq++
 		header.SetSequence(work, seq)
 		r.now = r.now.Add(5 * time.Millisecond)

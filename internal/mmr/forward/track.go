@@ -43,21 +43,22 @@ type track struct {
 	mapping atomic.Pointer[mapping]
 
 	// Everything below belongs to the shard's holder.
-	missing  nack.Log
-	keys     pli.Limiter
-	stats    rtcpstat.Receiver
-	clock    *clocksync.Source
-	lastRTP  uint32 // of the latest packet
-	lastAt   time.Time
-	quiet    bool      // the latest packet came while the source was muted
-	opened   time.Time // when that was last over
-	begun    bool      // a packet has come
-	temporal uint8     // the highest temporal layer that has come, of a far source
-	spell    uint32    // counts the pauses
-	epoch    uint8     // counts them, and beginnings anew, for other routers
-	meter    loudest.Meter
-	way      way // of what comes from another router
-	mappedAt time.Time
+	missing   nack.Log
+	keys      pli.Limiter
+	stats     rtcpstat.Receiver
+	clock     *clocksync.Source
+	lastRTP   uint32 // of the latest packet
+	lastAt    time.Time
+	quiet     bool      // the latest packet came while the source was muted
+	opened    time.Time // when that was last over
+	begun     bool      // a packet has come
+	temporal  uint8     // the highest temporal layer that has come, of a far source
+	spell     uint32    // counts the pauses
+	epoch     uint8     // counts them, and beginnings anew, for other routers
+	meter     loudest.Meter
+	way       way // of what comes from another router
+	described described
+	mappedAt  time.Time
 }
 
 func newTrack(l *Link, source *Source, f form, layer int, ssrc uint32) *track {
@@ -109,27 +110,28 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		return
 	}
 	t.keep(p, now)
-	p.key = true
+	p.key, p.structure = true, nil
 	if t.video {
-		info := t.codec.Inspect(p.Payload(p.raw))
-		if p.key = info.Key; p.key {
-			t.keys.Arrived(now)
-		}
-		if t.source.scalable && !t.source.cfg.Far {
-			t.source.measureScalable(p.Payload(p.raw), len(p.raw), now)
-		} else if !t.source.cfg.Far {
-			t.source.measure(t.layer, len(p.raw), &info, now)
-		} else if info.Temporal > t.temporal {
-			t.temporal = info.Temporal
-			t.source.divided(t.layer, info.Temporal)
-		}
+		known := t.inspect(p, now)
 		if t.source.cfg.Far && !t.begun { // its router says what layers there are
 			t.begun = true
 			if !p.key { // and begins with a key frame: that is lost
 				t.missing.MissBefore(lostBefore, now)
 			}
 		}
+		if !known {
+			t.hold(p.Sequence, now)
+			return
+		}
 	}
+	t.passOn(sh, p, now)
+	if p.key && len(t.described.held) > 0 {
+		t.release(sh, p, now)
+	}
+}
+
+// passOn hands the packet to the source's takers.
+func (t *track) passOn(sh *shard, p *packet, now time.Time) {
 	if t.source.cfg.Far && !t.goesOn(sh, p, now) {
 		return
 	}
@@ -144,6 +146,35 @@ func (t *track) keep(p *packet, now time.Time) {
 	t.cacheMu.Lock()
 	defer t.cacheMu.Unlock()
 	t.cache.Store(p.Sequence, p.raw, now)
+}
+
+// inspect takes what the packet tells of its picture; false if that cannot be
+// known yet.
+func (t *track) inspect(p *packet, now time.Time) (known bool) {
+	var info keyframe.Info
+	switch {
+	case t.codec == keyframe.AV1:
+		if info, known = t.describe(p, now); !known {
+			p.key = false
+			return false
+		}
+	case t.source.scalable && !t.source.cfg.Far:
+		info = t.codec.Inspect(p.Payload(p.raw))
+		t.source.measureVP9(p.Payload(p.raw), len(p.raw), now)
+	default:
+		info = t.codec.Inspect(p.Payload(p.raw))
+		if !t.source.cfg.Far {
+			t.source.measure(t.layer, len(p.raw), &info, now)
+		}
+	}
+	if t.source.cfg.Far && info.Temporal > t.temporal {
+		t.temporal = info.Temporal
+		t.source.divided(t.layer, info.Temporal)
+	}
+	if p.key = info.Key; p.key {
+		t.keys.Arrived(now)
+	}
+	return true
 }
 
 // note takes what the packet tells of its stream.

@@ -22,10 +22,11 @@ const (
 	trunkCC     = 3 // of transport-wide sequence numbers
 	// trunkNumber is the id of the number that the packet has on its
 	// publisher's router; see way.
-	trunkNumber = 2
+	trunkNumber     = 2
+	trunkDescriptor = 4 // of AV1's layers
 )
 
-var trunkForm = form{levelID: trunkLevel, plain: trunkType, redundant: trunkRED}
+var trunkForm = form{levelID: trunkLevel, descriptorID: trunkDescriptor, plain: trunkType, redundant: trunkRED}
 
 // Synchronisation sources between routers: the stream's name, and in its
 // lowest bits the layer and whether it is repairs of that.
@@ -248,7 +249,7 @@ func (t *Trunk) slot(source *Source, ssrc uint32) *Slot {
 	s := newSlot(t.Link, SlotConfig{
 		ID: "relay", Kind: source.Kind(), SSRC: ssrc, RTX: ssrc | repairBit,
 		Codecs:     []offer.Codec{codec, {PayloadType: trunkRED, RTX: trunkREDRTX}},
-		AudioLevel: trunkLevel, TransportCC: trunkCC,
+		AudioLevel: trunkLevel, Descriptor: trunkDescriptor, TransportCC: trunkCC,
 	})
 	s.pin = pin{set: true, layer: int(ssrc & layerMask)}
 	s.shard.Store(t.shard)

@@ -167,7 +167,10 @@ func (t *track) catchUp(sh *shard, p *packet, was place, now time.Time) {
 		}
 		q.raw = slices.Clone(buf[:n])     // it is delivered later
 		q.Header, _ = header.Parse(q.raw) // as before
-		q.key = !t.video || t.codec.Inspect(q.Payload(q.raw)).Key
+		q.key = true
+		if t.video && !t.inspect(&q, now) {
+			continue
+		}
 		sh.receive(&q, now)
 	}
 }

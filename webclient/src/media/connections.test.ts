@@ -7,7 +7,8 @@ const offered = [
   { mimeType: "video/H264", sdpFmtpLine: "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f" },
   { mimeType: "video/H264", sdpFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f" },
   { mimeType: "video/VP9", sdpFmtpLine: "profile-id=0" },
-  { mimeType: "video/AV1" },
+  { mimeType: "video/AV1", sdpFmtpLine: "level-idx=5;profile=1;tier=0" },
+  { mimeType: "video/AV1", sdpFmtpLine: "level-idx=5;profile=0;tier=0" },
   { mimeType: "video/red" },
   { mimeType: "video/VP8" },
 ];
@@ -17,10 +18,12 @@ describe("videoCodecs", () => {
     expect(videoCodecs(offered).map((c) => c.mimeType)).toEqual(["video/VP8", "video/H264", "video/rtx"]);
     expect(videoCodecs(offered)[1]?.sdpFmtpLine).toContain("packetization-mode=1;profile-level-id=42e01f");
   });
-  it("offers VP9 after them where it is to be received, and before them where it is to be sent", () => {
-    const names = (vp9: "last" | "first") => videoCodecs(offered, vp9).map((c) => c.mimeType);
-    expect(names("last")).toEqual(["video/VP8", "video/H264", "video/VP9", "video/rtx"]);
-    expect(names("first")).toEqual(["video/VP9", "video/VP8", "video/H264", "video/rtx"]);
+  it("offers scalable ones after them where they are to be received, and before them where one is to be sent", () => {
+    const names = (scalable: "all" | "vp9" | "av1") => videoCodecs(offered, scalable).map((c) => c.mimeType);
+    expect(names("all")).toEqual(["video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx"]);
+    expect(names("vp9")).toEqual(["video/VP9", "video/VP8", "video/H264", "video/rtx"]);
+    expect(names("av1")).toEqual(["video/AV1", "video/VP8", "video/H264", "video/rtx"]);
+    expect(videoCodecs(offered, "av1")[0]?.sdpFmtpLine).toContain("profile=0");
   });
   it("takes what there is", () => {
     expect(videoCodecs([{ mimeType: "video/VP8" }])).toHaveLength(1);

@@ -25,7 +25,7 @@ export const layers: Encoding[] = [
 ];
 
 /** A codec for the camera other than those that everybody decodes. */
-export type CameraCodec = "vp9";
+export type CameraCodec = "vp9" | "av1";
 
 /** The camera in a scalable codec: one stream with the same sizes inside, each above the last predicted from it in key pictures alone. */
 export const scalable: Encoding[] = [{ maxBitrate: 2_000_000, networkPriority: "high", scalabilityMode: "L3T3_KEY" }];
@@ -43,22 +43,26 @@ const kindOf: Record<SendSource, MediaKind> = {
   screen_audio: "content",
 };
 
+/** Which scalable codecs are offered on a line: none, all behind the others as to receive, or one before the others to send. */
+type Scalable = "none" | "all" | CameraCodec;
+
 /**
- * Picks and orders the codecs to offer: VP8, then constrained-baseline H.264 (RFC 6184), and retransmission; a scalable
- * one where it is to be received, or comes first in what the camera sends.
+ * Picks and orders the codecs to offer: VP8, then constrained-baseline H.264 (RFC 6184), and retransmission; scalable
+ * ones, in their main profile, where they are to be received, or one comes first in what the camera sends.
  */
 export function videoCodecs<C extends { mimeType: string; sdpFmtpLine?: string | undefined }>(
   all: readonly C[],
-  vp9: "none" | "last" | "first" = "none",
+  scalable: Scalable = "none",
 ): C[] {
   const rank = (c: C): number => {
-    const name = c.mimeType.toLowerCase();
+    const name = c.mimeType.toLowerCase().replace("video/", "");
     const fmtp = c.sdpFmtpLine ?? "";
-    if (name === "video/vp8") return 1;
-    if (name === "video/h264" && /packetization-mode=1/.test(fmtp) && /profile-level-id=42e01f/i.test(fmtp)) return 2;
-    if (name === "video/vp9" && vp9 !== "none" && /profile-id=0|^$/.test(fmtp)) return vp9 === "first" ? 0 : 3;
-    if (name === "video/rtx") return 4;
-    return -1;
+    if (name === "vp8") return 1;
+    if (name === "h264" && /packetization-mode=1/.test(fmtp) && /profile-level-id=42e01f/i.test(fmtp)) return 2;
+    if (name === "rtx") return 5;
+    if ((name !== "vp9" && name !== "av1") || /profile(-id)?=[^0]/.test(fmtp)) return -1;
+    if (scalable === "all") return name === "vp9" ? 3 : 4;
+    return name === scalable ? 0 : -1;
   };
   return all.filter((c) => rank(c) >= 0).sort((a, b) => rank(a) - rank(b));
 }
@@ -90,11 +94,10 @@ export class Connections {
   #closed = false;
 
   constructor(videoSlots: number, camera: CameraCodec | null = null) {
-    const vp9 = camera === "vp9" && canSend("video/vp9");
     this.peers = { audio: this.#peer("audio"), video: this.#peer("video"), content: this.#peer("content") };
     this.#send("mic", [{ networkPriority: "high", maxBitrate: 40_000 }]);
     for (let i = 1; i <= audioSlots; i++) this.#receive("audio", "audio", `a${i}`);
-    if (vp9) this.#send("camera", scalable, "first");
+    if (camera && canSend(camera)) this.#send("camera", scalable, camera);
     else this.#send("camera", layers);
     for (let i = 1; i <= videoSlots; i++) this.#receive("video", "video", `v${i}`);
     this.#send("screen", [{ networkPriority: "medium", maxBitrate: 2_500_000 }]);
@@ -233,7 +236,7 @@ export class Connections {
     return peer;
   }
 
-  #send(source: SendSource, sendEncodings: Encoding[], vp9: "none" | "first" = "none"): void {
+  #send(source: SendSource, sendEncodings: Encoding[], codec: Scalable = "none"): void {
     const media = source === "mic" || source === "screen_audio" ? "audio" : "video";
     const add = (encodings: Encoding[]) =>
       this.peers[kindOf[source]].addTransceiver(media, { direction: "sendonly", sendEncodings: encodings });
@@ -244,29 +247,45 @@ export class Connections {
       // A browser that has no such scalability with any of its codecs refuses it.
       transceiver = add(sendEncodings.map(({ scalabilityMode: _, ...e }) => e));
     }
-    prefer(transceiver, media, vp9);
+    prefer(transceiver, media, codec);
     this.#senders.set(source, transceiver.sender);
   }
 
   #receive(kind: MediaKind, media: "audio" | "video", slot: SlotID): void {
     const transceiver = this.peers[kind].addTransceiver(media, { direction: "recvonly" });
-    prefer(transceiver, media, "last");
+    prefer(transceiver, media, "all");
     this.receivers.set(slot, transceiver.receiver);
   }
 }
 
 /** Whether the browser can send a codec. */
-function canSend(mimeType: string): boolean {
-  return RTCRtpSender.getCapabilities("video")?.codecs.some((c) => c.mimeType.toLowerCase() === mimeType) ?? false;
+function canSend(codec: CameraCodec): boolean {
+  const all = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
+  return all.some((c) => c.mimeType.toLowerCase() === `video/${codec}`);
 }
 
 /** Offers only what the router forwards, which also keeps 26 m-lines small. */
-function prefer(
-  transceiver: RTCRtpTransceiver,
-  media: "audio" | "video",
-  vp9: "none" | "last" | "first" = "none",
-): void {
+function prefer(transceiver: RTCRtpTransceiver, media: "audio" | "video", scalable: Scalable = "none"): void {
   const all = RTCRtpReceiver.getCapabilities(media)?.codecs ?? [];
-  const codecs = media === "audio" ? audioCodecs(all) : videoCodecs(all, vp9);
+  const codecs = media === "audio" ? audioCodecs(all) : videoCodecs(all, scalable);
   if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
+  if (scalable === "all" || scalable === "av1") describeLayers(transceiver);
+}
+
+/** By this header extension the router knows AV1's layers; browsers offer it only when they are asked to. */
+const descriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+
+/** A transceiver whose header extensions can be chosen (webrtc-extensions); lib.dom does not know of it. */
+interface Extensible {
+  getHeaderExtensionsToNegotiate?(): { uri: string; direction: string }[];
+  setHeaderExtensionsToNegotiate?(extensions: { uri: string; direction: string }[]): void;
+}
+
+/** Offers the dependency descriptor. Without it, in browsers that cannot, the router leaves AV1 out. */
+function describeLayers(transceiver: RTCRtpTransceiver & Extensible): void {
+  const all = transceiver.getHeaderExtensionsToNegotiate?.() ?? [];
+  if (!all.some((e) => e.uri === descriptor)) return;
+  transceiver.setHeaderExtensionsToNegotiate?.(
+    all.map((e) => (e.uri === descriptor ? { ...e, direction: "sendrecv" } : e)),
+  );
 }

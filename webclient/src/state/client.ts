@@ -33,9 +33,11 @@ export function isPhone(): boolean {
   return Math.min(globalThis.screen?.width ?? 1024, globalThis.innerWidth ?? 1024) < 600;
 }
 
-/** The codec in which the page's address asks the camera to be sent, ?camera=vp9; null for that which everybody decodes. */
-export const cameraCodec: CameraCodec | null =
-  new URLSearchParams(globalThis.location?.search ?? "").get("camera")?.toLowerCase() === "vp9" ? "vp9" : null;
+/** The codec in which the page's address asks the camera to be sent, ?camera=vp9 or av1; null for that which everybody decodes. */
+export const cameraCodec: CameraCodec | null = (() => {
+  const asked = new URLSearchParams(globalThis.location?.search ?? "").get("camera")?.toLowerCase();
+  return asked === "vp9" || asked === "av1" ? asked : null;
+})();
 
 /** Video slots to offer. */
 export function videoSlots(): number {
