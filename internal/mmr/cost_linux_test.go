@@ -43,6 +43,7 @@ func BenchmarkCost(b *testing.B) {
 	t := &table{floor: measureFloor(b)}
 	t.row("the floor: encrypt, send to 100 in runs of 4", "%.2f µs/packet; %.2f of it encrypting; one by one %.2f",
 		micro(t.floor.Send), micro(t.floor.Encrypt), micro(t.floor.Single))
+	t.row("the same for one publisher's packets at their pace", "%.2f µs/packet", micro(t.floor.Paced))
 	b.Run("idle", func(b *testing.B) { costIdle(b, t) })
 	b.Run("fan-out", func(b *testing.B) { costFanOut(b, t) })
 	b.Run("talk", func(b *testing.B) { costTalk(b, t) })

@@ -29,11 +29,16 @@ const (
 	floorTag       = 16
 	floorBatch     = 64 // messages of a system call
 	floorFor       = 2 * time.Second
+	pacedFor       = 4 * time.Second
+	soundPacket    = 120
 )
 
 // floorResult is what the floor's process tells.
 type floorResult struct {
 	Encrypt, Send, Single time.Duration // of processor time for each packet; Single is Send with runs of one
+	// Paced is what a publisher's packets to all cost at their pace: 27 runs and
+	// 50 sounds a second, the processor asleep in between.
+	Paced time.Duration
 }
 
 // mmsg is struct mmsghdr of sendmmsg(2).
@@ -91,6 +96,9 @@ func floorMain(to []string) int {
 	run = 1
 	f.shorten(floorPacket + floorTag)
 	r.Single = per(f.both)
+	if err == nil {
+		r.Paced, err = f.paced()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)
 		return 1
@@ -160,9 +168,10 @@ func (f *floor) encrypt() error {
 	const header, size = 12, floorPacket + floorTag
 	for _, run := range f.out {
 		for at := 0; at < len(run); at += size {
+			n := min(size, len(run)-at) - floorTag
 			f.nonce[11]++
 			copy(run[at:], f.plain[:header])
-			f.seal.Seal(run[at+header:at+header], f.nonce[:], f.plain[header:], f.plain[:header])
+			f.seal.Seal(run[at+header:at+header], f.nonce[:], f.plain[header:n], f.plain[:header])
 		}
 	}
 	return nil
@@ -170,6 +179,31 @@ func (f *floor) encrypt() error {
 
 // both makes a frame and sends it.
 func (f *floor) both() error { _ = f.encrypt(); return f.send() }
+
+// paced sends pictures and sounds as a publisher's packets come, and returns
+// what a packet costs.
+func (f *floor) paced() (time.Duration, error) {
+	const picture, sound = time.Second / 27, time.Second / 50
+	n, before, start := 0, processor(), time.Now()
+	nextPicture, nextSound := start, start
+	for time.Since(start) < pacedFor {
+		size, run := floorRun*(floorPacket+floorTag), floorRun
+		if nextSound.Before(nextPicture) {
+			size, run = soundPacket, 1
+			time.Sleep(time.Until(nextSound))
+			nextSound = nextSound.Add(sound)
+		} else {
+			time.Sleep(time.Until(nextPicture))
+			nextPicture = nextPicture.Add(picture)
+		}
+		f.shorten(size)
+		if err := f.both(); err != nil {
+			return 0, err
+		}
+		n += floorReceivers * run
+	}
+	return (processor() - before) / time.Duration(n), nil
+}
 
 // shorten makes all runs so long.
 func (f *floor) shorten(size int) {
