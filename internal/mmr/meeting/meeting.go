@@ -22,6 +22,7 @@ const (
 	rosterEvery     = 50 * time.Millisecond
 	speakersEvery   = 200 * time.Millisecond
 	syncEvery       = 900 * time.Millisecond // a little less than the ticks
+	syncAgain       = 5 * time.Second        // what has not changed
 	queueLength     = 256
 )
 

@@ -84,6 +84,7 @@ type place struct {
 	height int // lines, for video
 
 	told        protocol.SlotState // to the client
+	synced      protocol.SlotSync  // told, too
 	given       *forward.Source    // to the packet path
 	givenHeight int
 	ready       bool // the slot's connection is up and has been given the source

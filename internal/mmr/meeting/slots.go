@@ -2,6 +2,7 @@ package meeting
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -153,24 +154,25 @@ func (s *place) take(source *forward.Source) {
 }
 
 // sync tells clients how the RTP time of their slots maps to the router's
-// clock: all once a second, those with new sources at once.
+// clock: of new sources at once, and of the others where that has changed or
+// was told long ago, looked at once a second.
 func (m *Meeting) sync(now time.Time) {
 	all := !now.Before(m.nextSync)
 	if all {
 		m.nextSync = now.Add(syncEvery)
 	}
 	var slots []*forward.Slot
-	var owners []*person
+	var of []syncing
 	for _, p := range m.order {
 		if p.channel == nil || !all && !p.syncDue {
 			continue
 		}
-		p.syncDue = false
 		for i := range p.slots {
 			if s := &p.slots[i]; s.source != nil && s.ready {
-				slots, owners = append(slots, s.slot), append(owners, p)
+				slots, of = append(slots, s.slot), append(of, syncing{p, s, p.syncDue})
 			}
 		}
+		p.syncDue = false
 	}
 	if len(slots) == 0 {
 		return
@@ -178,11 +180,14 @@ func (m *Meeting) sync(now time.Time) {
 	values := m.cfg.Router.Sync(slots, now)
 	nowMS := m.cfg.Router.Milliseconds(now)
 	for i := 0; i < len(slots); {
-		p, j := owners[i], i
+		p, j := of[i].person, i
 		var known []protocol.SlotSync
-		for ; j < len(slots) && owners[j] == p; j++ {
-			if values[j].ClockRate != 0 {
-				known = append(known, values[j])
+		for ; j < len(slots) && of[j].person == p; j++ {
+			if v := values[j]; of[j].due || departs(of[j].place.synced, v) {
+				of[j].place.synced = v
+				if v.ClockRate != 0 {
+					known = append(known, v)
+				}
 			}
 		}
 		if len(known) > 0 {
@@ -190,4 +195,21 @@ func (m *Meeting) sync(now time.Time) {
 		}
 		i = j
 	}
+}
+
+// syncing is a place whose mapping may be told; due if it must be.
+type syncing struct {
+	person *person
+	place  *place
+	due    bool
+}
+
+// departs reports whether a slot's mapping is worth telling: whether it says
+// something else than was told, by a millisecond, or that was long ago.
+func departs(told, is protocol.SlotSync) bool {
+	if told.ClockRate != is.ClockRate || told.RepairMS != is.RepairMS || is.AtMS-told.AtMS >= float64(syncAgain.Milliseconds()) {
+		return true
+	}
+	passed := float64(int32(is.RTP-told.RTP)) * 1000 / float64(is.ClockRate)
+	return math.Abs(told.AtMS+passed-is.AtMS) >= 1
 }

@@ -308,8 +308,9 @@ func TestRosterIsCoalesced(t *testing.T) {
 	})
 }
 
-// TestSyncOncePerSecond counts the messages of ten seconds.
-func TestSyncOncePerSecond(t *testing.T) {
+// TestSyncWhenChanged counts the messages of ten seconds in which nothing
+// changes.
+func TestSyncWhenChanged(t *testing.T) {
 	run(t, func(t *testing.T, h *house) {
 		ada, bob := h.join("ada", protocol.Guest), h.join("bob", protocol.Guest)
 		bob.say(&protocol.SetState{AudioMuted: ptr(false)})
@@ -325,7 +326,7 @@ func TestSyncOncePerSecond(t *testing.T) {
 				}
 			}
 		}
-		if len(syncs) < 9 || len(syncs) > 11 {
+		if len(syncs) < 2 || len(syncs) > 3 {
 			t.Errorf("%d Sync messages in 10 s", len(syncs))
 		}
 		for _, s := range syncs {
@@ -334,6 +335,29 @@ func TestSyncOncePerSecond(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDeparts tells which mappings are worth telling.
+func TestDeparts(t *testing.T) {
+	told := protocol.SlotSync{Slot: "a1", RTP: 1<<32 - 4800, ClockRate: 48000, AtMS: 1000}
+	on := protocol.SlotSync{Slot: "a1", RTP: 48000 - 4800, ClockRate: 48000, AtMS: 2000}
+	with := func(change func(*protocol.SlotSync)) protocol.SlotSync { s := on; change(&s); return s }
+	for name, c := range map[string]struct {
+		is   protocol.SlotSync
+		want bool
+	}{
+		"the same clock":         {on, false},
+		"half a millisecond off": {with(func(s *protocol.SlotSync) { s.RTP += 24 }), false},
+		"a millisecond off":      {with(func(s *protocol.SlotSync) { s.RTP -= 48 }), true},
+		"repairs take longer":    {with(func(s *protocol.SlotSync) { s.RepairMS = 80 }), true},
+		"another clock rate":     {with(func(s *protocol.SlotSync) { s.ClockRate = 90000 }), true},
+		"unknown since":          {protocol.SlotSync{}, true},
+		"long ago":               {with(func(s *protocol.SlotSync) { s.RTP += 4 * 48000; s.AtMS += 4000 }), true},
+	} {
+		if got := departs(told, c.is); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }
 
 // TestLateConnection assigns slots before their connection is up.
