@@ -7,6 +7,11 @@ const (
 	// busyConsent is the interval while media flows, whose loss must be
 	// noticed within two seconds.
 	busyConsent = 500 * time.Millisecond
+	// idleConsent is the interval, in the end, where nothing has been sent
+	// either way for idleFlow: it grows by a third each time, so that the remote
+	// has learnt of it before it takes us for silent. Chromium's is the same.
+	idleConsent = 2500 * time.Millisecond
+	idleFlow    = 5 * time.Second
 	// firstProbe is the first interval of checks while no candidate answers;
 	// it doubles up to lastProbe. RFC 8445 section 14.3 starts at 500 ms to
 	// spare networks that carry many pairs; we have a handful of candidates,
@@ -33,8 +38,8 @@ const (
 // An agent is the schedule of a controlling agent towards a lite one (RFC
 // 8445 section 2.5): while it probes, it checks all candidates at once and
 // takes the first that answers; then it checks that one each second, twice
-// while media flows, for consent (RFC 7675) and for the round-trip time. It
-// does no I/O.
+// while media flows and more seldom while nothing does, for consent (RFC 7675)
+// and for the round-trip time. It does no I/O.
 type agent struct {
 	candidates int
 	selected   int // index of the candidate in use, -1 before the first answer
@@ -42,11 +47,13 @@ type agent struct {
 	next       time.Time // when the next round of checks is due
 	interval   time.Duration
 	lastRound  time.Time
-	asked      time.Time // of the first check since the last answer; zero if there was none
-	trouble    bool      // for so long that the path counts as gone until it answers
-	answered   bool      // since lastRound
-	busy       bool      // media flows
-	doubtful   bool      // a busy flow stalled, and the check that followed is unanswered
+	asked      time.Time     // of the first check since the last answer; zero if there was none
+	trouble    bool          // for so long that the path counts as gone until it answers
+	answered   bool          // since lastRound
+	busy       bool          // media flows
+	idle       bool          // nothing does
+	calm       time.Duration // the interval of checks while it is
+	doubtful   bool          // a busy flow stalled, and the check that followed is unanswered
 	restarted  time.Time
 	srtt       time.Duration
 	rttvar     time.Duration
@@ -125,10 +132,25 @@ func (a *agent) gone(now time.Time, least time.Duration) bool {
 
 // consent is the interval of checks on a path that answers.
 func (a *agent) consent() time.Duration {
-	if a.busy {
+	switch {
+	case a.busy:
 		return busyConsent
+	case a.idle:
+		return a.calm
 	}
 	return consentInterval
+}
+
+// rest says whether nothing is sent on the path in use. When something is
+// again, the path is checked at once.
+func (a *agent) rest(idle bool, now time.Time) {
+	if a.idle && !idle {
+		a.hurry(now)
+	}
+	if !idle {
+		a.calm = consentInterval
+	}
+	a.idle = idle
 }
 
 // retry is how long an answer is waited for (RFC 6298 section 2).
@@ -166,6 +188,7 @@ func (a *agent) answer(id transaction, now time.Time) (p probe, chosen, ok bool)
 		a.asked, a.trouble = time.Time{}, false
 		if !a.answered {
 			a.answered, a.doubtful = true, false
+			a.calm = min(a.calm*4/3, idleConsent)
 			a.next = a.lastRound.Add(a.consent())
 		}
 	}

@@ -30,3 +30,19 @@ func (f *flow) count(packets uint64, now time.Time) {
 }
 
 func (f *flow) busy() bool { return f.mean > 0 && f.mean < busyInterval }
+
+// A lull tells for how long nothing has been sent, either way. The zero value
+// is ready.
+type lull struct {
+	packets uint64
+	since   time.Time
+}
+
+// count takes the number of packets sent and received so far, and tells
+// whether there have been none for idleFlow.
+func (l *lull) count(packets uint64, now time.Time) bool {
+	if packets != l.packets || l.since.IsZero() {
+		l.packets, l.since = packets, now
+	}
+	return now.Sub(l.since) >= idleFlow
+}

@@ -52,6 +52,7 @@ type dialled struct {
 	urgent  bool // at the latest tick another way was wanted
 
 	flow     flow
+	lull     lull
 	rebindAt time.Time // not before
 	watch    watch     // of UDP, while it is in use
 	broken   bool      // sending failed on the path in use
@@ -110,6 +111,7 @@ func (d *dialled) tick(c *Conn, now time.Time) {
 		return
 	}
 	d.flow.count(c.counters.packetsReceived.Load(), now)
+	d.relax(c, now)
 	if d.nudged.Swap(false) {
 		d.nudge(now)
 	}
@@ -127,6 +129,15 @@ func (d *dialled) tick(c *Conn, now time.Time) {
 		}
 	}
 	d.tend(c, now)
+}
+
+// relax lets checks become rarer while nothing is sent.
+func (d *dialled) relax(c *Conn, now time.Time) {
+	idle := d.lull.count(c.counters.packetsReceived.Load()+c.counters.packetsSent.Load(), now)
+	if d.current != nil {
+		d.current.agent.rest(idle, now)
+		c.live.expect(d.current.agent.consent())
+	}
 }
 
 func (d *dialled) nudge(now time.Time) {

@@ -43,6 +43,14 @@ func (l *liveness) check(now time.Time) {
 	l.checked = now
 }
 
+// expect says at which interval the remote is to be heard, as who checks it
+// knows.
+func (l *liveness) expect(interval time.Duration) {
+	for i := range l.intervals {
+		l.intervals[i] = interval
+	}
+}
+
 // advance lets time pass; it tells whether the state changed.
 func (l *liveness) advance(now time.Time) bool {
 	state := PathActive

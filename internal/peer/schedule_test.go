@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -8,6 +9,39 @@ import (
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
+
+// While nothing is sent checks become rarer, never so fast that the remote takes
+// the pause for silence, and the first packet is followed by one at once.
+func TestAgentIdle(t *testing.T) {
+	now := epoch
+	a := newAgent(1, now)
+	var remote liveness
+	var checks []time.Duration
+	for ; now.Before(at(30000)); now = now.Add(25 * time.Millisecond) {
+		a.rest(now.Sub(epoch) >= idleFlow && now.Before(at(25000)), now)
+		if from, to := a.due(now, now, false); from < to {
+			checks = append(checks, now.Sub(epoch))
+			remote.check(now)
+			remote.hear(now)
+			id := transaction{byte(len(checks))}
+			a.sent(id, 0, 0, now)
+			a.answer(id, now)
+		}
+		if remote.advance(now) {
+			t.Fatalf("taken for silent after %v", now.Sub(epoch))
+		}
+	}
+	longest := time.Duration(0)
+	for i := range checks[1:] {
+		longest = max(longest, checks[i+1]-checks[i])
+	}
+	if longest != idleConsent {
+		t.Errorf("checks at %v", checks)
+	}
+	if !slices.Contains(checks, 25*time.Second) {
+		t.Errorf("something was sent after 25 s; checks at %v", checks)
+	}
+}
 
 // The agent's whole life as a transcript: what happens when, and which checks
 // it wants to send.
