@@ -9,7 +9,7 @@ import (
 
 const (
 	slotSize    = 1536  // of a queued datagram
-	maxQueued   = 512   // datagrams between two flushes
+	maxQueued   = 128   // datagrams between two flushes: few enough to stay in a core's cache
 	maxSegments = 32    // datagrams of one generic segmentation offload
 	maxSegment  = 1400  // larger datagrams may exceed a path's MTU, which offload does not fragment
 	maxGSOBytes = 60000 // of one offload; IP's limit is 65535 with headers

@@ -29,7 +29,9 @@ const (
 	quiet = 15 * time.Millisecond
 	// limited is the share of the estimate below which the sender is limited
 	// by what it has to send.
-	limited  = 0.8
+	limited = 0.8
+	// enough is the share of the estimate up to which what is wanted has room.
+	enough   = 1.05
 	ackSpan  = 500 * time.Millisecond
 	deafness = time.Second // without feedback
 )
@@ -86,6 +88,12 @@ func (e *Estimator) Loss() float64 { return e.losses.latest }
 
 // Inherent is the share of packets that the path loses at any rate.
 func (e *Estimator) Inherent() float64 { return e.losses.inherent() }
+
+// Settled reports whether there is nothing to look after: all that is wanted
+// has room, and there is neither queue nor probe. Feedback alone can change it.
+func (e *Estimator) Settled() bool {
+	return e.started && e.mode == steady && e.probe.phase == idle && !e.rival.there && (e.want <= enough*e.estimate || e.estimate >= float64(e.config.Max))
+}
 
 // Queue is how long packets wait at the bottleneck.
 func (e *Estimator) Queue() time.Duration {

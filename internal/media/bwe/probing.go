@@ -22,7 +22,7 @@ func (e *Estimator) mayProbe(now time.Duration) bool {
 	if !e.started || now < e.probe.next || e.mode != steady || e.rival.there || e.estimate >= float64(e.config.Max) {
 		return false
 	}
-	if e.want <= 1.05*e.estimate {
+	if e.want <= enough*e.estimate {
 		return false
 	}
 	q, _ := e.window.standing()

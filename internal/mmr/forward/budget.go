@@ -110,14 +110,16 @@ func (p *path) follow(now time.Time) {
 	p.rate = max(e.Rate(now), e.Estimate()/2)
 }
 
-// feedback takes feedback of the link's remote.
-func (p *path) feedback(f twcc.Feedback, now time.Time) {
+// feedback takes feedback of the link's remote, and reports whether the budget
+// has settled, and is shared out as before.
+func (p *path) feedback(f twcc.Feedback, now time.Time) (calm bool) {
 	b := p.budget
 	if b == nil || p.path == nil || p.deaf {
-		return
+		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	version := b.version.Load()
 	before := b.estimator.Rate(now)
 	p.path.Feedback(f, now)
 	p.heard, b.heard = true, true
@@ -125,6 +127,19 @@ func (p *path) feedback(f twcc.Feedback, now time.Time) {
 	if !now.Before(b.next) || b.estimator.Rate(now) < before*3/4 {
 		b.share(now)
 	}
+	return b.estimator.Settled() && b.version.Load() == version
+}
+
+// settled reports whether nothing has to be looked after: see
+// bwe.Estimator.Settled.
+func (p *path) settled() bool {
+	b := p.budget
+	if b == nil || p.deaf {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return p.path == nil || p.heard && b.estimator.Settled()
 }
 
 // close takes the link out of the reckoning.

@@ -61,7 +61,9 @@ func (l *Link) outcomes(raw []byte, now time.Time) []byte {
 		if !ok {
 			break
 		}
-		l.path.feedback(f, now)
+		if !l.path.feedback(f, now) {
+			l.patient = false
+		}
 		raw = raw[4*(int(binary.BigEndian.Uint16(raw[2:]))+1):]
 	}
 	return raw

@@ -28,7 +28,11 @@ func (l *Link) pass(s *Slot, seq uint16, size int, now time.Time) bool {
 		l.queue = pace.New[paced](pacing)
 	}
 	l.queue.SetRate(p.rate+p.rate/4, now)
-	return l.queue.Pass(size, now) || !l.queue.Push(paced{s, seq}, size, now)
+	if l.queue.Pass(size, now) || !l.queue.Push(paced{s, seq}, size, now) {
+		return true
+	}
+	l.patient = false
+	return false
 }
 
 // unqueue sends the packets that have waited long enough. The shard is held.

@@ -13,12 +13,12 @@ import (
 // How often things are due.
 const (
 	twccEvery    = 50 * time.Millisecond
+	soundEvery   = 100 * time.Millisecond // the same for sound, which hardly adapts
 	reportsEvery = time.Second
 	remapEvery   = time.Second
 	aimEvery     = 100 * time.Millisecond
 	maxBlocks    = 31 // of a receiver report (RFC 3550 section 6.4.2)
-	// patientTicks is how many ticks a link lets pass that does no more than
-	// hear sound: nothing is missing, queued or to be chosen there.
+	// patientTicks is how many ticks a calm link lets pass.
 	patientTicks = 4
 )
 
@@ -33,6 +33,9 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 	}
 	if l.arrivals() && !now.Before(l.next.twcc) {
 		l.next.twcc = now.Add(twccEvery)
+		if l.kind == protocol.Audio && l.trunk == nil {
+			l.next.twcc = now.Add(soundEvery)
+		}
 		l.tellArrivals()
 	}
 	if !now.Before(l.next.reports) && len(l.tracks) > 0 {
@@ -56,8 +59,17 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 		l.trunk.tick(now)
 		l.busy = true
 	}
-	l.patient = l.kind == protocol.Audio && l.trunk == nil && len(l.tracks) == 0 && !l.arrivals()
+	l.patient = l.calm()
 	return l.busy
+}
+
+// calm reports whether the link does no more than receive what its network
+// takes easily: nothing comes, nothing is queued or to be found out.
+func (l *Link) calm() bool {
+	if l.trunk != nil || len(l.tracks) > 0 || l.arrivals() {
+		return false
+	}
+	return l.kind == protocol.Audio || (l.queue == nil || l.queue.Len() == 0) && l.path.settled()
 }
 
 // tick does what is due on a slot that has a source.
