@@ -20,8 +20,9 @@ const (
 
 // A standby is a session that was asked for ahead, by somebody who is in the
 // lobby: media connections and control channel come up, so that entering
-// takes one message. The meeting does not know of it: nobody is told, nothing
-// is put into its slots, and its sources are muted as they begin.
+// takes one message. The meeting does not know of it, only that somebody may
+// come: nobody is told, nothing is put into its slots, and its sources are muted
+// as they begin.
 type standby struct {
 	meeting   *meeting.Meeting
 	admission meeting.Admission
@@ -62,6 +63,7 @@ func (s *standbys) add(w *standby) error {
 		s.of = map[string]*standby{}
 	}
 	s.of[w.admission.Session] = w
+	w.meeting.Expect()
 	return nil
 }
 
@@ -93,7 +95,8 @@ func (s *standbys) count() int {
 	return len(s.of)
 }
 
-// look ends those whose time is up, and those whose meeting is over.
+// look ends those whose time is up, and those whose meeting is over, and has
+// the others go on being expected.
 func (s *standbys) look(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,6 +106,7 @@ func (s *standbys) look(now time.Time) {
 			w.close(protocol.FarewellEnded)
 		default:
 			if now.Before(w.until) {
+				w.meeting.Expect()
 				continue
 			}
 			w.close(protocol.FarewellLost)

@@ -50,6 +50,16 @@ func TestPublisherIsToldWhatIsTaken(t *testing.T) {
 		if told = ann.films(2*time.Second, told); !slices.Equal(told, []bool{false}) {
 			t.Errorf("told %v though nobody is there", told)
 		}
+		// Somebody is in the lobby, and goes away again.
+		for range 8 {
+			h.m.Expect()
+			if told = ann.films(time.Second, told); !slices.Equal(told, []bool{true}) {
+				t.Errorf("told %v while somebody is about to come", told)
+			}
+		}
+		if told = ann.films(6*time.Second, told); !slices.Equal(told, []bool{false}) {
+			t.Errorf("told %v when nobody is any more", told)
+		}
 		// Another one is admitted: the first picture does not wait for its wish.
 		ben := h.admit("ben", protocol.Guest)
 		if told = ann.films(200*time.Millisecond, told); !slices.Equal(told, []bool{true}) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"causeway/internal/mmr/control"
@@ -63,6 +64,8 @@ type Meeting struct {
 	wake    chan struct{}
 	done    chan struct{}
 	loudest *forward.Loudest
+
+	expecting atomic.Bool // somebody is about to come
 
 	// Everything below belongs to Run's goroutine.
 	state     *legs.State        // what all legs make up together

@@ -145,16 +145,16 @@ func (m *Meeting) anyone(p *person) string {
 		return e != nil && id != p.ID && m.sourceOf(e, protocol.Camera) != nil &&
 			!slices.ContainsFunc(p.slots, func(s place) bool { return s.want.Participant == id })
 	}
-	for _, s := range m.loudest.Selected() {
-		if free(s.Owner()) {
-			return s.Owner()
-		}
-	}
 	silent := func(e *entry) int {
 		if e.Path == protocol.PathOK {
 			return 0
 		}
 		return 1
+	}
+	for _, s := range m.loudest.Selected() {
+		if free(s.Owner()) && silent(m.roster[s.Owner()]) == 0 {
+			return s.Owner()
+		}
 	}
 	var first *entry
 	for id, e := range m.roster {

@@ -66,6 +66,10 @@ describe("in the lobby a session stands by", () => {
     expect(said(m1).slice(0, 4)).toEqual(["hello", "enter", "set_state", "want"]);
     const want = m1.told.find((m) => m.type === "want") as Extract<FromClient, { type: "want" }>;
     expect(want.slots).toEqual([{ slot: "v1", participant: "", max_height: 720 }]);
+    expect(said(m1).filter((type) => type === "want")).toHaveLength(1); // which holds until there is a stage
+    meeting?.look([]);
+    await wait(100);
+    expect(said(m1).filter((type) => type === "want")).toHaveLength(2);
     const report = meeting?.report();
     expect(report).toMatchObject({ ok: true, mmr: "m1" });
     expect(report?.phases.map((p) => p.name)).toEqual(["lookup", "zone", "mmr", "media"]);

@@ -71,7 +71,8 @@ export class Meeting {
   readonly #rungs: Partial<Record<MediaKind, Transport>> = {};
   readonly #wayIn: WayIn;
   readonly #sessions: Succession;
-  #tiles: readonly VisibleTile[] = [];
+  /** What is on the screen; null until the stage has said. */
+  #tiles: readonly VisibleTile[] | null = null;
   #wantTimer: ReturnType<typeof setTimeout> | undefined;
   #focus: Focus = noFocus;
   #chatOpen = false;
@@ -406,7 +407,7 @@ export class Meeting {
       if (notice.what === "chat" && !this.#chatOpen) this.unread.update((n) => n + 1);
       this.notices.emit(notice);
     }
-    if (message.type === "roster" || message.type === "welcome") this.look(this.#tiles);
+    if ((message.type === "roster" || message.type === "welcome") && this.#tiles) this.look(this.#tiles);
     if (message.type === "speakers" || message.type === "roster") this.#refocus();
   }
 
@@ -434,6 +435,8 @@ export class Meeting {
     clearTimeout(this.#wantTimer);
     this.#wantTimer = undefined;
     const { participants, me } = this.room.get();
+    // Before there is a stage with people on it, what was asked for with the hello holds.
+    if (!this.#tiles || participants.size === 0) return;
     const seen = this.#tiles.filter((t) => {
       const p = participants.get(t.participant);
       return p !== undefined && t.participant !== me && !p.video_muted;

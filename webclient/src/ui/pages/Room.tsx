@@ -41,6 +41,12 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
     if (!next) returnFocus?.focus();
   };
   createEffect(() => meeting.showChat(panel() === "chat"));
+  // The stage comes first: the controls take as long again to make, and the first picture would wait for them.
+  const [staged, setStaged] = createSignal(false);
+  onMount(() => {
+    const rest = setTimeout(() => setStaged(true));
+    onCleanup(() => clearTimeout(rest));
+  });
 
   const verbs: Record<Verb, () => void> = {
     mute: () => local().watching || void setMicrophone(meeting, !local().microphoneOn),
@@ -108,26 +114,28 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
       <Show when={panel() === "connection"}>
         <ConnectionPanel meeting={meeting} close={() => open("connection")} />
       </Show>
-      <Controls meeting={meeting} panel={panel()} view={view()} do={(verb) => verbs[verb]()} />
-      <SettingsDialog open={dialog() === "settings"} close={() => setDialog("")} devices={devices} />
-      <HelpDialog open={dialog() === "help"} close={() => setDialog("")} />
-      <Confirm
-        open={dialog() === "end"}
-        title={t().endForAllTitle}
-        text={t().endForAllText}
-        action={t().endForAll}
-        close={() => setDialog("")}
-        confirm={() => meeting.host("end")}
-      />
-      <Confirm
-        open={dialog() === "up"}
-        title={t().upTitle}
-        text={t().upText}
-        action={t().upAction}
-        calm
-        close={() => setDialog("")}
-        confirm={() => void setMicrophone(meeting, true)}
-      />
+      <Show when={staged()} fallback={<div class="controls" />}>
+        <Controls meeting={meeting} panel={panel()} view={view()} do={(verb) => verbs[verb]()} />
+        <SettingsDialog open={dialog() === "settings"} close={() => setDialog("")} devices={devices} />
+        <HelpDialog open={dialog() === "help"} close={() => setDialog("")} />
+        <Confirm
+          open={dialog() === "end"}
+          title={t().endForAllTitle}
+          text={t().endForAllText}
+          action={t().endForAll}
+          close={() => setDialog("")}
+          confirm={() => meeting.host("end")}
+        />
+        <Confirm
+          open={dialog() === "up"}
+          title={t().upTitle}
+          text={t().upText}
+          action={t().upAction}
+          calm
+          close={() => setDialog("")}
+          confirm={() => void setMicrophone(meeting, true)}
+        />
+      </Show>
     </div>
   );
 }
