@@ -54,8 +54,10 @@ func New[T any](c Config) *Queue[T] {
 
 // SetRate sets the rate, in bits per second; 0 is none, and all passes.
 func (q *Queue[T]) SetRate(bitsPerSecond int, now time.Time) {
-	q.leak(now)
-	q.rate = float64(bitsPerSecond) / 8
+	if rate := float64(bitsPerSecond) / 8; rate != q.rate {
+		q.leak(now)
+		q.rate = rate
+	}
 }
 
 // Len returns how many packets wait.
@@ -132,7 +134,7 @@ func (q *Queue[T]) grow() bool {
 
 // Pop returns the next packet if it may leave now.
 func (q *Queue[T]) Pop(now time.Time) (v T, ok bool) {
-	if q.Wait(now) > 0 || q.n == 0 {
+	if q.n == 0 || q.Wait(now) > 0 {
 		return v, false
 	}
 	it := &q.items[q.first]

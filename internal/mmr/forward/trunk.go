@@ -52,13 +52,13 @@ type Trunk struct {
 	plan  atomic.Pointer[Plan]
 
 	// Everything below belongs to the shard's holder.
-	applied  *Plan              // the plan that is carried out
-	own      map[uint32]*Source // by stream
-	far      map[uint32]*Source //
-	sending  map[uint32]*Slot   // by synchronisation source
-	coming   map[uint32]*track  // primary ones
-	repaired map[uint32]*track  // by the synchronisation source of their repairs
-	latest   stream             // that find found
+	applied  *Plan                 // the plan that is carried out
+	own      map[uint32]*Source    // by stream
+	far      map[uint32]*Source    //
+	sending  map[uint32]*Slot      // by synchronisation source
+	coming   map[uint32]*track     // primary ones
+	repaired map[uint32]*track     // by the synchronisation source of their repairs
+	latest   [latestStreams]stream // that find found, each in its place
 
 	taken taken // what the other router asks for
 	loads loads // of pictures among that
@@ -194,10 +194,15 @@ func byStream(sources []*Source) map[uint32]*Source {
 	return m
 }
 
+// latestStreams is how many streams are found without a look into a map, if
+// they have places of their own; it is a power of two.
+const latestStreams = 16
+
 // find returns the stream that a packet belongs to, nil if there is none.
 func (t *Trunk) find(p *packet) *stream {
-	if t.latest.ssrc == p.SSRC && t.latest.track != nil {
-		return &t.latest
+	latest := &t.latest[(p.SSRC>>3+p.SSRC)%latestStreams] // names are random, with the layer in the lowest bits
+	if latest.ssrc == p.SSRC && latest.track != nil {
+		return latest
 	}
 	kind := t.types[p.PayloadType]
 	if kind.publish == 0 || kind.rtx != (p.SSRC&repairBit != 0) {
@@ -212,8 +217,8 @@ func (t *Trunk) find(p *packet) *stream {
 	if tr == nil {
 		return nil
 	}
-	t.latest = stream{ssrc: p.SSRC, track: tr, rtx: kind.rtx}
-	return &t.latest
+	*latest = stream{ssrc: p.SSRC, track: tr, rtx: kind.rtx}
+	return latest
 }
 
 // begin makes the track of a stream's layer that has not come before.
@@ -234,8 +239,10 @@ func (t *Trunk) drop(ssrc uint32, tr *track) {
 	delete(t.coming, ssrc)
 	delete(t.repaired, ssrc|repairBit)
 	t.Link.tracks = slices.DeleteFunc(t.Link.tracks, func(x *track) bool { return x == tr })
-	if t.latest.track == tr {
-		t.latest = stream{}
+	for i := range t.latest {
+		if t.latest[i].track == tr {
+			t.latest[i] = stream{}
+		}
 	}
 }
 
