@@ -166,7 +166,7 @@ func (p *plan) adopt(s *outgoing, t Track, d *offer.Description) {
 	if isSound(t.Source) {
 		kind = offer.Audio
 	}
-	l := &d.Lines[d.Publishing(kind)]
+	l := &d.Lines[d.Publishing(kind)[0]]
 	s.mid = l.MID
 	s.extensions = extensions{
 		level: l.ExtensionID(offer.URIAudioLevel), mid: l.ExtensionID(offer.URIMID),

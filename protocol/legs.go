@@ -88,6 +88,8 @@ type LegPerson struct {
 	// Sources are what it publishes. Of two of a kind the first counts; the
 	// other, of an earlier session on the same leg, goes on for a moment.
 	Sources []LegSource `json:"sources,omitempty"`
+	// Scalable names the scalable codecs that its slots for cameras take.
+	Scalable []string `json:"scalable,omitempty"`
 }
 
 // LegSource is something that a participant publishes.

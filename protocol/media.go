@@ -32,16 +32,26 @@ func (k MediaKind) DSCP() int {
 
 // Source names what a participant can publish. Mic travels on the audio
 // connection, Camera on the video connection, Screen and ScreenAudio on the
-// content connection.
+// content connection. CameraScalable is the camera in a scalable codec, beside
+// the one that everybody decodes; whoever is shown it is told of Camera.
 type Source string
 
 // The sources.
 const (
-	Mic         Source = "mic"
-	Camera      Source = "camera"
-	Screen      Source = "screen"
-	ScreenAudio Source = "screen_audio"
+	Mic            Source = "mic"
+	Camera         Source = "camera"
+	CameraScalable Source = "camera_scalable"
+	Screen         Source = "screen"
+	ScreenAudio    Source = "screen_audio"
 )
+
+// Shown is what others know a source as.
+func (s Source) Shown() Source {
+	if s == CameraScalable {
+		return Camera
+	}
+	return s
+}
 
 // SlotID names one stream that a participant can receive. The ids follow from
 // the participant's own offers, in the order of their receiving m-lines:

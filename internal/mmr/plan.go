@@ -51,6 +51,15 @@ func sourceOf(connection protocol.MediaKind, line offer.Kind) (protocol.Source, 
 	return "", "", false
 }
 
+// sourcesOf is how many sources of a kind travel on a connection: a camera in
+// two forms.
+func sourcesOf(connection protocol.MediaKind) int {
+	if connection == protocol.Video {
+		return 2
+	}
+	return 1
+}
+
 // planAll reads the offers. Its errors are problem bad_offer.
 func planAll(offers protocol.Offers) ([]*plan, error) {
 	var plans []*plan
@@ -83,13 +92,16 @@ func newPlan(kind protocol.MediaKind, sdp string) (*plan, error) {
 		source, prefix, ok := sourceOf(kind, lineKind)
 		publishing, receiving := d.Publishing(lineKind), d.Receiving(lineKind)
 		if !ok {
-			if publishing >= 0 || len(receiving) > 0 {
+			if len(publishing) > 0 || len(receiving) > 0 {
 				return nil, fmt.Errorf("it carries a line of kind %s", lineKind)
 			}
 			continue
 		}
-		if publishing >= 0 {
-			p.publish[publishing] = source
+		for n, line := range publishing[:min(len(publishing), sourcesOf(kind))] {
+			p.publish[line] = source
+			if n > 0 {
+				p.publish[line] = protocol.CameraScalable
+			}
 		}
 		if len(receiving) > maxSlots[source] {
 			return nil, fmt.Errorf("%d receiving lines of kind %s, more than %d", len(receiving), lineKind, maxSlots[source])
@@ -103,7 +115,7 @@ func newPlan(kind protocol.MediaKind, sdp string) (*plan, error) {
 			p.slots = append(p.slots, plannedSlot{line: line, source: source, Slot: s})
 		}
 	}
-	p.answer, err = offer.Answer(d, offer.AnswerParams{Slots: slots})
+	p.answer, err = offer.Answer(d, offer.AnswerParams{Slots: slots, Sources: sourcesOf(kind)})
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +127,17 @@ func (p *plan) check() error {
 	if len(p.publish) == 0 && len(p.slots) == 0 {
 		return errors.New("no line sends or receives")
 	}
-	for line := range p.publish {
+	for line, source := range p.publish {
 		l := &p.answer.Lines[line]
+		if source == protocol.CameraScalable {
+			if i := slices.IndexFunc(l.Codecs, forward.Scalable); i >= 0 && !l.Direction.Sends() {
+				l.Narrow(l.Codecs[i : i+1])
+			} else { // it would be the same once more
+				l.Direction = offer.Inactive
+				delete(p.publish, line)
+			}
+			continue
+		}
 		if l.Rejected || len(l.Codecs) == 0 {
 			return fmt.Errorf("line %q has no codec that the router forwards", l.MID)
 		}
@@ -252,7 +273,7 @@ func (p *plan) link(r *forward.Router, m *meeting.Meeting, participant string, o
 	for i, source := range p.publish {
 		answered := kept.keep(p.answer.Lines[i].Codecs)
 		src := r.NewSource(forward.SourceConfig{
-			Owner: participant, Kind: source, Codec: answered[0], Clock: o.clock, Loudest: m.LoudestOf(source),
+			Owner: participant, Kind: source.Shown(), Codec: answered[0], Clock: o.clock, Loudest: m.LoudestOf(source),
 		})
 		media.Sources[source] = src
 		cfg.Publish = append(cfg.Publish, forward.Publish{Source: src, Line: p.offer.Lines[i], Codecs: answered})

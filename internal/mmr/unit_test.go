@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,3 +178,56 @@ func TestPublishedCodec(t *testing.T) {
 		t.Errorf("a simulcast in %v", got)
 	}
 }
+
+// TestCameraInTwoForms: a second line that sends pictures is the camera once
+// more, if it has a scalable codec that the router forwards.
+func TestCameraInTwoForms(t *testing.T) {
+	forwarded := offer.ForwardedCodecs(offer.Video)
+	codec := func(name string) []offer.Codec {
+		return slices.DeleteFunc(slices.Clone(forwarded), func(c offer.Codec) bool { return c.Name != name })
+	}
+	layers := offer.Extension{ID: 12, URI: offer.URIDependencyDescriptor}
+	for _, tt := range []struct {
+		name       string
+		codecs     []offer.Codec
+		extensions []offer.Extension
+		mixed      bool
+		want       string // codec of the second form
+	}{
+		{"VP9", codec(offer.VP9), nil, false, offer.VP9},
+		{"AV1", codec(offer.AV1), []offer.Extension{layers}, true, offer.AV1},
+		{"AV1 before VP9", append(codec(offer.AV1), codec(offer.VP9)...), []offer.Extension{layers}, true, offer.AV1},
+		{"AV1 without descriptors", append(codec(offer.AV1), codec(offer.VP9)...), nil, true, offer.VP9},
+		{"AV1 without long descriptors", append(codec(offer.AV1), codec(offer.VP9)...), []offer.Extension{layers}, false, offer.VP9},
+		{"nothing scalable", codec(offer.H264), nil, false, ""},
+	} {
+		d := offer.New(offer.Params{Ufrag: "client00", Pwd: "clientpasswordclientpasswo", Fingerprint: testFingerprint, Lines: []offer.LineParams{
+			{Kind: offer.Video, Direction: offer.SendOnly, RIDs: []string{"q", "h", "f"}, Stream: "x"},
+			{Kind: offer.Video, Direction: offer.SendOnly, Codecs: tt.codecs, SSRC: 7, Stream: "y"},
+			{Kind: offer.Video, Direction: offer.RecvOnly, Codecs: forwarded},
+		}})
+		d.Mixed = tt.mixed
+		for i := range d.Lines {
+			d.Lines[i].Extensions = append(d.Lines[i].Extensions, tt.extensions...)
+		}
+		p, err := newPlan(protocol.Video, d.String())
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		got := ""
+		if p.publish[1] == protocol.CameraScalable && p.answer.Lines[1].Direction == offer.RecvOnly {
+			got = p.answer.Lines[1].Codecs[0].Name
+		}
+		if p.publish[0] != protocol.Camera || p.answer.Lines[0].Codecs[0].Name != offer.VP8 || got != tt.want || (got != "") != (len(p.publish) == 2) {
+			t.Errorf("%s: %v, %q", tt.name, p.publish, got)
+		}
+		for i, l := range p.answer.Lines {
+			described := l.ExtensionID(offer.URIDependencyDescriptor) != 0
+			if av1 := slices.ContainsFunc(l.Codecs, func(c offer.Codec) bool { return c.Name == offer.AV1 }); described != av1 {
+				t.Errorf("%s: line %d has AV1: %v, its layers told: %v", tt.name, i, av1, described)
+			}
+		}
+	}
+}
+
+const testFingerprint = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F"

@@ -73,9 +73,11 @@ describe.each([
 ])("a camera in %s, one stream with its layers inside", (codec, topic) => {
   let ann: Person;
   let ben: Person;
+  let link: string;
 
   beforeAll(async () => {
     const meeting = await createMeeting(topic);
+    link = meeting.join_url;
     [ann, ben] = [await Person.arrive(browser), await Person.arrive(browser)];
     await ann.join(`${meeting.host_url}&camera=${codec.toLowerCase()}`, "Ann");
     await ben.join(meeting.join_url, "Ben");
@@ -86,8 +88,8 @@ describe.each([
   });
 
   it("is seen at full size", async () => {
+    await expect.poll(() => ben.codec("Ann"), { timeout: patience, interval: 200 }).toBe(`video/${codec}`);
     await ben.shows("Ann", 720);
-    expect(await ben.codec("Ann")).toBe(`video/${codec}`);
     await ben.receives("Ann", "camera", 10);
   });
 
@@ -106,5 +108,25 @@ describe.each([
   it("is seen beside one in VP8", async () => {
     await ann.receives("Ben", "camera", 10);
     expect(await ann.codec("Ben")).toBe("video/VP8");
+  });
+
+  it("is sent instead of the other", async () => {
+    await expect.poll(() => ann.sends("camera"), { timeout: patience, interval: 200 }).toEqual([false, false, false]);
+  });
+
+  it("gives way to the other for everybody when somebody comes who does not decode it", async () => {
+    const cleo = await Person.arrive(browser);
+    await cleo.lacks(codec);
+    await cleo.join(link, "Cleo");
+    await cleo.receives("Ann", "camera", 10);
+    expect(await cleo.codec("Ann")).toBe("video/VP8");
+    await expect.poll(() => ben.codec("Ann"), { timeout: patience, interval: 200 }).toBe("video/VP8");
+    await ben.receives("Ann", "camera", 20);
+    await cleo.leave();
+  });
+
+  it("is back when that one has left", async () => {
+    await expect.poll(() => ben.codec("Ann"), { timeout: patience, interval: 200 }).toBe(`video/${codec}`);
+    await ben.receives("Ann", "camera", 20);
   });
 });

@@ -308,6 +308,17 @@ export class Person {
     }, name);
   }
 
+  /** Has the browser not know a codec, from before the page is loaded. */
+  async lacks(codec: string): Promise<void> {
+    await this.page.addInitScript((name) => {
+      const known = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);
+      RTCRtpReceiver.getCapabilities = (kind) => {
+        const all = known(kind);
+        return all && { ...all, codecs: all.codecs.filter((c) => c.mimeType !== `video/${name}`) };
+      };
+    }, codec);
+  }
+
   /** Which layers of a source this person's browser sends, in the order of the offer. */
   sends(source: "mic" | "camera"): Promise<boolean[]> {
     return this.page.evaluate((what) => {

@@ -347,6 +347,10 @@ func TestAllocations(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add(frame(1, 0, true), frame(2, 1, false))
 	f.Add(frame(0xffff, 0, true), frame(0, 5, false))
+	list := capture(f)
+	for i := range list[1:] {
+		f.Add(list[i].content, list[i+1].content)
+	}
 	f.Fuzz(func(t *testing.T, key, next []byte) {
 		var r Reader
 		var d Descriptor

@@ -24,6 +24,8 @@ type AnswerParams struct {
 	Codecs map[Kind][]Codec
 	// Extensions are the supported header extensions; nil is DefaultExtensions.
 	Extensions []string
+	// Sources is how many sending lines of a kind are received; 0 is one.
+	Sources int
 	// Slots holds, by index into the offer's lines, what is sent on receiving
 	// lines. A receiving line without slot is answered as not used.
 	Slots map[int]Slot
@@ -37,7 +39,7 @@ func DefaultExtensions() []string {
 
 // Answer makes the router's answer (RFC 3264 §6, RFC 8829 §5.3) to an offer:
 // ICE-lite, DTLS server unless the offerer insists on that role. Lines mirror
-// the offer's; the first sending line of each kind is received, receiving
+// the offer's; the first sending lines of each kind are received, receiving
 // lines carry their slots, anything else is inactive; a line without a common
 // codec is rejected. AV1 needs the dependency descriptor, in a short id. Error: ErrInvalid when the offer lacks credentials or
 // both sides would be lite.
@@ -62,7 +64,8 @@ func Answer(offer Description, p AnswerParams) (Description, error) {
 	}
 	for i := range offer.Lines {
 		l := &offer.Lines[i]
-		publishing := !l.Rejected && offer.Publishing(l.Kind) == i
+		sending := offer.Publishing(l.Kind)
+		publishing := slices.Contains(sending[:min(len(sending), max(1, p.Sources))], i)
 		a.Lines = append(a.Lines, p.line(l, i, publishing, offer.Mixed))
 	}
 	return a, nil

@@ -266,7 +266,7 @@ func TestPionTakesAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v in\n%s", err, text)
 			}
-			if len(o.Lines) < 3 || o.Publishing(o.Lines[0].Kind) != 0 || name == "video" && len(o.Lines[0].RIDs) != 3 {
+			if len(o.Lines) < 3 || !slices.Equal(o.Publishing(o.Lines[0].Kind), []int{0}) || name == "video" && len(o.Lines[0].RIDs) != 3 {
 				t.Errorf("%+v", o)
 			}
 			a := router(t, o).String()

@@ -186,16 +186,17 @@ func (c *Codec) HasFeedback(feedback string) bool {
 	return false
 }
 
-// Publishing returns the index of the line on which who wrote the offer
-// publishes a kind: the first that sends; -1 if there is none.
-func (d *Description) Publishing(kind Kind) int {
+// Publishing returns the indices of the lines on which who wrote the offer
+// publishes a kind.
+func (d *Description) Publishing(kind Kind) []int {
+	var lines []int
 	for i := range d.Lines {
 		l := &d.Lines[i]
 		if l.Kind == kind && !l.Rejected && l.Direction.Sends() {
-			return i
+			lines = append(lines, i)
 		}
 	}
-	return -1
+	return lines
 }
 
 // Receiving returns the indices of the lines on which who wrote the offer

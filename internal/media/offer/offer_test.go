@@ -59,7 +59,7 @@ func TestBrowserOffers(t *testing.T) {
 			if diff := cmp.Diff(tt.receiving, d.Receiving(tt.kind)); diff != "" {
 				t.Errorf("receiving lines: %s", diff)
 			}
-			l := d.Lines[d.Publishing(tt.kind)]
+			l := d.Lines[d.Publishing(tt.kind)[0]]
 			if tt.stream != (l.Track != "") {
 				t.Errorf("stream %q, track %q", l.Stream, l.Track)
 			}
@@ -123,7 +123,7 @@ func TestParseDetails(t *testing.T) {
 	if diff := cmp.Diff(app, d.Lines[2]); diff != "" {
 		t.Error(diff)
 	}
-	if p := d.Publishing(Audio); p != -1 {
+	if p := d.Publishing(Audio); len(p) != 0 {
 		t.Errorf("publishes audio on %d", p)
 	}
 }

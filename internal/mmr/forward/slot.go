@@ -108,6 +108,10 @@ func newSlot(l *Link, c SlotConfig) *Slot {
 // ID is the slot's id.
 func (s *Slot) ID() protocol.SlotID { return s.id }
 
+// Source is what the slot carries, nil for nothing. The slot's shard must be
+// held.
+func (s *Slot) Source() *Source { return s.source }
+
 // Kind says which kind of source the slot takes.
 func (s *Slot) Kind() protocol.Source { return s.kind }
 
@@ -116,6 +120,11 @@ func (s *Slot) Up() bool { return s.shard.Load() != nil }
 
 // Takes reports whether the receiver can decode the source.
 func (s *Slot) Takes(src *Source) bool { return s.codecFor(src) != nil }
+
+// Decodes reports whether the receiver takes a codec.
+func (s *Slot) Decodes(c offer.Codec) bool {
+	return slices.ContainsFunc(s.codecs, func(own offer.Codec) bool { return offer.Same(own, c) })
+}
 
 func (s *Slot) codecFor(src *Source) *offer.Codec {
 	for i := range s.codecs {

@@ -148,6 +148,18 @@ func (s *Source) measured() simulcast.Layers {
 	return s.measures
 }
 
+// Comes reports whether anything of the source comes, or would if it were asked
+// for. Any goroutine may ask.
+func (s *Source) Comes(now time.Time) bool {
+	layers := s.measured()
+	for i := range maxLayers {
+		if layers.Active(i, now) {
+			return true
+		}
+	}
+	return false
+}
+
 // arrived notes that a packet came. The publisher's shard is held.
 func (s *Source) arrived(on *Link) {
 	if !s.heard.Load() {

@@ -2,28 +2,43 @@ package meeting
 
 import "causeway/protocol"
 
-// everyLayer is what a client sends that was not told otherwise: a bit for each
-// layer that there can be.
+// cameras are the forms in which a camera may be sent.
+var cameras = [...]protocol.Source{protocol.Camera, protocol.CameraScalable}
+
+// everyLayer is all layers that there can be, a bit each.
 const everyLayer = ^uint32(0)
+
+// unsaid is what a client sends of its camera's forms that was not told
+// otherwise.
+var unsaid = [len(cameras)]uint32{everyLayer, everyLayer &^ 1}
 
 // tellLayers tells a publisher which layers of its camera are to be sent, if
 // that has changed.
 func (p *person) tellLayers() {
-	camera := p.media.Sources[protocol.Camera]
-	if camera == nil || p.channel == nil || !p.welcomed {
+	if p.channel == nil || !p.welcomed {
 		return
 	}
-	every := uint32(1)<<camera.Layers() - 1
-	requested := camera.Requested() & every
-	if requested == p.layersTold&every && p.layersTold != 0 {
-		return
+	for i, kind := range cameras {
+		camera := p.media.Sources[kind]
+		if camera == nil {
+			continue
+		}
+		every := uint32(1)<<camera.Layers() - 1
+		requested := camera.Requested() & every
+		if kind == protocol.CameraScalable && !p.sendsBoth {
+			requested = 0
+		}
+		told := &p.layersTold[i]
+		if requested == *told&every && *told != 0 {
+			continue
+		}
+		*told = requested | everyLayer&^every // never 0
+		active := make([]bool, camera.Layers())
+		for i := range active {
+			active[i] = requested>>i&1 != 0
+		}
+		p.channel.Send(protocol.Layers{Source: kind, Active: active})
 	}
-	p.layersTold = requested | everyLayer&^every // never 0
-	active := make([]bool, camera.Layers())
-	for i := range active {
-		active[i] = requested>>i&1 != 0
-	}
-	p.channel.Send(protocol.Layers{Source: protocol.Camera, Active: active})
 }
 
 // Expect says that somebody is about to come. Any goroutine may call it; it

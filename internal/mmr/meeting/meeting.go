@@ -158,6 +158,7 @@ func (m *Meeting) Run(ctx context.Context) {
 			m.look(now)
 			m.listenTo(now)
 			m.expire(now)
+			m.weighCameras(now)
 		case <-m.settleTimer.C:
 		case <-ctx.Done():
 			m.over = true
@@ -284,7 +285,7 @@ func (a attach) handle(m *Meeting, now time.Time) {
 		p.channel.End(nil) // the same client came back on a new WebSocket
 	}
 	if p.greeted {
-		p.layersTold = 0 // it may have missed some of it
+		p.layersTold = [len(cameras)]uint32{} // it may have missed some of it
 	}
 	p.channel, p.welcomed, p.greeted = a.ch, false, true
 	if m.people[p.ID] == p {

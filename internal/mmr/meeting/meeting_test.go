@@ -107,7 +107,7 @@ func (m *member) link(connection protocol.MediaKind, publish map[protocol.Source
 	cfg := forward.LinkConfig{Kind: connection, Notify: m.m.Wake}
 	for kind, codec := range publish {
 		src := m.router.NewSource(forward.SourceConfig{
-			Owner: m.id, Kind: kind, Codec: codec, Clock: m.router.NewClock(), Loudest: m.m.LoudestOf(kind),
+			Owner: m.id, Kind: kind.Shown(), Codec: codec, Clock: m.router.NewClock(), Loudest: m.m.LoudestOf(kind),
 		})
 		m.media.Sources[kind] = src
 		cfg.Publish = append(cfg.Publish, forward.Publish{
@@ -139,10 +139,14 @@ func (h *house) admit(id string, role protocol.Role, video ...offer.Codec) *memb
 	if len(video) == 0 {
 		video = []offer.Codec{vp8, h264}
 	}
+	cameras := map[protocol.Source]offer.Codec{protocol.Camera: video[0]}
+	if i := slices.IndexFunc(video, forward.Scalable); i > 0 {
+		cameras[protocol.CameraScalable] = video[i]
+	}
 	m := &member{house: h, id: id, session: fmt.Sprintf("%s@%d", id, time.Now().UnixNano())}
 	m.media.Sources = map[protocol.Source]*forward.Source{}
 	m.audio = m.link(protocol.Audio, map[protocol.Source]offer.Codec{protocol.Mic: opus}, map[protocol.Source]int{protocol.Mic: 3})
-	m.video = m.link(protocol.Video, map[protocol.Source]offer.Codec{protocol.Camera: video[0]}, map[protocol.Source]int{protocol.Camera: 4}, video...)
+	m.video = m.link(protocol.Video, cameras, map[protocol.Source]int{protocol.Camera: 4}, video...)
 	m.content = m.link(protocol.Content, map[protocol.Source]offer.Codec{protocol.Screen: vp8, protocol.ScreenAudio: opus},
 		map[protocol.Source]int{protocol.Screen: 1, protocol.ScreenAudio: 1}, video...)
 	m.media.Close = func() {

@@ -54,6 +54,7 @@ type person struct {
 	media    Media
 	slots    []place
 	sources  []protocol.LegSource
+	scalable []string // codecs that all slots for cameras take
 
 	channel     *control.Channel // nil when there is none
 	welcomed    bool             // the channel has had its Welcome
@@ -67,10 +68,11 @@ type person struct {
 	audioSaid   bool      // the client itself said whether it is muted
 	videoSaid   bool
 	handSaid    bool
-	layersTold  uint32 // which layers of the camera the client was asked to send
-	syncDue     bool   // a slot has a new source
-	placesDue   bool   // its slots must be looked through
-	placesNew   bool   // and perhaps carry something else now
+	sendsBoth   bool                 // it may send the camera in a scalable codec
+	layersTold  [len(cameras)]uint32 // which layers of the camera the client was asked to send
+	syncDue     bool                 // a slot has a new source
+	placesDue   bool                 // its slots must be looked through
+	placesNew   bool                 // and perhaps carry something else now
 }
 
 // ending reports whether the session was taken over by another one.
@@ -129,7 +131,7 @@ func (m *Meeting) admit(a Admission, now time.Time) *person {
 		},
 		granted: a.Role,
 		session: a.Session, admitted: m.state.After(a.ID, a.Resumed, now), media: a.Media, admittedAt: now,
-		sources: legSources(&a.Media), layersTold: everyLayer, slots: make([]place, len(a.Media.Slots)),
+		sources: legSources(&a.Media), scalable: scalableIn(a.Media.Slots), layersTold: unsaid, slots: make([]place, len(a.Media.Slots)),
 	}
 	for i, s := range a.Media.Slots {
 		p.slots[i] = place{slot: s, told: protocol.SlotState{Slot: s.ID()}}
@@ -245,7 +247,7 @@ func shows(p *protocol.Participant, kind protocol.Source) bool {
 	if !onStage(p) {
 		return false
 	}
-	switch kind {
+	switch kind.Shown() {
 	case protocol.Mic:
 		return !p.AudioMuted
 	case protocol.Camera:

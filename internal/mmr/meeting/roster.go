@@ -17,6 +17,8 @@ type entry struct {
 	local      *person              // nil if it is on another leg, or about to come back
 	leg        legs.Address         // that it is on
 	streams    []protocol.LegSource // that it publishes there
+	decodes    []string             // scalable codecs that its slots for cameras take
+	scalable   bool                 // its camera is shown in such a codec
 	shareOrder int                  // among shares
 	// What was told last: to everybody, or to hosts as somebody who calls.
 	stageTold, callerTold bool
@@ -44,7 +46,7 @@ func (m *Meeting) changed(p *person) {
 		sources = nil
 	}
 	m.state.Put(protocol.LegPerson{
-		Participant: p.Participant, Admitted: p.admitted, Established: p.established, Sources: sources,
+		Participant: p.Participant, Admitted: p.admitted, Established: p.established, Sources: sources, Scalable: p.scalable,
 	})
 }
 
@@ -92,9 +94,12 @@ func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Ti
 		e.shareOrder = m.shares
 	}
 	was := *e
-	e.Participant, e.leg, e.streams, e.local = v.Participant, v.Leg, v.Sources, nil
+	e.Participant, e.leg, e.streams, e.decodes, e.local = v.Participant, v.Leg, v.Sources, v.Scalable, nil
 	if v.Own {
 		e.local = p
+	}
+	if was.local != e.local || was.leg != e.leg {
+		e.scalable = false // it begins in the other form
 	}
 	silent := [3]bool{} // nothing to put into a slot
 	if was.publishes() != silent || e.publishes() != silent {

@@ -112,7 +112,7 @@ func (p *person) watch(m *Meeting) {
 		before := s.source
 		s.source, s.height = nil, s.want.MaxHeight
 		if who := m.roster[s.want.Participant]; who != nil && who.ID != p.ID {
-			s.take(cmp.Or(m.sourceOf(who, protocol.Camera), s.lasting(before, who)))
+			s.take(cmp.Or(m.cameraFor(s.slot, who), s.lasting(before, who)))
 		}
 	}
 }

@@ -189,7 +189,7 @@ func (m *Meeting) others() []relay.Leg {
 		leg := relay.Leg{Zone: l.Zone, MMR: l.MMR, OnPremises: l.OnPremises, Fingerprint: l.Fingerprint, Epoch: l.Epoch, Silent: l.Silent || l.Leaving}
 		for id, p := range l.People {
 			for _, s := range p.Sources {
-				leg.Streams = append(leg.Streams, relay.Stream{ID: s.Stream, Owner: id, Kind: s.Kind, Codec: offer.Codec{
+				leg.Streams = append(leg.Streams, relay.Stream{ID: s.Stream, Owner: id, Kind: s.Kind.Shown(), Codec: offer.Codec{
 					PayloadType: s.Codec.PayloadType, Name: s.Codec.Name, ClockRate: s.Codec.ClockRate,
 					Channels: s.Codec.Channels, Fmtp: s.Codec.Fmtp,
 				}})
@@ -203,7 +203,7 @@ func (m *Meeting) others() []relay.Leg {
 // legSources is what the other legs are told of a session's sources.
 func legSources(media *Media) []protocol.LegSource {
 	var all []protocol.LegSource
-	for _, kind := range []protocol.Source{protocol.Mic, protocol.Camera, protocol.Screen, protocol.ScreenAudio} {
+	for _, kind := range []protocol.Source{protocol.Mic, protocol.Camera, protocol.CameraScalable, protocol.Screen, protocol.ScreenAudio} {
 		if s := media.Sources[kind]; s != nil {
 			c := s.Codec()
 			all = append(all, protocol.LegSource{Kind: kind, Stream: s.Stream(), Codec: protocol.LegCodec{

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { audioCodecs, Connections, type Encoding, layers, videoCodecs } from "./connections.ts";
+import { audioCodecs, type CameraCodec, Connections, type Encoding, layers, videoCodecs } from "./connections.ts";
 
 const offered = [
   { mimeType: "video/rtx" },
@@ -18,11 +18,11 @@ describe("videoCodecs", () => {
     expect(videoCodecs(offered).map((c) => c.mimeType)).toEqual(["video/VP8", "video/H264", "video/rtx"]);
     expect(videoCodecs(offered)[1]?.sdpFmtpLine).toContain("packetization-mode=1;profile-level-id=42e01f");
   });
-  it("offers scalable ones after them where they are to be received, and before them where one is to be sent", () => {
+  it("offers scalable ones after them where they are to be received, and alone where one is to be sent", () => {
     const names = (scalable: "all" | "vp9" | "av1") => videoCodecs(offered, scalable).map((c) => c.mimeType);
     expect(names("all")).toEqual(["video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx"]);
-    expect(names("vp9")).toEqual(["video/VP9", "video/VP8", "video/H264", "video/rtx"]);
-    expect(names("av1")).toEqual(["video/AV1", "video/VP8", "video/H264", "video/rtx"]);
+    expect(names("vp9")).toEqual(["video/VP9", "video/rtx"]);
+    expect(names("av1")).toEqual(["video/AV1", "video/rtx"]);
     expect(videoCodecs(offered, "av1")[0]?.sdpFmtpLine).toContain("profile=0");
   });
   it("takes what there is", () => {
@@ -67,7 +67,7 @@ describe("Connections", () => {
     };
     return made;
   };
-  const world = () => {
+  const world = (codec: CameraCodec | null = null) => {
     const senders: ReturnType<typeof sender>[] = [];
     class Peer extends EventTarget {
       addTransceiver() {
@@ -78,7 +78,8 @@ describe("Connections", () => {
     }
     vi.stubGlobal("RTCPeerConnection", Peer);
     vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
-    const connections = new Connections(1);
+    vi.stubGlobal("RTCRtpSender", { getCapabilities: () => ({ codecs: offered }) });
+    const connections = new Connections(1, codec);
     const camera = connections.sender("camera") as unknown as ReturnType<typeof sender>;
     return { connections, flows: () => camera.encodings.map((e) => e.active) };
   };
@@ -99,6 +100,19 @@ describe("Connections", () => {
     expect(connections.sending("camera")).toBe(true);
     await connections.request("camera", [false, false, false]);
     expect(connections.sending("camera")).toBe(false);
+  });
+  it("send the camera in a scalable codec, too, but only when the router asks for it", async () => {
+    const { connections } = world("av1");
+    const scalable = connections.sender("camera_scalable") as unknown as ReturnType<typeof sender>;
+    const flows = () => scalable.encodings.some((e) => e.active);
+    const track = {} as MediaStreamTrack;
+    await connections.publish("camera", track);
+    expect(scalable.track).toBe(track);
+    expect([flows(), connections.sending("camera_scalable")]).toEqual([false, false]);
+    await connections.request("camera_scalable", [true, true, true]);
+    expect([flows(), connections.sending("camera_scalable")]).toEqual([true, true]);
+    await connections.publish("camera", null);
+    expect(flows()).toBe(false);
   });
   it("do without temporal layers where the browser refuses them", () => {
     const asked: (string | undefined)[] = [];

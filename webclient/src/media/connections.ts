@@ -11,7 +11,7 @@ import { Value } from "./value.ts";
 export const mediaKinds: readonly MediaKind[] = ["audio", "video", "content"];
 
 /** What a participant publishes. */
-export type SendSource = "mic" | "camera" | "screen" | "screen_audio";
+export type SendSource = "mic" | "camera" | "camera_scalable" | "screen" | "screen_audio";
 
 /**
  * The camera's simulcast layers, smallest first. The network priority (DSCP) is one per sender, told with the first. None
@@ -24,11 +24,16 @@ export const layers: Encoding[] = [
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, scalabilityMode: "L1T3" },
 ];
 
-/** A codec for the camera other than those that everybody decodes. */
+/** A codec for the camera beside those that everybody decodes. */
 export type CameraCodec = "vp9" | "av1";
 
-/** The camera in a scalable codec: one stream with the same sizes inside, each above the last predicted from it in key pictures alone. */
-export const scalable: Encoding[] = [{ maxBitrate: 2_000_000, networkPriority: "high", scalabilityMode: "L3T3_KEY" }];
+/**
+ * The camera in a scalable codec: one stream with the same sizes inside, each above the last predicted from it in key
+ * pictures alone. It is sent instead of the other while the router asks for it: as long as all in the meeting decode it.
+ */
+export const scalable: Encoding[] = [
+  { active: false, maxBitrate: 2_000_000, networkPriority: "high", scalabilityMode: "L3T3_KEY" },
+];
 
 /** What is known of an encoding; scalabilityMode is of webrtc-svc. */
 export type Encoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
@@ -39,16 +44,17 @@ const configuration: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPol
 const kindOf: Record<SendSource, MediaKind> = {
   mic: "audio",
   camera: "video",
+  camera_scalable: "video",
   screen: "content",
   screen_audio: "content",
 };
 
-/** Which scalable codecs are offered on a line: none, all behind the others as to receive, or one before the others to send. */
+/** Which scalable codecs are offered on a line: none, all behind the others as to receive, or one alone to send. */
 type Scalable = "none" | "all" | CameraCodec;
 
 /**
  * Picks and orders the codecs to offer: VP8, then constrained-baseline H.264 (RFC 6184), and retransmission; scalable
- * ones, in their main profile, where they are to be received, or one comes first in what the camera sends.
+ * ones, in their main profile, where they are to be received, or one alone in what the camera sends.
  */
 export function videoCodecs<C extends { mimeType: string; sdpFmtpLine?: string | undefined }>(
   all: readonly C[],
@@ -57,8 +63,10 @@ export function videoCodecs<C extends { mimeType: string; sdpFmtpLine?: string |
   const rank = (c: C): number => {
     const name = c.mimeType.toLowerCase().replace("video/", "");
     const fmtp = c.sdpFmtpLine ?? "";
-    if (name === "vp8") return 1;
-    if (name === "h264" && /packetization-mode=1/.test(fmtp) && /profile-level-id=42e01f/i.test(fmtp)) return 2;
+    const others = scalable === "none" || scalable === "all";
+    if (name === "vp8") return others ? 1 : -1;
+    if (others && name === "h264" && /packetization-mode=1/.test(fmtp) && /profile-level-id=42e01f/i.test(fmtp))
+      return 2;
     if (name === "rtx") return 5;
     if ((name !== "vp9" && name !== "av1") || /profile(-id)?=[^0]/.test(fmtp)) return -1;
     if (scalable === "all") return name === "vp9" ? 3 : 4;
@@ -97,8 +105,8 @@ export class Connections {
     this.peers = { audio: this.#peer("audio"), video: this.#peer("video"), content: this.#peer("content") };
     this.#send("mic", [{ networkPriority: "high", maxBitrate: 40_000 }]);
     for (let i = 1; i <= audioSlots; i++) this.#receive("audio", "audio", `a${i}`);
-    if (camera && canSend(camera)) this.#send("camera", scalable, camera);
-    else this.#send("camera", layers);
+    this.#send("camera", layers);
+    if (camera && canSend(camera)) this.#send("camera_scalable", scalable, camera);
     for (let i = 1; i <= videoSlots; i++) this.#receive("video", "video", `v${i}`);
     this.#send("screen", [{ networkPriority: "medium", maxBitrate: 2_500_000 }]);
     this.#send("screen_audio", [{ networkPriority: "medium", maxBitrate: 96_000 }]);
@@ -184,9 +192,12 @@ export class Connections {
   /** Sends a track, or nothing, as one source. */
   async publish(source: SendSource, track: MediaStreamTrack | null): Promise<void> {
     if (this.#closed) return;
-    const sender = this.#senders.get(source);
-    if (sender && sender.track !== track) await sender.replaceTrack(track);
-    await this.#flow(source);
+    const forms: SendSource[] = source === "camera" ? ["camera", "camera_scalable"] : [source];
+    for (const form of forms) {
+      const sender = this.#senders.get(form);
+      if (sender && sender.track !== track) await sender.replaceTrack(track);
+      await this.#flow(form);
+    }
   }
 
   /** Sends, and encodes, only the layers of a source that the router asks for. */
@@ -197,7 +208,7 @@ export class Connections {
 
   /** Whether a source's packets flow. */
   sending(source: SendSource): boolean {
-    return Boolean(this.#senders.get(source)?.track) && (this.#requested.get(source)?.some(Boolean) ?? true);
+    return Boolean(this.#senders.get(source)?.track) && (this.#requested.get(source)?.some(Boolean) ?? unsaid(source));
   }
 
   /** Lets those layers of a source flow that are to, once the change before is done. */
@@ -212,7 +223,7 @@ export class Connections {
     if (!sender || this.#closed) return;
     const parameters = sender.getParameters();
     const requested = this.#requested.get(source) ?? [];
-    const active = parameters.encodings.map((_, i) => sender.track !== null && (requested[i] ?? true));
+    const active = parameters.encodings.map((_, i) => sender.track !== null && (requested[i] ?? unsaid(source)));
     if (parameters.encodings.every((e, i) => e.active === active[i])) return;
     for (const [i, encoding] of parameters.encodings.entries()) encoding.active = active[i] ?? true;
     await sender.setParameters(parameters).catch(() => {}); // closed meanwhile
@@ -257,6 +268,9 @@ export class Connections {
     this.receivers.set(slot, transceiver.receiver);
   }
 }
+
+/** Whether a source is sent of which the router has said nothing. */
+const unsaid = (source: SendSource) => source !== "camera_scalable";
 
 /** Whether the browser can send a codec. */
 function canSend(codec: CameraCodec): boolean {

@@ -98,10 +98,10 @@ export class Vigil {
       return;
     }
     const states = this.#connections.states.get();
-    const camera = this.#connections.sender("camera");
-    const filming = this.#connections.sending("camera") && ["connected", "disconnected"].includes(states.video);
+    const camera = (["camera", "camera_scalable"] as const).find((form) => this.#connections.sending(form));
+    const filming = camera && ["connected", "disconnected"].includes(states.video);
     const watching = filming ? "video" : "audio";
-    const sender = filming ? camera : this.#connections.sender("mic");
+    const sender = this.#connections.sender(filming ? camera : "mic");
     const { bytesIn, sent } = await countersOf(this.#connections.peers[watching], sender?.track ? sender : undefined);
     const now = { at: performance.now(), bytesIn, sent };
     const before = this.#watched?.kind === watching ? this.#watched.path : undefined;
