@@ -32,7 +32,7 @@ func main() {
 // enums are the string types whose values TypeScript should know.
 var enums = map[string][]string{
 	"MediaKind":      strs(protocol.Audio, protocol.Video, protocol.Content),
-	"Source":         strs(protocol.Mic, protocol.Camera, protocol.Screen, protocol.ScreenAudio),
+	"Source":         strs(protocol.Mic, protocol.Camera, protocol.CameraScalable, protocol.Screen, protocol.ScreenAudio),
 	"Transport":      strs(protocol.UDP, protocol.TCP, protocol.TLS),
 	"Role":           strs(protocol.Host, protocol.Guest, protocol.Attendee),
 	"MeetingKind":    strs(protocol.KindMeeting, protocol.KindWebinar),

@@ -15,7 +15,7 @@ export type ResumeReason = "dead" | "drain" | "media";
 export type Role = "host" | "participant" | "attendee";
 export type ServerKind = "web" | "controller" | "mmr" | "tunnel";
 export type SlotID = string;
-export type Source = "mic" | "camera" | "screen" | "screen_audio";
+export type Source = "mic" | "camera" | "camera_scalable" | "screen" | "screen_audio";
 export type Transport = "udp" | "tcp" | "tls";
 export type ZoneStatus = "open" | "full" | "draining" | "empty";
 
