@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -48,11 +49,13 @@ func BenchmarkJoin(b *testing.B) {
 	}
 }
 
-// Environment of a test binary that is a process under measurement: the
-// address of the bus makes it a router, those of sockets the floor.
+// Environment of a test binary that is a process under measurement, or helps
+// with one: the address of the bus makes it a router, those of sockets the
+// floor, and anything what keeps a processor awake.
 const (
 	childEnv = "CAUSEWAY_MMR_CHILD"
 	floorEnv = "CAUSEWAY_MMR_FLOOR"
+	awakeEnv = "CAUSEWAY_MMR_AWAKE"
 )
 
 // child is the whole of such a process; false: this is none.
@@ -62,6 +65,9 @@ func child() (code int, is bool) {
 	}
 	if to := os.Getenv(floorEnv); to != "" {
 		return floorMain(strings.Fields(to)), true
+	}
+	if os.Getenv(awakeEnv) != "" {
+		return awakeMain(), true
 	}
 	return 0, false
 }
@@ -132,6 +138,24 @@ func routerMain(busURL string) int {
 	<-done
 	server.Close()
 	conn.Close()
+	return 0
+}
+
+// awakeMain keeps its processor from sleeping until it reads a line, by work
+// that gives way to all others (SCHED_IDLE).
+func awakeMain() int {
+	const schedIdle = 5
+	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: schedIdle}, 0); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot give way to all others:", err)
+		return 1
+	}
+	var over atomic.Bool
+	go func() {
+		bufio.NewScanner(os.Stdin).Scan()
+		over.Store(true)
+	}()
+	for !over.Load() { // nothing: that is the point
+	}
 	return 0
 }
 

@@ -33,7 +33,7 @@ var both = []protocol.MediaKind{protocol.Audio, protocol.Video}
 // BenchmarkCost measures what a router costs, as a process of its own on the
 // first core, with the load on the second, and prints a table, in which
 // packets are told against the floor of the same run. One iteration says all:
-// -benchtime 1x, as `make bench` does. It takes about four minutes.
+// -benchtime 1x, as `make bench` does. It takes about five minutes.
 func BenchmarkCost(b *testing.B) {
 	if runtime.NumCPU() < 2 {
 		b.Fatal("this takes two cores: one for the router, one for the load")
@@ -217,29 +217,49 @@ func costFanOut(b *testing.B, t *table) {
 	for _, s := range []struct {
 		takers, packets int
 		feedback        time.Duration
-	}{{100, 4, asPion}, {100, 4, asBrowsers}, {200, 4, asPion}, {200, 4, asBrowsers}, {300, 4, asPion}, {1000, 1, asPion}} {
+		awake           bool
+	}{
+		{100, 4, asPion, false}, {100, 4, asBrowsers, false}, {100, 4, asPion, true},
+		{200, 4, asPion, false}, {200, 4, asBrowsers, false}, {200, 4, asPion, true},
+		{300, 4, asPion, false}, {1000, 1, asPion, false},
+	} {
 		feedback.Store(int64(s.feedback))
 		c.grow(s.takers, wish{kinds: both, discardMedia: true, feedback: &feedback}, func(p *client) {
 			p.say(protocol.Want{Slots: []protocol.SlotWant{{Slot: "v1", Participant: "ada", MaxHeight: 720}}})
 		})
-		if s.takers == 100 && s.feedback == asPion {
+		if s.takers == 100 && s.feedback == asPion && !s.awake {
 			c.pings()
 			<-time.After(settled)
 		}
 		frame.Store(int32(s.packets))
+		sleep := func() {}
+		if s.awake {
+			sleep = keepAwake(b)
+		}
 		r := c.look(&on)
+		sleep()
 		cost := r.perPacket()
-		t.row(fmt.Sprintf("1 → %d%s", len(c.people), howTold(s.feedback)), "%.2f µs/packet, %.1f times the floor; %.0f packets/s, %.2f core, %d of %d lost, %.2f allocations/packet",
+		t.row(fmt.Sprintf("1 → %d%s", len(c.people), how(s.feedback, s.awake)), "%.2f µs/packet, %.1f times the floor; %.0f packets/s, %.2f core, %d of %d lost, %.2f allocations/packet",
 			cost, cost/micro(t.floor.Send), float64(r.out)/r.took.Seconds(), r.cores(), r.lost, r.out, float64(r.mallocs)/float64(r.out))
 	}
 }
 
-// howTold says what is special about feedback.
-func howTold(every time.Duration) string {
-	if every == asPion {
-		return ""
+// how says what is special about a row.
+func how(feedback time.Duration, awake bool) (special string) {
+	if feedback != asPion {
+		special = fmt.Sprintf(", told every %v", feedback)
 	}
-	return fmt.Sprintf(", told every %v", every)
+	if awake {
+		special += ", processor kept awake"
+	}
+	return special
+}
+
+// keepAwake keeps the router's processor from sleeping between packets, until
+// sleep is called.
+func keepAwake(b *testing.B) (sleep func()) {
+	lines, _ := start(b, awakeEnv+"=1")
+	return func() { lines("") }
 }
 
 // speaks sends sound while it is on, 50 packets a second.
@@ -284,18 +304,24 @@ func costTalk(b *testing.B, t *table) {
 	for _, s := range []struct {
 		people   int
 		feedback time.Duration
-	}{{40, asPion}, {40, asBrowsers}, {100, asPion}, {200, asPion}, {400, asPion}} {
+		awake    bool
+	}{{40, asPion, false}, {40, asBrowsers, false}, {40, asPion, true}, {100, asPion, false}, {200, asPion, false}, {400, asPion, false}} {
 		feedback.Store(int64(s.feedback))
 		c.grow(s.people, wish{kinds: both[:1], discardMedia: true, feedback: &feedback}, func(p *client) {
 			<-time.After(rand.N(20 * time.Millisecond)) // not all at the same moment
 			p.speaks(&on, byte(20+rand.IntN(20)))
 		})
-		if s.people == 40 && s.feedback == asPion {
+		if s.people == 40 && s.feedback == asPion && !s.awake {
 			c.pings()
 			<-time.After(settled)
 		}
+		sleep := func() {}
+		if s.awake {
+			sleep = keepAwake(b)
+		}
 		r := c.look(&on)
-		t.row(fmt.Sprintf("%d all talking%s", len(c.people), howTold(s.feedback)), "%.3f core: %.3f for each 40; %.0f packets/s in, %.0f out, %d of %d lost",
+		sleep()
+		t.row(fmt.Sprintf("%d all talking%s", len(c.people), how(s.feedback, s.awake)), "%.3f core: %.3f for each 40; %.0f packets/s in, %.0f out, %d of %d lost",
 			r.cores(), r.cores()*40/float64(len(c.people)), float64(r.in)/r.took.Seconds(), float64(r.out)/r.took.Seconds(), r.lost, r.out)
 	}
 }
