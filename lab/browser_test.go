@@ -3,13 +3,7 @@
 package lab
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,15 +11,10 @@ import (
 	"causeway/protocol"
 )
 
-// pageScript drives one Chromium page; see there.
-const pageScript = "../webclient/e2e/lab-join.mjs"
-
 // Seen is what a page tells of itself.
 type Seen struct {
+	Trouble
 	Joined bool
-	Error  string
-	Text   string
-	Said   []string
 	Rungs  []string // of the connections that are up
 	Pairs  []string // of candidates, for the log
 	Frames int      // decoded
@@ -35,70 +24,11 @@ type Seen struct {
 	Report  protocol.Report
 }
 
-// A Page is a Chromium page in the client's host.
-type Page struct {
-	t     *testing.T
-	stdin io.WriteCloser
-	lines *bufio.Scanner
-}
-
-// trusting makes a home folder whose browser trusts the deployment's own CA.
-func (d *Deployment) trusting() string {
-	d.t.Helper()
-	home := d.t.TempDir()
-	store := filepath.Join(home, ".pki", "nssdb")
-	d.must(os.MkdirAll(store, 0o700))
-	d.in("client", "certutil", "-d", "sql:"+store, "-N", "--empty-password")
-	d.in("client", "certutil", "-d", "sql:"+store, "-A", "-t", "C,,", "-n", "causeway", "-i", d.ca)
-	return home
-}
-
-// OpenPage has a page join the meeting. It ends with the test.
-func (d *Deployment) OpenPage(t *testing.T) *Page {
+// openJoining has a page in the client's host join the meeting. Asked, it tells
+// as soon as media flows anew.
+func (d *Deployment) openJoining(t *testing.T) *page[Seen] {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := d.command(ctx, "client", "node", pageScript, d.meeting.JoinURL)
-	cmd.Env = append(os.Environ(), "HOME="+d.trusting())
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	d.must(err)
-	stdout, err := cmd.StdoutPipe()
-	d.must(err)
-	d.must(cmd.Start())
-	t.Cleanup(func() {
-		_ = stdin.Close() // the page leaves
-		_, _ = io.Copy(io.Discard, stdout)
-		_ = cmd.Wait()
-		cancel()
-	})
-	lines := bufio.NewScanner(stdout)
-	lines.Buffer(nil, 1<<20)
-	return &Page{t: t, stdin: stdin, lines: lines}
-}
-
-// Next waits for what the page tells next.
-func (p *Page) Next() Seen {
-	p.t.Helper()
-	if !p.lines.Scan() {
-		p.t.Fatalf("the page ended: %v", p.lines.Err())
-	}
-	var s Seen
-	if err := json.Unmarshal(p.lines.Bytes(), &s); err != nil {
-		p.t.Fatalf("%v: %s", err, p.lines.Text())
-	}
-	if s.Error != "" {
-		p.t.Fatalf("%s\nthe page says: %s\nthe console: %s", s.Error, s.Text, strings.Join(s.Said, "\n"))
-	}
-	return s
-}
-
-// Again has the page tell as soon as media flows anew.
-func (p *Page) Again() Seen {
-	p.t.Helper()
-	if _, err := fmt.Fprintln(p.stdin); err != nil {
-		p.t.Fatal(err)
-	}
-	return p.Next()
+	return openPage[Seen](d, t, "client", nil, "lab-join.mjs", d.meeting.JoinURL)
 }
 
 // over tells whether all connections go over one of some rungs.
@@ -139,7 +69,7 @@ func TestBrowserCells(t *testing.T) {
 	} {
 		t.Run(cell.name, func(t *testing.T) {
 			d.Apply(cell.policy)
-			s := d.OpenPage(t).Next()
+			s := d.openJoining(t).next()
 			if s.Report.Route != cell.route || !s.over(cell.rungs...) || !s.Report.OK {
 				report, _ := json.MarshalIndent(s.Report, "", "  ")
 				t.Errorf("route %s, rungs %v; want %s, %v\n%s", s.Report.Route, s.Rungs, cell.route, cell.rungs, report)
@@ -153,8 +83,8 @@ func TestBrowserCells(t *testing.T) {
 func TestBrowserCut(t *testing.T) {
 	d := NewDeployment(NewWorld(t))
 	d.accompany()
-	page := d.OpenPage(t)
-	if s := page.Next(); !s.over("udp") {
+	page := d.openJoining(t)
+	if s := page.next(); !s.over("udp") {
 		t.Fatalf("rungs %v", s.Rungs)
 	}
 	for _, cut := range []struct {
@@ -162,12 +92,12 @@ func TestBrowserCut(t *testing.T) {
 		rungs  []string
 	}{{UDPBlocked, []string{"tcp", "tls"}}, {Only443, []string{"tls"}}} {
 		d.Apply(cut.policy)
-		s := page.Again()
+		s := page.look()
 		sound := s.SoundMS
 		// Of TCP and TLS, Chromium stays with the one that answers first.
 		for range 30 {
 			if !s.over(cut.rungs...) {
-				s = page.Again()
+				s = page.look()
 				sound = max(sound, s.SoundMS)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 // A Sight is what a page tells (webclient/e2e/lab-person.mjs); times are in ms
 // on the page's clock.
 type Sight struct {
+	Trouble
 	Now     float64
 	Clicked float64              // when Join was pressed
 	Frames  [][2]float64         // when each picture was shown, and its height
@@ -20,10 +21,7 @@ type Sight struct {
 	Rungs   map[string]string    // by connection
 	Control string               // address of the control channel
 	Steps   map[string]float64   // of joining: ms after Join was pressed
-	Said    []string
-	Events  []string // of the report, if it was asked for
-	Error   string
-	Text    string
+	Events  []string             // of the report, if it was asked for
 }
 
 // A SentLayer is one simulcast layer as it is encoded now.

@@ -3,13 +3,9 @@
 package lab
 
 import (
-	"bufio"
 	"cmp"
-	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"regexp"
@@ -24,9 +20,6 @@ var (
 	onlyRow = flag.String("row", "", "of TestChromiumTable measure only rows whose names match this")
 	during  = flag.Duration("window", 45*time.Second, "how long a row of TestChromiumTable is measured")
 )
-
-// personScript drives one Chromium page; see there.
-const personScript = "../webclient/e2e/lab-person.mjs"
 
 // Names of the two people.
 const (
@@ -47,61 +40,15 @@ type call struct {
 
 // A person is a page that is asked what it saw.
 type person struct {
-	t     *testing.T
-	stdin io.WriteCloser
-	lines *bufio.Scanner
+	*page[Sight]
 	first Sight // when media flowed
 }
 
 // open has a person join from a host; it ends with the test.
 func (d *Deployment) open(t *testing.T, host, name, watched, camera, sound string) *person {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := d.command(ctx, host, "node", personScript, d.meeting.JoinURL, name, watched)
-	cmd.Env = append(os.Environ(), "HOME="+d.trusting(), "CAMERA="+camera, "SOUND="+sound)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	d.must(err)
-	stdout, err := cmd.StdoutPipe()
-	d.must(err)
-	d.must(cmd.Start())
-	t.Cleanup(func() {
-		_ = stdin.Close() // the page leaves
-		_, _ = io.Copy(io.Discard, stdout)
-		_ = cmd.Wait()
-		cancel()
-	})
-	p := &person{t: t, stdin: stdin, lines: bufio.NewScanner(stdout)}
-	p.lines.Buffer(nil, 1<<24)
-	p.first = p.next()
-	return p
-}
-
-func (p *person) next() Sight {
-	p.t.Helper()
-	if !p.lines.Scan() {
-		p.t.Fatalf("the page ended: %v", p.lines.Err())
-	}
-	var s Sight
-	if err := json.Unmarshal(p.lines.Bytes(), &s); err != nil {
-		p.t.Fatalf("%v: %s", err, p.lines.Text())
-	}
-	if s.Error != "" {
-		p.t.Fatalf("%s\nthe page says: %s\nthe console: %s", s.Error, s.Text, strings.Join(s.Said, "\n"))
-	}
-	return s
-}
-
-// look asks what was seen so far.
-func (p *person) look() Sight { p.t.Helper(); return p.ask("") }
-
-// ask asks for something beside that.
-func (p *person) ask(what string) Sight {
-	p.t.Helper()
-	if _, err := fmt.Fprintln(p.stdin, what); err != nil {
-		p.t.Fatal(err)
-	}
-	return p.next()
+	p := openPage[Sight](d, t, host, []string{"CAMERA=" + camera, "SOUND=" + sound}, "lab-person.mjs", d.meeting.JoinURL, name, watched)
+	return &person{page: p, first: p.next()}
 }
 
 // wait lets a while of the measurement pass.

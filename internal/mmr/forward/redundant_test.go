@@ -20,6 +20,8 @@ var (
 	redCodec   = offer.Codec{PayloadType: 111, Name: offer.Opus, ClockRate: 48000, Channels: 2, RED: 63}
 	theirCodec = offer.Codec{PayloadType: 109, Name: offer.Opus, ClockRate: 48000, Channels: 2, RED: 120}
 	plainCodec = offer.Codec{PayloadType: 101, Name: offer.Opus, ClockRate: 48000, Channels: 2}
+
+	ears = []offer.Codec{theirCodec, plainCodec}
 )
 
 // spoken is a packet of 20 ms whose sound can be told (RFC 6716 section 3.1).
@@ -58,6 +60,21 @@ func (s *speech) open() {
 	for range pauseMemory / (20 * time.Millisecond) {
 		s.say("open", true)
 	}
+}
+
+// heardBy makes a receiver for each codec, and speaks until the pause at the
+// beginning is forgotten.
+func (s *speech) heardBy(shard int, codecs ...offer.Codec) (takers []*taker) {
+	for _, c := range codecs {
+		t := s.taker(protocol.Mic, 1, shard, c)
+		t.assign(0, s.source, 0)
+		takers = append(takers, t)
+	}
+	s.open()
+	for _, t := range takers {
+		t.wire.take()
+	}
+	return takers
 }
 
 // heard is a packet as a receiver understands it.
@@ -131,23 +148,14 @@ func TestRedundantSound(t *testing.T) {
 		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
 			r := newRig(t, shards)
 			mic := &speech{publisher: r.publisher("ada", protocol.Mic, redCodec, 0, r.router.NewLoudest(func() {}))}
-			codecs := []offer.Codec{theirCodec, plainCodec}
-			var takers []*taker
-			for _, c := range codecs {
-				takers = append(takers, r.taker(protocol.Mic, 1, shards-1, c))
-				takers[len(takers)-1].assign(0, mic.source, 0)
-			}
-			mic.open()
-			for _, bob := range takers {
-				bob.wire.take()
-			}
+			takers := mic.heardBy(shards-1, ears...)
 			// It may change with any packet.
 			for i := range 10 {
 				mic.say(fmt.Sprint("word ", i), i%5 > 1)
 			}
 			for i, bob := range takers {
 				sent := bob.wire.take()
-				got := hear(t, codecs[i], sent)
+				got := hear(t, ears[i], sent)
 				if len(got) != 10 {
 					t.Fatalf("taker %d got %d", i, len(got))
 				}
@@ -173,16 +181,7 @@ func TestLostSoundIsRecovered(t *testing.T) {
 		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
 			r := newRig(t, shards)
 			mic := &speech{publisher: r.publisher("ada", protocol.Mic, redCodec, 0, nil)}
-			codecs := []offer.Codec{theirCodec, plainCodec}
-			var takers []*taker
-			for _, c := range codecs {
-				takers = append(takers, r.taker(protocol.Mic, 1, shards-1, c))
-				takers[len(takers)-1].assign(0, mic.source, 0)
-			}
-			mic.open()
-			for _, bob := range takers {
-				bob.wire.take()
-			}
+			takers := mic.heardBy(shards-1, ears...)
 			mic.say("zero", true)
 			lost := mic.next("one", true)
 			mic.say("two", true)
@@ -197,7 +196,7 @@ func TestLostSoundIsRecovered(t *testing.T) {
 			}
 			for i, bob := range takers {
 				sent := bob.wire.take()
-				got := hear(t, codecs[i], sent)
+				got := hear(t, ears[i], sent)
 				if len(got) != 4 {
 					t.Fatalf("taker %d got %d", i, len(got))
 				}
@@ -219,11 +218,7 @@ func TestRecoversOnlyWhatIsCertain(t *testing.T) {
 	setup := func(t *testing.T) (*speech, *taker) {
 		r := newRig(t, 1)
 		mic := &speech{publisher: r.publisher("ada", protocol.Mic, redCodec, 0, nil)}
-		bob := r.taker(protocol.Mic, 1, 0, plainCodec)
-		bob.assign(0, mic.source, 0)
-		mic.open()
-		bob.wire.take()
-		return mic, bob
+		return mic, mic.heardBy(0, plainCodec)[0]
 	}
 	t.Run("the last of three", func(t *testing.T) {
 		mic, bob := setup(t)
@@ -315,9 +310,8 @@ func TestRedundantSoundBetweenRouters(t *testing.T) {
 	mic := &speech{publisher: w.side[0].publisher("ada", protocol.Mic, redCodec, 0, w.loud[0])}
 	w.own[0] = append(w.own[0], mic.source)
 	w.know()
-	codecs := []offer.Codec{theirCodec, plainCodec}
 	var takers []*taker
-	for _, c := range codecs {
+	for _, c := range ears {
 		takers = append(takers, w.side[1].taker(protocol.Mic, 1, 0, c))
 		takers[len(takers)-1].assign(0, w.farOf(1, mic.source), 0)
 	}
@@ -353,7 +347,7 @@ func TestRedundantSoundBetweenRouters(t *testing.T) {
 	for i, bob := range takers {
 		words, redundant := map[string]bool{}, 0
 		sent := bob.wire.take()
-		for _, h := range hear(t, codecs[i], sent) {
+		for _, h := range hear(t, ears[i], sent) {
 			words[h.newest] = true
 			if h.older != "" {
 				redundant++
@@ -362,7 +356,7 @@ func TestRedundantSoundBetweenRouters(t *testing.T) {
 		if len(words) < 148 || len(words) != len(sent) {
 			t.Errorf("taker %d heard %d words in %d packets", i, len(words), len(sent))
 		}
-		if want := codecs[i].RED != 0; (redundant > 100) != want || (redundant > 0) != want {
+		if want := ears[i].RED != 0; (redundant > 100) != want || (redundant > 0) != want {
 			t.Errorf("taker %d got %d packets with redundancy", i, redundant)
 		}
 		bob.askedAgain(t, sent[len(sent)-20:])
