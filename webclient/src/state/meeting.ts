@@ -47,6 +47,9 @@ export type MeetingStatus =
 /** How long a session that stood by may take to let us in, in ms. */
 const enterMS = 1500;
 
+/** How long after media has come up the report is left with the server, in ms. */
+const reportMS = 1000;
+
 /** For so long nobody is told of a loss: it may be over before it is noticed. */
 const unnoticedMS = { media: 600, control: 3000 };
 
@@ -217,9 +220,11 @@ export class Meeting {
     }
   }
 
-  /** Leaves the report with the server once media had its time. */
+  /** Leaves the report with the server once media had its time, and the first pictures theirs: reading counters takes some. */
   async #firstReport(): Promise<void> {
-    if (this.#life.signal.aborted) return;
+    const { signal } = this.#life;
+    await pause(reportMS, signal).catch(() => {});
+    if (signal.aborted) return;
     await this.#measure().catch(() => {}); // fails only when closed meanwhile
     postReport(this.report(), this.token);
   }
@@ -354,7 +359,8 @@ export class Meeting {
       told: (message) => this.#apply(message),
       ready: () => {
         this.#handTold = false; // by this session, or this channel
-        this.#want(true);
+        // Shortly after: what the slots show already is known by then, and stays where it is.
+        if (this.#tiles) this.look(this.#tiles);
       },
       changed: () => this.#show(),
       unheard: (session, since) => this.#tellUnheard(session, since),
@@ -431,7 +437,7 @@ export class Meeting {
     this.focus.set(this.#focus.participant);
   }
 
-  #want(anew = false): void {
+  #want(): void {
     clearTimeout(this.#wantTimer);
     this.#wantTimer = undefined;
     const { participants, me } = this.room.get();
@@ -441,7 +447,7 @@ export class Meeting {
       const p = participants.get(t.participant);
       return p !== undefined && t.participant !== me && !p.video_muted;
     });
-    this.#session?.want(seen, anew);
+    this.#session?.want(seen);
   }
 
   #send(message: FromClient): void {
@@ -458,7 +464,7 @@ export class Meeting {
     every(300, () => this.#refocus(), signal);
     const measure = () => void this.#measure().catch(() => {}); // fails only when closed meanwhile
     every(2000, measure, signal);
-    measure();
+    void pause(reportMS, signal).then(measure, () => {});
     watchNetwork((online) => this.#networkChanged(online), signal);
     void this.#climb().catch(() => {}); // the meeting is over
   }

@@ -154,11 +154,11 @@ export class Session {
     this.#control?.send(message);
   }
 
-  /** Asks for what is on the screen, if that is new, or anyway. */
-  want(seen: readonly VisibleTile[], anew = false): void {
+  /** Asks for what is on the screen, if that is new. */
+  want(seen: readonly VisibleTile[]): void {
     const slots = [...this.connections.receivers.keys()].filter((s) => s.startsWith("v")).length;
     const wants = assign(this.#wants, seen, slots);
-    if (!anew && same(wants, this.#wants)) return;
+    if (same(wants, this.#wants)) return;
     this.#wants = wants;
     this.send({ type: "want", slots: wants });
   }
@@ -226,9 +226,11 @@ export class Session {
     const token = this.#around.token();
     const hello = { session: this.answer.session, token };
     const take = (m: FromRouter) => this.#take(m);
-    const first: FromClient[] = [this.#around.state(), { type: "want", slots: this.#wants }];
+    const wants = this.#wants;
+    const first: FromClient[] = [this.#around.state(), { type: "want", slots: wants }];
     if (waiting) await waiting.enter(token, first, take, this.signal, limitMS);
     this.#control = waiting ?? (await Control.open(url, hello, first, take, this.signal, limitMS));
+    if (this.#wants !== wants) this.send({ type: "want", slots: this.#wants }); // asked for meanwhile
     this.unheard.set(0);
     this.#refused = false;
     this.#around.opened(this);
