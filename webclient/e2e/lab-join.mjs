@@ -31,12 +31,12 @@ const said = [];
 page.on("console", (m) => said.push(m.text()));
 page.on("pageerror", (e) => said.push(e.message));
 await page.addInitScript(() => {
-  globalThis.peers = [];
+  const { peers } = Object.assign(globalThis.top, { peers: globalThis.top.peers ?? [] }); // of frames, too
   const Peer = globalThis.RTCPeerConnection;
   globalThis.RTCPeerConnection = class extends Peer {
     constructor(configuration) {
       super(configuration);
-      globalThis.peers.push(this);
+      peers.push(this);
     }
   };
 });

@@ -9,13 +9,28 @@
 // microphone (WAV). Any line on standard input is answered by what was measured
 // so far, "report" also by what the report tells of; the end of input ends the page. Chromium's profile, with what it
 // trusts, is found below HOME.
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const [url, name, watched] = process.argv.slice(2);
 const limit = 60_000;
 
-const browser = await chromium.launch({
+/**
+ * A profile in which the page may use camera and microphone, as after a person has said so. What DevTools grant holds for
+ * frames as well that the page does not let have them.
+ */
+function profile() {
+  const dir = mkdtempSync(join(process.env.HOME, "profile-"));
+  const allowed = { [`${new URL(url).origin}:443,*`]: { setting: 1 } };
+  const exceptions = { media_stream_camera: allowed, media_stream_mic: allowed };
+  mkdirSync(join(dir, "Default"));
+  writeFileSync(join(dir, "Default", "Preferences"), JSON.stringify({ profile: { content_settings: { exceptions } } }));
+  return dir;
+}
+
+const browser = await chromium.launchPersistentContext(profile(), {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: [
     "--no-sandbox",
@@ -29,16 +44,21 @@ const browser = await chromium.launch({
     "--disable-backgrounding-occluded-windows",
     "--no-proxy-server",
   ],
+  viewport: { width: 1280, height: 800 },
+  locale: "en-US",
 });
-const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US" });
-await context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"]);
-const page = await context.newPage();
+await browser.grantPermissions(["clipboard-read", "clipboard-write"]);
+const page = await browser.newPage();
 const said = [];
 page.on("console", (m) => said.push(m.text()));
 page.on("pageerror", (e) => said.push(e.message));
 
 /** Runs in the page: keeps when which picture was shown, and the latest counters of every stream. */
 await page.addInitScript((who) => {
+  if (globalThis.self !== globalThis.top) {
+    globalThis.RTCPeerConnection = globalThis.top.watchPeers(globalThis.RTCPeerConnection);
+    return;
+  }
   const seen = { clicked: 0, frames: [], streams: {}, layers: {}, rungs: {}, control: "", steps: {} };
   globalThis.seen = seen;
   /** When something came to pass for the first time since Join was pressed. */
@@ -80,18 +100,20 @@ await page.addInitScript((who) => {
   }).observe(document, { childList: true, subtree: true });
 
   const peers = [];
-  const Peer = globalThis.RTCPeerConnection;
-  globalThis.RTCPeerConnection = class extends Peer {
-    constructor(configuration) {
-      super(configuration);
-      const n = peers.push(this);
-      this.addEventListener("iceconnectionstatechange", () => step(`${n} ice ${this.iceConnectionState}`));
-      this.addEventListener("connectionstatechange", () => step(`${n} ${this.connectionState}`));
-      this.addEventListener("track", ({ track }) => {
-        track.addEventListener("unmute", () => step(`${n} ${track.kind} comes`));
-      });
-    }
-  };
+  /** Makes connections of a page or a frame known. */
+  globalThis.watchPeers = (Peer) =>
+    class extends Peer {
+      constructor(configuration) {
+        super(configuration);
+        const n = peers.push(this);
+        this.addEventListener("iceconnectionstatechange", () => step(`${n} ice ${this.iceConnectionState}`));
+        this.addEventListener("connectionstatechange", () => step(`${n} ${this.connectionState}`));
+        this.addEventListener("track", ({ track }) => {
+          track.addEventListener("unmute", () => step(`${n} ${track.kind} comes`));
+        });
+      }
+    };
+  globalThis.RTCPeerConnection = globalThis.watchPeers(globalThis.RTCPeerConnection);
   const Socket = globalThis.WebSocket;
   globalThis.WebSocket = class extends Socket {
     constructor(url) {

@@ -59,6 +59,8 @@ export interface Seen {
 /** What the tests keep in each page. */
 interface Watched {
   peers: RTCPeerConnection[];
+  /** Has connections of a page or a frame known. */
+  watch: (Peer: typeof RTCPeerConnection) => typeof RTCPeerConnection;
   sockets: WebSocket[];
   /** The router's UDP addresses are kept from the browser. */
   noUDP?: boolean;
@@ -378,7 +380,11 @@ export class Person {
 
 /** Runs in the page before its scripts: keeps what the tests look at. */
 function watchConnections(): void {
-  const scope = globalThis as unknown as Watched;
+  const scope = globalThis.top as unknown as Watched;
+  if (globalThis.self !== globalThis.top) {
+    globalThis.RTCPeerConnection = scope.watch(globalThis.RTCPeerConnection);
+    return;
+  }
   scope.peers = [];
   scope.sockets = [];
   scope.syncs = {};
@@ -394,27 +400,28 @@ function watchConnections(): void {
       .map((p) => p.getTransceivers().filter((t) => t.direction === "recvonly" && t.receiver.track.kind === kind))
       .find((found) => found.length > 1)
       ?.map((t) => t.receiver) ?? [];
-  const Peer = globalThis.RTCPeerConnection;
-  globalThis.RTCPeerConnection = class extends Peer {
-    constructor(configuration?: RTCConfiguration) {
-      super(configuration);
-      scope.peers.push(this);
-    }
-    override async getStats(selector?: MediaStreamTrack | null): Promise<RTCStatsReport> {
-      const stats = await super.getStats(selector);
-      if (!scope.loss) return stats;
-      const told = new Map<string, Record<string, unknown>>();
-      for (const [id, stat] of stats.entries()) {
-        const lost = Math.round((scope.loss ?? 0) * (stats.get(stat.localId)?.packetsSent ?? 0));
-        told.set(id, stat.type === "remote-inbound-rtp" ? { ...stat, packetsLost: lost } : stat);
+  scope.watch = (Peer) =>
+    class extends Peer {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration);
+        scope.peers.push(this);
       }
-      return told as unknown as RTCStatsReport;
-    }
-    override setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
-      const sdp = scope.noUDP ? description.sdp?.replace(/^a=candidate:\S+ \d+ udp .*\r\n/gim, "") : description.sdp;
-      return super.setRemoteDescription({ type: description.type, sdp: sdp ?? "" });
-    }
-  };
+      override async getStats(selector?: MediaStreamTrack | null): Promise<RTCStatsReport> {
+        const stats = await super.getStats(selector);
+        if (!scope.loss) return stats;
+        const told = new Map<string, Record<string, unknown>>();
+        for (const [id, stat] of stats.entries()) {
+          const lost = Math.round((scope.loss ?? 0) * (stats.get(stat.localId)?.packetsSent ?? 0));
+          told.set(id, stat.type === "remote-inbound-rtp" ? { ...stat, packetsLost: lost } : stat);
+        }
+        return told as unknown as RTCStatsReport;
+      }
+      override setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
+        const sdp = scope.noUDP ? description.sdp?.replace(/^a=candidate:\S+ \d+ udp .*\r\n/gim, "") : description.sdp;
+        return super.setRemoteDescription({ type: description.type, sdp: sdp ?? "" });
+      }
+    };
+  globalThis.RTCPeerConnection = scope.watch(globalThis.RTCPeerConnection);
   scope.players = [];
   const play = HTMLMediaElement.prototype.play;
   HTMLMediaElement.prototype.play = function (this: HTMLMediaElement) {

@@ -5,6 +5,7 @@
 import type { JoinAnswer, MediaKind, Offers, SlotID, Transport } from "../protocol/messages.ts";
 import { audioSlots } from "../protocol/messages.ts";
 import { onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
+import { unboundPeer } from "./unbound.ts";
 import { Value } from "./value.ts";
 
 /** The kinds in order of priority. */
@@ -240,7 +241,7 @@ export class Connections {
   }
 
   #peer(kind: MediaKind): RTCPeerConnection {
-    const peer = new RTCPeerConnection(configuration);
+    const peer = unboundPeer(configuration);
     peer.addEventListener("connectionstatechange", () => {
       if (!this.#closed) this.states.update((s) => ({ ...s, [kind]: peer.connectionState }));
     });
