@@ -219,9 +219,14 @@ func costFanOut(b *testing.B, t *table) {
 		feedback        time.Duration
 		awake           bool
 	}{
-		{100, 4, asPion, false}, {100, 4, asBrowsers, false}, {100, 4, asPion, true},
-		{200, 4, asPion, false}, {200, 4, asBrowsers, false}, {200, 4, asPion, true},
-		{300, 4, asPion, false}, {1000, 1, asPion, false},
+		{100, 4, asPion, false},
+		{100, 4, asBrowsers, false},
+		{100, 4, asPion, true},
+		{200, 4, asPion, false},
+		{200, 4, asBrowsers, false},
+		{200, 4, asPion, true},
+		{300, 4, asPion, false},
+		{1000, 1, asPion, false},
 	} {
 		feedback.Store(int64(s.feedback))
 		c.grow(s.takers, wish{kinds: both, discardMedia: true, feedback: &feedback}, func(p *client) {
