@@ -81,6 +81,7 @@ func (s *Server) lookup(ctx context.Context, in *lookupInput, now time.Time) (pr
 	if m.EndedAt != nil {
 		return protocol.Package{}, protocol.NewProblem(protocol.ProblemMeetingEnded, "")
 	}
+	now = s.firstWords(ctx, now)
 	zones, err := s.offer(v, now)
 	if err != nil {
 		return protocol.Package{}, err
@@ -170,6 +171,20 @@ func (s *Server) identify(m store.Meeting, r protocol.LookupRequest, now time.Ti
 		return entrant{}, returned
 	}
 	return who, nil
+}
+
+// firstWords waits for the controllers' first words, where this server has
+// begun to listen so lately that they may not have spoken, and returns the
+// time: nobody is to hear that there is no zone because this server knows none.
+func (s *Server) firstWords(ctx context.Context, now time.Time) time.Time {
+	for now.Sub(s.listening) < delivery.Silence && len(s.zones.Zones(now)) == 0 {
+		select {
+		case <-ctx.Done():
+			return now
+		case now = <-time.After(50 * time.Millisecond):
+		}
+	}
+	return now
 }
 
 // offer gives the zones for a client, best first.

@@ -56,17 +56,18 @@ type Server struct {
 	version string
 	metrics *metrics
 
-	proxies []netip.Prefix
-	zones   *delivery.Table
-	tunnels *delivery.Tunnels
-	board   *status.Board
-	gateway *gateway.Server
-	locator *delivery.Locator
-	limits  limits
-	signer  atomic.Pointer[token.Signer]
-	public  atomic.Pointer[protocol.KeySet] // what is told of the keys
-	issuer  *pki.Issuer                     // of servers' identities
-	trust   *bus.Trust                      // may be nil
+	proxies   []netip.Prefix
+	zones     *delivery.Table
+	tunnels   *delivery.Tunnels
+	listening time.Time // since when controllers are heard
+	board     *status.Board
+	gateway   *gateway.Server
+	locator   *delivery.Locator
+	limits    limits
+	signer    atomic.Pointer[token.Signer]
+	public    atomic.Pointer[protocol.KeySet] // what is told of the keys
+	issuer    *pki.Issuer                     // of servers' identities
+	trust     *bus.Trust                      // may be nil
 	// keysChanged and revoked ask for what has changed to be told at once.
 	keysChanged, revoked chan struct{}
 	// turnSecret signs TURN credentials, the same on all nodes.
@@ -99,7 +100,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg, store: d.Store, bus: d.Bus, trust: d.Trust, log: d.Log, version: d.Version,
 		keysChanged: make(chan struct{}, 1), revoked: make(chan struct{}, 1),
-		zones: delivery.NewTable(), tunnels: delivery.NewTunnels(), board: status.NewBoard(d.Log), verifier: token.NewVerifier(),
+		listening: time.Now(), zones: delivery.NewTable(), tunnels: delivery.NewTunnels(), board: status.NewBoard(d.Log), verifier: token.NewVerifier(),
 		limits: limits{
 			lookups:      limit.NewTable[netip.Prefix](cfg.Limits.Lookups, maxClients),
 			creations:    limit.NewTable[netip.Prefix](cfg.Limits.Creations, maxClients),
