@@ -233,7 +233,8 @@ What was found by it:
   Linux for 2,000 ms after the last change of an address (net/base/network_change_notifier_linux.cc and network_change_notifier.cc), and only then it lists the addresses anew
   (services/network/p2p/socket_manager.cc). But pages that may use neither camera nor microphone are not told of addresses, so that their sockets are bound to none, and go on with the new one.
   A hidden frame that is allowed neither (its *allow* attribute) is such a page, and connections made of it take the tracks of the page around it. What was connected goes on when the browser next checks its
-  way to the router: after 0.5, 0.6 and 1.6 s in three runs, 2.1 to 2.2 before. Permissions that DevTools grant hold in the frame, too, so the people here have a profile with the permission in it.
+  way to the router: after 1.2 and 1.6 s in two runs, 0.5 and 0.6 in two of a
+  prototype, 2.1 to 2.2 before. Permissions that DevTools grant hold in the frame, too, so the people here have a profile with the permission in it.
 - Chromium's jitter buffers do not know that a repair takes a round trip. At 100 ms and 3 % loss it showed 18 of 25 pictures a second and made up 2.8 % of the sound. Now the client asks
   the buffers for as much room as the loss takes rounds of asking, and the router tells how late its own repairs came from the publisher; it sends repairs twice where losses are the path's own.
 - A delay that wanders by ±30 ms was taken for a queue: the estimate fell to a tenth. A sender that has less to send than it may is now patient until the delay has grown by 60 ms.
@@ -246,12 +247,9 @@ What was found by it:
 
 What is missed:
 
-- *Join.* Two runs gave 337 and 314 ms at 20 ms, 412 and 296 at 100. At 20 ms some 90 of them are the key frame, which the publisher's browser spreads with those of the smaller sizes; in a run that was looked into
+- *Join at 20 ms*, in other runs: two gave 337 and 314 ms, and 412 and 296 at 100. At 20 ms some 90 of them are the key frame, which the publisher's browser spreads with those of the smaller sizes; in a run that was looked into
   (373 ms, just before the last change) 160 went by between its last packet and the screen, while the page made the room. Where the router has heard of the network before it chooses a size it begins with a smaller one: full
   size came after 0.7, 0.8 and 1.3 s then. A look at the network while somebody is in the lobby would be the next to try.
-- *Pictures a second under loss:* one or two too few, in this run; others gave 24 at 3 % and 21 at 10 %. What comes in the last of the rounds is likely shown together with the next. In two
-  rows of this run the first picture came only after 3 to 4 s, others took 0.9 s; why is not known.
-- *Change of network*, at times: why the browser checked its way only after 1.6 s in one run is not known; by then the router is taken for dead. To have it check after 0.3 s of silence (an ICE restart) did
+- *Change of network*, at times: why the browser checks its way only after 1.2 to 1.6 s in some runs is not known; by then the router is taken for dead. To have it check after 0.3 s of silence (an ICE restart) did
   not help in the one run in which that was tried.
-- *Sound at 20 ms, clean:* 0.3 % in this run, nothing in others.
 `
