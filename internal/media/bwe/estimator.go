@@ -92,7 +92,13 @@ func (e *Estimator) Inherent() float64 { return e.losses.inherent() }
 // Settled reports whether there is nothing to look after: all that is wanted
 // has room, and there is neither queue nor probe. Feedback alone can change it.
 func (e *Estimator) Settled() bool {
-	return e.started && e.mode == steady && e.probe.phase == idle && !e.rival.there && (e.want <= enough*e.estimate || e.estimate >= float64(e.config.Max))
+	return e.started && e.mode == steady && e.probe.phase == idle && !e.rival.there && !e.wantsMore()
+}
+
+// wantsMore reports whether the sender would like to send more than the
+// estimate, and may.
+func (e *Estimator) wantsMore() bool {
+	return e.want > enough*e.estimate && e.estimate < float64(e.config.Max)
 }
 
 // Queue is how long packets wait at the bottleneck.

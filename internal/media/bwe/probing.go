@@ -19,10 +19,7 @@ func (e *Estimator) Padding(now time.Time) int {
 
 // mayProbe reports whether it is time to look for more.
 func (e *Estimator) mayProbe(now time.Duration) bool {
-	if !e.started || now < e.probe.next || e.mode != steady || e.rival.there || e.estimate >= float64(e.config.Max) {
-		return false
-	}
-	if e.want <= enough*e.estimate {
+	if !e.started || now < e.probe.next || e.mode != steady || e.rival.there || !e.wantsMore() {
 		return false
 	}
 	q, _ := e.window.standing()

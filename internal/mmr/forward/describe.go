@@ -62,7 +62,7 @@ func (s *Source) measureDescribed(st *depdesc.Structure, d *depdesc.Descriptor, 
 
 // hold notes that a packet waits. The shard is held.
 func (t *track) hold(seq uint16, now time.Time) {
-	h := &t.described
+	h := t.described
 	if len(h.held) == maxHeld {
 		h.held = slices.Delete(h.held, 0, maxHeld/2)
 	}

@@ -61,7 +61,7 @@ type Slot struct {
 	spell        uint32       // of current
 	taker        simulcast.Taker
 	temporal     vp8.Temporal // layers of current that are sent
-	layers       selector     // of a scalable source
+	layers       selector     // of a scalable source; nil before the first
 	thin         int          // temporal layer up to which those of the target will be
 	sent         *outgoing    // made when the slot gets its first source
 	asked        time.Time    // when a key frame was last asked for
@@ -119,16 +119,15 @@ func (s *Slot) Kind() protocol.Source { return s.kind }
 func (s *Slot) Up() bool { return s.shard.Load() != nil }
 
 // Takes reports whether the receiver can decode the source.
-func (s *Slot) Takes(src *Source) bool { return s.codecFor(src) != nil }
+func (s *Slot) Takes(src *Source) bool { return s.Decodes(src.cfg.Codec) }
 
 // Decodes reports whether the receiver takes a codec.
-func (s *Slot) Decodes(c offer.Codec) bool {
-	return slices.ContainsFunc(s.codecs, func(own offer.Codec) bool { return offer.Same(own, c) })
-}
+func (s *Slot) Decodes(c offer.Codec) bool { return s.codecFor(c) != nil }
 
-func (s *Slot) codecFor(src *Source) *offer.Codec {
+// codecFor returns a codec as the receiver knows it, nil if it does not.
+func (s *Slot) codecFor(c offer.Codec) *offer.Codec {
 	for i := range s.codecs {
-		if offer.Same(s.codecs[i], src.cfg.Codec) {
+		if offer.Same(s.codecs[i], c) {
 			return &s.codecs[i]
 		}
 	}
@@ -187,7 +186,7 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 	if source == nil {
 		return
 	}
-	s.codec = s.codecFor(source)
+	s.codec = s.codecFor(source.cfg.Codec)
 	if s.codec == nil {
 		s.source = nil
 		s.faded(sh)
@@ -195,6 +194,9 @@ func (s *Slot) assign(source *Source, height int, sh *shard, now time.Time) {
 	}
 	if s.sent == nil {
 		s.sent = s.newOutgoing()
+	}
+	if source.scalable && s.layers == nil { // else what fades goes by it until the source begins
+		s.layers = newSelector(keyframe.CodecOf(source.cfg.Codec.Name))
 	}
 	source.fans[sh.index].add(s)
 	s.link.rouse()
@@ -455,8 +457,10 @@ func (s *Slot) begin(p *packet, now time.Time) {
 	t := p.track
 	s.current, s.spell = t, p.spell
 	s.temporal.Begin(s.thin)
-	s.layers = newSelector(t.codec)
-	s.layers.Aim(max(0, s.taker.Target()), s.thin)
+	if t.source.scalable {
+		s.layers = newSelector(t.codec)
+		s.layers.Aim(max(0, s.taker.Target()), s.thin)
+	}
 	s.faded(s.link.shard)
 	o := s.sent
 	o.token++

@@ -35,58 +35,50 @@ func (s *Source) measureVP9(payload []byte, bytes int, now time.Time) {
 	}
 }
 
-// selector chooses among the layers of a scalable source: by the payload
-// descriptors of VP9, or by dependency descriptors. One of them is in use.
-type selector struct {
-	codec keyframe.Codec
-	vp9   vp9.Selector
-	av1   depdesc.Selector
+// A selector chooses among the layers of a scalable source.
+type selector interface {
+	// Aim sets the layers to go over to.
+	Aim(spatial, temporal int)
+	// Current returns the layers that are forwarded, -1 if none are.
+	Current() (spatial, temporal int)
+	// WantsKey reports whether a key picture would bring a layer that is aimed
+	// at.
+	WantsKey() bool
+	// take decides over a copy of the packet. last tells that it ends the picture
+	// for the receiver.
+	take(p *packet, raw []byte) (forward, last bool)
 }
 
 func newSelector(c keyframe.Codec) selector {
-	return selector{codec: c, vp9: vp9.NewSelector(), av1: depdesc.NewSelector()}
-}
-
-// Aim sets the layers to go over to.
-func (s *selector) Aim(spatial, temporal int) {
-	s.vp9.Aim(spatial, temporal)
-	s.av1.Aim(spatial, temporal)
-}
-
-// Current returns the layers that are forwarded, -1 if none are.
-func (s *selector) Current() (spatial, temporal int) {
-	if s.codec == keyframe.AV1 {
-		return s.av1.Current()
+	if c == keyframe.AV1 {
+		return &byDescriptor{depdesc.NewSelector()}
 	}
-	return s.vp9.Current()
+	return &byPayload{vp9.NewSelector()}
 }
 
-// WantsKey reports whether a key picture would bring a layer that is aimed at.
-func (s *selector) WantsKey() bool {
-	if s.codec == keyframe.AV1 {
-		return s.av1.WantsKey()
+// byDescriptor goes by dependency descriptors, as AV1 has them.
+type byDescriptor struct{ depdesc.Selector }
+
+func (s *byDescriptor) take(p *packet, raw []byte) (forward, last bool) {
+	if p.structure == nil {
+		return true, false
 	}
-	return s.vp9.WantsKey()
+	var d depdesc.Descriptor
+	if !p.structure.Parse(p.Extension(raw, p.track.descriptorID), &d) {
+		return false, false
+	}
+	return s.Take(p.structure, &d, p.Timestamp)
 }
 
-// take decides over a copy of the packet. last tells that it ends the picture
-// for the receiver.
-func (s *selector) take(p *packet, raw []byte) (forward, last bool) {
-	if s.codec == keyframe.AV1 {
-		if p.structure == nil {
-			return true, false
-		}
-		var d depdesc.Descriptor
-		if !p.structure.Parse(p.Extension(raw, p.track.descriptorID), &d) {
-			return false, false
-		}
-		return s.av1.Take(p.structure, &d, p.Timestamp)
-	}
+// byPayload goes by the payload descriptors of VP9.
+type byPayload struct{ vp9.Selector }
+
+func (s *byPayload) take(p *packet, raw []byte) (forward, last bool) {
 	d, ok := vp9.Parse(p.Payload(raw))
 	if !ok {
 		return false, false
 	}
-	return s.vp9.Take(&d)
+	return s.Take(&d)
 }
 
 // showing returns the layer that the slot sends, -1 for none, and up to which

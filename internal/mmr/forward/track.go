@@ -56,8 +56,8 @@ type track struct {
 	spell     uint32    // counts the pauses
 	epoch     uint8     // counts them, and beginnings anew, for other routers
 	meter     loudest.Meter
-	way       way // of what comes from another router
-	described described
+	way       way        // of what comes from another router
+	described *described // of AV1 alone
 	mappedAt  time.Time
 }
 
@@ -67,6 +67,9 @@ func newTrack(l *Link, source *Source, f form, layer int, ssrc uint32) *track {
 		codec: keyframe.CodecOf(source.cfg.Codec.Name),
 	}
 	t.video = t.codec != keyframe.Other
+	if t.codec == keyframe.AV1 {
+		t.described = new(described)
+	}
 	rate := source.cfg.Codec.ClockRate
 	t.stats.ClockRate = rate
 	clock := source.cfg.Clock
@@ -125,7 +128,7 @@ func (t *track) receive(sh *shard, p *packet, repaired bool, now time.Time) {
 		}
 	}
 	t.passOn(sh, p, now)
-	if p.key && len(t.described.held) > 0 {
+	if p.key && t.described != nil && len(t.described.held) > 0 {
 		t.release(sh, p, now)
 	}
 }
