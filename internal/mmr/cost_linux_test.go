@@ -152,8 +152,12 @@ type spent struct {
 }
 
 // look looks at the router while media is on, so that what was sent and what
-// came can be told exactly.
-func (c *crowd) look(on *atomic.Bool) spent {
+// came can be told exactly; with its processor kept awake, or as it is.
+func (c *crowd) look(b *testing.B, on *atomic.Bool, awake bool) spent {
+	b.Helper()
+	if awake {
+		defer keepAwake(b)()
+	}
 	sent, got := c.ask(onlyCount), c.got()
 	on.Store(true)
 	<-time.After(2 * time.Second) // begun, and budgets have grown
@@ -237,12 +241,7 @@ func costFanOut(b *testing.B, t *table) {
 			<-time.After(settled)
 		}
 		frame.Store(int32(s.packets))
-		sleep := func() {}
-		if s.awake {
-			sleep = keepAwake(b)
-		}
-		r := c.look(&on)
-		sleep()
+		r := c.look(b, &on, s.awake)
 		cost := r.perPacket()
 		t.row(fmt.Sprintf("1 → %d%s", len(c.people), how(s.feedback, s.awake)), "%.2f µs/packet, %.1f times the floor; %.0f packets/s, %.2f core, %d of %d lost, %.2f allocations/packet",
 			cost, cost/micro(t.floor.Send), float64(r.out)/r.took.Seconds(), r.cores(), r.lost, r.out, float64(r.mallocs)/float64(r.out))
@@ -320,12 +319,7 @@ func costTalk(b *testing.B, t *table) {
 			c.pings()
 			<-time.After(settled)
 		}
-		sleep := func() {}
-		if s.awake {
-			sleep = keepAwake(b)
-		}
-		r := c.look(&on)
-		sleep()
+		r := c.look(b, &on, s.awake)
 		t.row(fmt.Sprintf("%d all talking%s", len(c.people), how(s.feedback, s.awake)), "%.3f core: %.3f for each 40; %.0f packets/s in, %.0f out, %d of %d lost",
 			r.cores(), r.cores()*40/float64(len(c.people)), float64(r.in)/r.took.Seconds(), float64(r.out)/r.took.Seconds(), r.lost, r.out)
 	}
