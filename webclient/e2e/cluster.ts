@@ -1,5 +1,5 @@
-// A zone with two routers: web, a controller and the routers, each a process
-// of its own, so that a test can kill, freeze or drain one of them.
+// A zone with two routers or more: web, a controller and the routers, each a
+// process of its own, so that a test can kill, freeze or drain one of them.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,27 +12,40 @@ import { freePort } from "./server.ts";
 
 const run = promisify(execFile);
 
-/** The routers' names. */
-export const routers = ["m1", "m2"] as const;
-export type RouterName = (typeof routers)[number];
+/** What a cluster is made of. */
+export interface Shape {
+  /** How many routers there are: m1, m2 and so on. */
+  routers: number;
+  /** How many people each takes. */
+  participants: number;
+}
 
 /** Owns the processes. End it with close. */
 export class Cluster {
   readonly #binary: string;
+  readonly #routers: string[];
+  readonly #participants: number;
   readonly #dir = mkdtempSync(join(tmpdir(), "causeway-cluster-"));
   readonly #ports = new Map<string, number>();
   readonly #processes = new Map<string, ChildProcess>();
   readonly #log: string[] = [];
 
-  private constructor(binary: string) {
+  private constructor(binary: string, { routers, participants }: Shape) {
     this.#binary = binary;
+    this.#routers = Array.from({ length: routers }, (_, i) => `m${i + 1}`);
+    this.#participants = participants;
   }
 
-  /** Starts everything and waits until a meeting can be joined on either router. */
-  static async start(binary: string): Promise<Cluster> {
-    const cluster = new Cluster(binary);
-    await cluster.#configure();
-    for (const name of ["web", "zc", ...routers]) await cluster.#start(name);
+  /** Starts everything and waits until a meeting can be joined on any router. */
+  static async start(binary: string, shape: Partial<Shape> = {}): Promise<Cluster> {
+    const cluster = new Cluster(binary, { routers: 2, participants: 1000, ...shape });
+    try {
+      await cluster.#configure();
+      for (const name of ["web", "zc", ...cluster.#routers]) await cluster.#start(name);
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
     return cluster;
   }
 
@@ -58,24 +71,24 @@ export class Cluster {
   }
 
   /** The router that has a control channel's address. */
-  routerAt(controlURL: string): RouterName {
-    const found = routers.find((name) => controlURL.includes(`:${this.#ports.get(name)}/`));
+  routerAt(controlURL: string): string {
+    const found = this.#routers.find((name) => controlURL.includes(`:${this.#ports.get(name)}/`));
     if (!found) throw new Error(`no router has the address ${controlURL || "(none)"}`);
     return found;
   }
 
   /** Ends a router without a word. */
-  kill(name: RouterName): void {
+  kill(name: string): void {
     this.#processes.get(name)?.kill("SIGKILL");
   }
 
   /** Stops a router's processor, and lets it go on. */
-  freeze(name: RouterName, frozen: boolean): void {
+  freeze(name: string, frozen: boolean): void {
     this.#processes.get(name)?.kill(frozen ? "SIGSTOP" : "SIGCONT");
   }
 
   /** Asks a router to go, as a service manager would; resolves with its status when it has ended. */
-  async drain(name: RouterName): Promise<number | null> {
+  async drain(name: string): Promise<number | null> {
     const child = this.#processes.get(name);
     if (!child) throw new Error(`${name} does not run`);
     const ended = once(child, "exit");
@@ -86,7 +99,7 @@ export class Cluster {
 
   /** Starts routers that have ended anew, and lets frozen ones go on. */
   async heal(): Promise<void> {
-    for (const name of routers) {
+    for (const name of this.#routers) {
       const child = this.#processes.get(name);
       child?.kill("SIGCONT");
       if (!child || child.exitCode !== null || child.signalCode !== null) await this.#start(name);
@@ -110,7 +123,7 @@ export class Cluster {
   }
 
   async #configure(): Promise<void> {
-    for (const name of ["web", "zc", ...routers, ...routers.map((m) => `${m}-media`)]) {
+    for (const name of ["web", "zc", ...this.#routers, ...this.#routers.map((m) => `${m}-media`)]) {
       let port = await freePort();
       while ([...this.#ports.values()].includes(port)) port = await freePort();
       this.#ports.set(name, port);
@@ -159,7 +172,7 @@ export class Cluster {
       bus: { ca: cert, hubs: [at("web")] },
       zone: { id: "zc", zone: "taipei", name: "Taipei", url: `https://${at("zc")}` },
     });
-    for (const name of routers)
+    for (const name of this.#routers)
       write(name, {
         ...common("mmr", name),
         ...(await identity(name, "mmr")),
@@ -170,6 +183,7 @@ export class Cluster {
           control_url: `wss://${at(name)}/mmr/v1/control`,
           media_listen: at(`${name}-media`),
           public_addresses: ["127.0.0.1"],
+          limits: { participants: this.#participants },
         },
       });
   }

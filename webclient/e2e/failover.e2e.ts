@@ -2,7 +2,7 @@
 // mid-meeting, and everybody is soon seen and heard again by another.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Cluster, type RouterName } from "./cluster.ts";
+import { Cluster } from "./cluster.ts";
 import { gapsOf, longest, watchGaps } from "./gaps.ts";
 import { launch, Person, patience } from "./people.ts";
 
@@ -34,7 +34,7 @@ describe.runIf(binary)("two routers", () => {
     return [ann, ben];
   }
 
-  const routerOf = async (person: Person): Promise<RouterName> => cluster.routerAt(await person.controlURL());
+  const routerOf = async (person: Person): Promise<string> => cluster.routerAt(await person.controlURL());
   const say = (text: string) => process.stdout.write(`${text}\n`);
 
   it("the router is killed: seen and heard again by the other", async () => {

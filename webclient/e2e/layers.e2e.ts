@@ -2,7 +2,11 @@
 // back when somebody wants it, while the picture goes on.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Cluster } from "./cluster.ts";
+import { gapsOf, longest, watchGaps } from "./gaps.ts";
 import { createMeeting, launch, Person, patience } from "./people.ts";
+
+const binary = process.env.CAUSEWAY_BIN ?? "";
 
 let browser: Browser;
 beforeAll(async () => {
@@ -128,5 +132,70 @@ describe.each([
   it("is back when that one has left", async () => {
     await expect.poll(() => ben.codec("Ann"), { timeout: patience, interval: 200 }).toBe(`video/${codec}`);
     await ben.receives("Ann", "camera", 20);
+  });
+});
+
+// Routers that take one person each, with one to spare, so that every picture goes from router to router.
+describe.runIf(binary).each([
+  ["VP9", "Long road"],
+  ["AV1", "Far field"],
+])("a camera in %s, from router to router", (codec, topic) => {
+  const options = { ignoreHTTPSErrors: true };
+  let cluster: Cluster;
+  let ann: Person;
+  let ben: Person;
+  let link: string;
+
+  const comesIn = (form: string) =>
+    expect
+      .poll(() => ben.codec("Ann"), { timeout: patience, interval: 200, message: "codec of Ann's camera" })
+      .toBe(`video/${form}`);
+
+  beforeAll(async () => {
+    cluster = await Cluster.start(binary, { routers: 4, participants: 1 });
+    link = (await cluster.createMeeting(topic)).join_url;
+    [ann, ben] = [await Person.arrive(browser, options), await Person.arrive(browser, options)];
+    await ann.join(`${link}&camera=${codec.toLowerCase()}`, "Ann", cluster.url);
+    await ben.join(link, "Ben", cluster.url);
+  });
+  afterAll(async () => {
+    await ann?.leave();
+    await ben?.leave();
+    await cluster?.close();
+  });
+
+  it("is seen by who is on another router", async () => {
+    expect(cluster.routerAt(await ann.controlURL())).not.toBe(cluster.routerAt(await ben.controlURL()));
+    await comesIn(codec);
+    await ben.shows("Ann", 720);
+    await ben.receives("Ann", "camera", 20);
+    await expect.poll(() => ann.sends("camera"), { timeout: patience, interval: 200 }).toEqual([false, false, false]);
+  });
+
+  it("is seen small there by who wants it small, and large again", async () => {
+    await watchGaps(ben.page, "Ann");
+    await ben.page.setViewportSize(small);
+    await ben.shows("Ann", 180);
+    await ben.receives("Ann", "camera", 20);
+    await ben.page.setViewportSize(large);
+    await ben.shows("Ann", 720);
+    await ben.receives("Ann", "camera", 20);
+  });
+
+  it("gives way to VP8 on all routers for who does not decode it, and is back when that one has left", async () => {
+    const cleo = await Person.arrive(browser, options);
+    await cleo.lacks(codec);
+    await cleo.join(link, "Cleo", cluster.url);
+    await cleo.receives("Ann", "camera", 20);
+    expect(await cleo.codec("Ann")).toBe("video/VP8");
+    await comesIn("VP8");
+    await ben.receives("Ann", "camera", 20);
+    await cleo.leave();
+    await comesIn(codec);
+    await ben.shows("Ann", 720);
+    await ben.receives("Ann", "camera", 20);
+    const { frames, bare } = await gapsOf(ben.page);
+    expect(bare).toBe(0); // there was a picture all the time
+    process.stdout.write(`${codec} over routers: the longest time between two pictures ${longest(frames)} ms\n`);
   });
 });
