@@ -90,6 +90,10 @@ type LegPerson struct {
 	Sources []LegSource `json:"sources,omitempty"`
 	// Scalable names the scalable codecs that its slots for cameras take.
 	Scalable []string `json:"scalable,omitempty"`
+	// CameraScalable says that its camera is to be shown as camera_scalable, as
+	// soon as that comes: all who are in the meeting decode it, and have for a
+	// while.
+	CameraScalable bool `json:"camera_scalable,omitempty"`
 }
 
 // LegSource is something that a participant publishes.

@@ -26,7 +26,7 @@ var legSamples = []any{
 				Kind: Camera, Stream: 4294967295,
 				Codec: LegCodec{Name: "VP9", ClockRate: 90000, Channels: 1, Fmtp: "profile-id=0", PayloadType: 98},
 			}},
-			Scalable: []string{"VP9", "AV1"},
+			Scalable: []string{"VP9", "AV1"}, CameraScalable: true,
 		}},
 		Left:     []LegLeft{{ID: "p2", Reason: FarewellLeft}},
 		Settings: []LegSetting{{Key: "removed/p3", Value: "p1", Clock: 4, By: "tokyo/mmr-1"}},

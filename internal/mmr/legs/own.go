@@ -32,7 +32,8 @@ func (s *State) Put(p protocol.LegPerson) {
 
 func same(a, b protocol.LegPerson) bool {
 	return a.Participant == b.Participant && a.Revision == b.Revision && a.Admitted == b.Admitted &&
-		a.Established == b.Established && slices.Equal(a.Sources, b.Sources) && slices.Equal(a.Scalable, b.Scalable)
+		a.Established == b.Established && slices.Equal(a.Sources, b.Sources) && slices.Equal(a.Scalable, b.Scalable) &&
+		a.CameraScalable == b.CameraScalable
 }
 
 // Drop ends somebody's session on this leg.

@@ -39,37 +39,35 @@ func (m *Meeting) cameraFor(slot *forward.Slot, e *entry) *forward.Source {
 	return m.sourceOf(e, protocol.Camera)
 }
 
-// weighCameras works out in which form cameras are to be sent, and shown.
+// weighCameras works out in which form cameras are to be sent, and shown. Of
+// each the leg that it is on decides, and tells the others.
 func (m *Meeting) weighCameras(now time.Time) {
-	common := map[string]bool{} // by codec, once it has been asked
-	decoded := func(codec string) bool {
-		codec = strings.ToUpper(codec)
-		all, known := common[codec]
-		if !known {
-			all = true
-			for _, e := range m.roster {
-				all = all && slices.Contains(e.decodes, codec)
-			}
-			common[codec] = all
+	allowed := make(map[string]bool, len(scalableCodecs)) // by name
+	for i, c := range scalableCodecs {
+		decoded := true
+		for _, e := range m.roster {
+			decoded = decoded && slices.Contains(e.decodes, c.Name)
 		}
-		return all
-	}
-	for _, e := range m.roster {
-		source, shown := m.sourceOf(e, protocol.CameraScalable), false
-		if source != nil {
-			shown = decoded(source.Codec().Name) && source.Comes(now)
-		}
-		if shown != e.scalable {
-			e.scalable, m.slotsDirty = shown, true
-		}
+		allowed[c.Name] = m.holdoffs[i].allows(decoded, now)
 	}
 	for _, p := range m.order {
 		source := p.media.Sources[protocol.CameraScalable]
 		if source == nil {
 			continue
 		}
+		if scales := allowed[strings.ToUpper(source.Codec().Name)]; scales != p.scales {
+			p.scales = scales
+			m.changed(p)
+		}
 		// Once it is not wanted any more it goes on until nobody takes it.
-		p.sendsBoth = m.company && decoded(source.Codec().Name) || p.sendsBoth && source.Requested()&1 != 0
+		p.sendsBoth = m.company && p.scales || p.sendsBoth && source.Requested()&1 != 0
 		p.tellLayers()
+	}
+	m.takeIn(now)
+	for _, e := range m.roster {
+		source := m.sourceOf(e, protocol.CameraScalable)
+		if shown := e.scales && source != nil && source.Comes(now); shown != e.scalable {
+			e.scalable, m.slotsDirty = shown, true
+		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // TestScalableCameras: a camera is sent and shown in a scalable codec while all
 // who are there decode it, and in the other for everybody as soon as one does
-// not.
+// not. Where that one comes and goes, it is the other for longer.
 func TestScalableCameras(t *testing.T) {
 	run(t, func(t *testing.T, h *house) {
 		vp9 := offer.Codec{PayloadType: 98, Name: offer.VP9, ClockRate: 90000, RTX: 99}
@@ -81,8 +81,22 @@ func TestScalableCameras(t *testing.T) {
 		expect("one lacks it", true, false, offer.VP8, ben, cyd)
 
 		cyd.say(&protocol.Leave{})
+		films(holdAtLeast - time.Second)
+		expect("that one has only just left", true, false, offer.VP8, ben)
 		films(10 * time.Second)
 		expect("that one has left", false, true, offer.VP9, ben)
+
+		for _, hold := range []time.Duration{2 * holdAtLeast, 4 * holdAtLeast} {
+			cyd := h.join("cyd", protocol.Guest, vp8)
+			cyd.say(see)
+			films(3 * time.Second)
+			expect("one who comes again is there", true, true, offer.VP8, ben, cyd)
+			cyd.say(&protocol.Leave{})
+			films(hold - time.Second)
+			expect("it may come again", true, false, offer.VP8, ben)
+			films(10 * time.Second)
+			expect("it has not come", false, true, offer.VP9, ben)
+		}
 
 		sends[protocol.CameraScalable] = false // it fails
 		for range 100 {

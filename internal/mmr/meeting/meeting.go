@@ -79,6 +79,7 @@ type Meeting struct {
 	roster    map[string]*entry // everybody on any leg
 	shares    int               // number of shares so far
 	company   bool              // there is more than one
+	holdoffs  []holdoff         // of scalableCodecs
 	over      bool
 	emptyAt   time.Time
 
@@ -111,6 +112,7 @@ func New(cfg Config) *Meeting {
 		people:   map[string]*person{},
 		waiting:  map[string]*person{},
 		sessions: map[string]*person{},
+		holdoffs: make([]holdoff, len(scalableCodecs)),
 		roster:   map[string]*entry{},
 
 		changedIDs: map[string]bool{},

@@ -68,7 +68,8 @@ type person struct {
 	audioSaid   bool      // the client itself said whether it is muted
 	videoSaid   bool
 	handSaid    bool
-	sendsBoth   bool                 // it may send the camera in a scalable codec
+	scales      bool                 // its camera is to be shown in a scalable codec
+	sendsBoth   bool                 // it may send the camera in one
 	layersTold  [len(cameras)]uint32 // which layers of the camera the client was asked to send
 	syncDue     bool                 // a slot has a new source
 	placesDue   bool                 // its slots must be looked through

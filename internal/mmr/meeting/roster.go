@@ -18,7 +18,8 @@ type entry struct {
 	leg        legs.Address         // that it is on
 	streams    []protocol.LegSource // that it publishes there
 	decodes    []string             // scalable codecs that its slots for cameras take
-	scalable   bool                 // its camera is shown in such a codec
+	scales     bool                 // its camera is to be shown in such a codec, says its leg
+	scalable   bool                 // it is
 	shareOrder int                  // among shares
 	// What was told last: to everybody, or to hosts as somebody who calls.
 	stageTold, callerTold bool
@@ -47,6 +48,7 @@ func (m *Meeting) changed(p *person) {
 	}
 	m.state.Put(protocol.LegPerson{
 		Participant: p.Participant, Admitted: p.admitted, Established: p.established, Sources: sources, Scalable: p.scalable,
+		CameraScalable: p.scales,
 	})
 }
 
@@ -94,12 +96,13 @@ func (m *Meeting) refresh(id string, reason protocol.FarewellReason, now time.Ti
 		e.shareOrder = m.shares
 	}
 	was := *e
-	e.Participant, e.leg, e.streams, e.decodes, e.local = v.Participant, v.Leg, v.Sources, v.Scalable, nil
+	e.Participant, e.leg, e.streams, e.decodes, e.scales, e.local = v.Participant, v.Leg, v.Sources, v.Scalable, v.CameraScalable, nil
 	if v.Own {
 		e.local = p
 	}
-	if was.local != e.local || was.leg != e.leg {
+	if was.local != e.local || was.leg != e.leg || !e.scales {
 		e.scalable = false // it begins in the other form
+		m.slotsDirty = m.slotsDirty || was.scalable
 	}
 	silent := [3]bool{} // nothing to put into a slot
 	if was.publishes() != silent || e.publishes() != silent {
