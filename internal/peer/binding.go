@@ -140,18 +140,32 @@ func (w *bindingWriter) roleConflict(buf []byte, id transaction, pwd []byte) int
 // section 5.1.2.1).
 const hostPriority = 110<<24 | 65535<<8 | 255
 
+// inquiry writes a connectivity check of a controlled agent. The number that
+// decides between two of one role (RFC 8445 section 7.3.1.1) is any: ours does
+// not change its role.
+func (w *bindingWriter) inquiry(buf []byte, id transaction, username, pwd []byte) int {
+	m := w.request(buf, id, username)
+	m.Add(stun.AttrICEControlled, id[:8])
+	return w.finish(pwd)
+}
+
 // check writes a connectivity check of a controlling agent (RFC 8445 section
 // 7.1), which may nominate what it checks, and asks for a tally.
 func (w *bindingWriter) check(buf []byte, id transaction, username, pwd []byte, tieBreaker uint64, nominate bool) int {
-	m := w.begin(buf, stun.BindingRequest, id)
-	m.Add(stun.AttrUsername, username)
-	m.Add(stun.AttrPriority, be32(hostPriority))
+	m := w.request(buf, id, username)
 	m.Add(stun.AttrICEControlling, be64(tieBreaker))
 	if nominate {
 		m.Add(stun.AttrUseCandidate, nil)
 	}
 	m.Add(attrTally, nil)
 	return w.finish(pwd)
+}
+
+func (w *bindingWriter) request(buf []byte, id transaction, username []byte) *stun.Message {
+	m := w.begin(buf, stun.BindingRequest, id)
+	m.Add(stun.AttrUsername, username)
+	m.Add(stun.AttrPriority, be32(hostPriority))
+	return m
 }
 
 func be32(v uint32) []byte {

@@ -60,6 +60,8 @@ type Conn struct {
 	path        path
 	nominated   bool
 	addresses   []netip.AddrPort // mapped to this connection, oldest first
+	sources     []uint32         // that lead to this connection from anywhere
+	pursuit     *pursuit         // nil unless the remote seems to have moved
 	streams     []*stream        // bound to this connection, oldest first
 	rung        protocol.Transport
 	live        liveness
@@ -220,7 +222,7 @@ func (c *Conn) sweep(now time.Time) {
 
 // move sends to another path from now on.
 func (c *Conn) move(to path, now time.Time) {
-	c.path, c.lone = to, false
+	c.path, c.lone, c.pursuit = to, false, nil
 	c.counters.path.Store(&to)
 	t := to.transport()
 	if t == c.rung {

@@ -18,7 +18,9 @@
 // the one in use is silent the next takes over. The client nominates the path
 // in use; the router sends where it was nominated last, and both take media
 // from every path that was authenticated. Keys stay the same, and what comes
-// twice is a replay, so a change of path loses nothing.
+// twice is a replay, so a change of path loses nothing. Between two nominations
+// the router follows a client's media from one UDP address to another, once
+// that has answered a check.
 //
 // What a slow stream does not take waits in a queue bounded by time, sound
 // for 200 ms and pictures for 500 ms: then the oldest packets go, and a

@@ -162,6 +162,7 @@ func TestAllocations(t *testing.T) {
 	s := c.Shard()
 	now := time.Now()
 	packet, report := rtpPacket(0, 7, 1180), rtcpPacket(7)
+	stranger := rtpPacket(0, 8, 1180)
 	buf := make([]byte, maxDatagram)
 	n := 0
 	d := datagram{remote: sink}
@@ -183,7 +184,7 @@ func TestAllocations(t *testing.T) {
 			}
 		}},
 		{"unknown address", func() {
-			u := datagram{data: packet, remote: netip.AddrPortFrom(sink.Addr(), 10)}
+			u := datagram{data: stranger, remote: netip.AddrPortFrom(sink.Addr(), 10)}
 			s.deliver(&u, now)
 		}},
 	} {

@@ -58,12 +58,13 @@ type Port struct {
 	handshakes  sync.WaitGroup
 	loops       sync.WaitGroup
 
-	mu      sync.RWMutex // may be taken with a shard held, never the reverse
-	closed  bool
-	byUfrag map[string]*Conn
-	byAddr  map[netip.AddrPort]*Conn
-	version atomic.Uint64      // of byAddr
-	pending map[*Conn]struct{} // not on a shard yet
+	mu       sync.RWMutex // may be taken with a shard held, never the reverse
+	closed   bool
+	byUfrag  map[string]*Conn
+	byAddr   map[netip.AddrPort]*Conn
+	version  atomic.Uint64 // of byAddr
+	bySource map[uint32]*Conn
+	pending  map[*Conn]struct{} // not on a shard yet
 
 	strangers   list.List          // of *stream that belong to no connection yet, oldest first
 	strangersAt map[netip.Addr]int // how many each remote address has
@@ -76,7 +77,7 @@ type Port struct {
 }
 
 type portCounters struct {
-	unknown, badChecks, refused, sendDropped, streamsRefused atomic.Uint64
+	unknown, badChecks, refused, sendDropped, streamsRefused, followed atomic.Uint64
 }
 
 // Listen opens a media port.
@@ -104,11 +105,12 @@ func Listen(cfg PortConfig) (*Port, error) {
 func newPort(cfg PortConfig) (*Port, error) {
 	p := &Port{
 		cfg: cfg, certificate: cfg.Certificate, log: cfg.Log,
-		closing: make(chan struct{}),
-		slots:   make(chan struct{}, maxHandshakes),
-		byUfrag: make(map[string]*Conn),
-		byAddr:  make(map[netip.AddrPort]*Conn),
-		pending: make(map[*Conn]struct{}),
+		closing:  make(chan struct{}),
+		slots:    make(chan struct{}, maxHandshakes),
+		byUfrag:  make(map[string]*Conn),
+		byAddr:   make(map[netip.AddrPort]*Conn),
+		bySource: make(map[uint32]*Conn),
+		pending:  make(map[*Conn]struct{}),
 
 		strangersAt: make(map[netip.Addr]int),
 		frames:      sync.Pool{New: func() any { return new(frame) }},
@@ -300,6 +302,7 @@ type PortStats struct {
 	HandshakesRefused uint64 // handshakes beyond the limit, left to the peer's retransmission
 	SendDropped       uint64 // packets that the kernel would not take
 	StreamsRefused    uint64 // strangers' streams beyond the limits
+	Followed          uint64 // moves to where a remote's packets came from
 	Strangers         int    // streams that belong to no connection yet
 	Connections       int    // registered connections
 }
@@ -314,6 +317,7 @@ func (p *Port) Stats() PortStats {
 		HandshakesRefused: p.counters.refused.Load(),
 		SendDropped:       p.counters.sendDropped.Load(),
 		StreamsRefused:    p.counters.streamsRefused.Load(),
+		Followed:          p.counters.followed.Load(),
 		Strangers:         p.strangers.Len(),
 		Connections:       len(p.byUfrag),
 	}

@@ -22,6 +22,9 @@ func (s *Shard) deliver(d *datagram, now time.Time) (owner *Shard) {
 		return s.stun(d, now)
 	}
 	c := s.connFor(d)
+	if c == nil {
+		c = s.strayed(kind, d.data, now)
+	}
 	if c == nil || kind == kindUnknown {
 		s.port.counters.unknown.Add(1)
 		return nil
@@ -34,24 +37,25 @@ func (s *Shard) deliver(d *datagram, now time.Time) (owner *Shard) {
 	}
 	if kind == kindDTLS {
 		c.dtls(d.path(), d.data, now)
-	} else {
-		c.media(d.data, now)
+	} else if c.media(d.data, now) {
+		c.cameBy(d, now)
 	}
 	return nil
 }
 
-// media takes an SRTP or SRTCP packet.
-func (c *Conn) media(p []byte, now time.Time) {
+// media takes an SRTP or SRTCP packet, and tells whether it is authentic and
+// new.
+func (c *Conn) media(p []byte, now time.Time) bool {
 	if c.phase != phaseReady {
 		if c.handshake != nil && len(c.early) < maxEarly {
 			c.early = append(c.early, slices.Clone(p))
 		} else {
 			c.counters.packetsDropped.Add(1)
 		}
-		return
+		return false
 	}
 	if c.closing.Load() {
-		return
+		return false
 	}
 	size := len(p)
 	var plain []byte
@@ -63,7 +67,7 @@ func (c *Conn) media(p []byte, now time.Time) {
 	}
 	if plain == nil {
 		c.counters.packetsDropped.Add(1)
-		return
+		return false
 	}
 	c.counters.packetsReceived.Add(1)
 	c.counters.bytesReceived.Add(uint64(size))
@@ -74,6 +78,7 @@ func (c *Conn) media(p []byte, now time.Time) {
 	} else {
 		c.handler.RTCP(c, plain, now)
 	}
+	return true
 }
 
 // openRTP decrypts in place; nil means that the packet is not authentic, was
@@ -93,6 +98,7 @@ func (c *Conn) openRTP(p []byte) []byte {
 	}
 	if fresh {
 		c.ssrcs++
+		c.name(ssrc)
 	}
 	c.lastSSRC = ssrc
 	return plain
@@ -110,6 +116,7 @@ func (c *Conn) openRTCP(p []byte) []byte {
 	}
 	if !known {
 		c.rtcpSources++
+		c.name(ssrc)
 	}
 	return plain
 }
@@ -168,7 +175,10 @@ func (c *Conn) takeBinding(s *Shard, d *datagram, now time.Time) bool {
 		return false
 	}
 	if b.class != stun.ClassRequest {
-		return c.dialled != nil && b.authentic(c.remotePwd) && c.dialled.response(c, b, d, now)
+		if c.dialled == nil {
+			return c.caught(b, d, now)
+		}
+		return b.authentic(c.remotePwd) && c.dialled.response(c, b, d, now)
 	}
 	// It was found by our half of the USERNAME; the other may be new: a browser
 	// whose network changed restarts ICE on its side alone (RFC 8445 section 7.3

@@ -99,6 +99,21 @@ func (p *Port) unmap(c *Conn, a netip.AddrPort) {
 	}
 }
 
+// connNamed finds the connection that a source was heard on.
+func (p *Port) connNamed(ssrc uint32) *Conn {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.bySource[ssrc]
+}
+
+// nameSource notes that a source was heard on a connection. Sources are named
+// at random (RFC 3550 section 8.1): of two of one name only the latest is found.
+func (p *Port) nameSource(c *Conn, ssrc uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bySource[ssrc] = c
+}
+
 // forget removes a closed connection. Its shard is held.
 func (p *Port) forget(c *Conn) {
 	p.mu.Lock()
@@ -108,6 +123,11 @@ func (p *Port) forget(c *Conn) {
 	for _, a := range c.addresses {
 		if p.byAddr[a] == c {
 			delete(p.byAddr, a)
+		}
+	}
+	for _, ssrc := range c.sources {
+		if p.bySource[ssrc] == c {
+			delete(p.bySource, ssrc)
 		}
 	}
 }

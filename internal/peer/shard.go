@@ -52,6 +52,7 @@ type Shard struct {
 	onFailed func(g *group, packets int, err error)
 	swept    time.Time
 	known    known
+	trials   budget
 	worked   time.Time // when media was last seen; not before the tick after
 	working  bool      // media was seen since the last tick
 
