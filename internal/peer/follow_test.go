@@ -377,7 +377,7 @@ func TestRoam(t *testing.T) {
 	}{
 		{"publisher", 0, func(seq uint16) []byte { return rtpPacket(seq, 9, 100) }, 4*delay + 2*interval},
 		{"subscriber", 0, func(uint16) []byte { return rtcpPacket(9) }, 4*delay + 2*interval},
-		{"with losses", 10, func(seq uint16) []byte { return rtpPacket(seq, 9, 100) }, 4*delay + 3*rapid},
+		{"with losses", 5, func(seq uint16) []byte { return rtpPacket(seq, 9, 100) }, 4*delay + 5*rapid},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			virtually(t, delay, 0, test.loss, 5, func(t *testing.T, v *virtualNetwork, p *Port) {
