@@ -88,7 +88,7 @@ func (s *Server) answer(a meeting.Admission, admitted int64, answers protocol.Of
 func (s *Server) admitTo(
 	ctx context.Context, m *meeting.Meeting, a meeting.Admission, plans []*plan, standby bool,
 ) (protocol.AdmitAnswer, error) {
-	media, answers, err := s.connect(m, a.ID, plans)
+	media, answers, err := s.connect(m, a.ID, plans, standby)
 	if err != nil {
 		return protocol.AdmitAnswer{}, err
 	}

@@ -195,8 +195,11 @@ func (u ssrcs) fresh() uint32 {
 
 // connect makes the participant's part of the packet path and registers its
 // connections at the media port.
-func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan) (meeting.Media, protocol.Offers, error) {
+func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan, standby bool) (meeting.Media, protocol.Offers, error) {
 	shared := own{clock: s.router.NewClock(), budget: s.router.NewBudget()}
+	if standby {
+		shared.budget.Survey()
+	}
 	media := meeting.Media{Sources: map[protocol.Source]*forward.Source{}}
 	var conns []*peer.Conn
 	media.Close = func() {

@@ -23,7 +23,7 @@ func (c *client) came() int {
 	n := 0
 	for _, k := range c.conns {
 		k.mu.Lock()
-		n += k.n
+		n += k.media
 		k.mu.Unlock()
 	}
 	return n

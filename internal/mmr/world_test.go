@@ -227,10 +227,11 @@ type conn struct {
 	counts bool          // and no more
 	told   arrivals
 
-	mu   sync.Mutex
-	got  map[protocol.SlotID][]received
-	rtcp []rtcp.Packet
-	n    int
+	mu    sync.Mutex
+	got   map[protocol.SlotID][]received
+	rtcp  []rtcp.Packet
+	n     int // packets
+	media int // of them with more than padding
 }
 
 // received is a packet that arrived in a slot.
@@ -389,6 +390,9 @@ func (k *conn) RTP(_ *peer.Conn, raw []byte, now time.Time) {
 		close(k.first)
 	}
 	h, ok := header.Parse(raw)
+	if ok && h.PayloadEnd > h.PayloadAt { // else padding
+		k.media++
+	}
 	if ok && k.counts {
 		k.told.tell(k.peer, &h, raw, now)
 	}

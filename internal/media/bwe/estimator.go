@@ -64,6 +64,7 @@ type Estimator struct {
 	suspected time.Duration // when the queue last seemed to grow
 	held      time.Duration // until when the estimate does not grow
 	started   bool
+	ahead     bool // a probe may be what the network is first heard of by
 }
 
 // New makes an estimator.
@@ -76,6 +77,10 @@ func New(c Config, now time.Time) *Estimator {
 // Want says how much the sender would like to send, in bits per second: there
 // is no need to look for more.
 func (e *Estimator) Want(bitsPerSecond int) { e.want = float64(bitsPerSecond) }
+
+// Ahead has the network looked at before there is anything to send, by probes
+// alone.
+func (e *Estimator) Ahead() { e.ahead = true }
 
 // Estimate is what the network takes in the long run, in bits per second.
 func (e *Estimator) Estimate() int { return int(e.estimate) }
@@ -144,9 +149,7 @@ func (e *Estimator) update(now time.Duration) {
 	if e.recent() < quiet+e.packetTime() {
 		e.rival.failures = 0
 	}
-	if v, done := e.probe.result(now, e.losses.inherent()); done {
-		e.probed(v, now)
-	}
+	e.conclude(now)
 	share, congested, closed := e.losses.close(now)
 	if closed && congested {
 		e.lossy(share, now)
@@ -223,6 +226,9 @@ func (e *Estimator) Tick(now time.Time) {
 	t := now.Sub(e.epoch)
 	if e.probe.phase == sending && t-e.probe.begin > 4*e.probe.span {
 		e.probe.stop(t, e.rtt) // the sender could not follow
+	}
+	if e.probe.phase == waiting && t >= e.probe.deadline {
+		e.conclude(t) // the rest of it was lost, and nothing else is sent
 	}
 	if e.started && e.inFlight() == 0 && t-e.heard > ackSpan {
 		// Nothing is sent: what was a queue has gone.

@@ -19,7 +19,7 @@ func (e *Estimator) Padding(now time.Time) int {
 
 // mayProbe reports whether it is time to look for more.
 func (e *Estimator) mayProbe(now time.Duration) bool {
-	if !e.started || now < e.probe.next || e.mode != steady || e.rival.there || !e.wantsMore() {
+	if !e.started && !e.ahead || now < e.probe.next || e.mode != steady || e.rival.there || !e.wantsMore() {
 		return false
 	}
 	q, _ := e.window.standing()
@@ -49,6 +49,14 @@ func (e *Estimator) watchProbe(now time.Duration) {
 	if e.recent() > own+surge+2*e.window.jitter+e.packetTime() {
 		e.probe.phase = idle
 		e.overuse(true, now)
+	}
+}
+
+// conclude takes a probe's outcome, once enough is known of it.
+func (e *Estimator) conclude(now time.Duration) {
+	if v, done := e.probe.result(now, e.losses.inherent()); done {
+		e.probed(v, now)
+		e.bound()
 	}
 }
 

@@ -46,6 +46,7 @@ type Budget struct {
 	heard     bool           // feedback has come: what it says counts
 	next      time.Time      // when to share out again
 	short     time.Time      // until when there was enough for what is given
+	survey    int            // rate that is looked for although nothing is sent; 0 for none
 	first     int            // the most important picture: its share's index plus one
 	shares    []share
 	streams   []alloc.Stream // scratch
@@ -282,7 +283,7 @@ func (b *Budget) share(now time.Time) {
 	}
 	b.list(now)
 	r := alloc.Allocate(b.estimator.Estimate(), b.streams)
-	b.estimator.Want(r.Want + r.Want*3/10) // room for what package alloc keeps free, and for key frames
+	b.estimator.Want(max(r.Want+r.Want*3/10, b.survey)) // room for what package alloc keeps free, and for key frames
 	changed := b.tight(now)
 	keep := b.keeps(r, now)
 	for i := range b.shares {

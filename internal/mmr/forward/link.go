@@ -76,6 +76,9 @@ type Link struct {
 	rtt     time.Duration
 	shed    time.Time // when packets last grew too old on their way out
 	next    struct{ reports, twcc time.Time }
+	survey  struct {
+		begins, ends time.Time // zero for none
+	}
 }
 
 // publishing is a source and how to tell its packets.
@@ -201,6 +204,7 @@ func (l *Link) Ready(index int, wire Wire, now time.Time) {
 	if l.trunk != nil {
 		l.trunk.ready(now)
 	}
+	l.prepareSurvey(now)
 }
 
 // Closed ends the link. The shard is held, if there ever was one.

@@ -49,6 +49,9 @@ func (l *Link) tick(s *shard, now time.Time) bool {
 			l.busy = true
 		}
 	}
+	if l.surveys(now) {
+		l.busy = true
+	}
 	l.unqueue(now)
 	if l.queue == nil || l.queue.Len() == 0 { // else there is no need of padding
 		if n := l.path.padding(now); n > 0 {
