@@ -77,6 +77,7 @@ describe("Connections", () => {
       }
     }
     vi.stubGlobal("RTCPeerConnection", Peer);
+    vi.stubGlobal("MediaStream", class {});
     vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
     vi.stubGlobal("RTCRtpSender", { getCapabilities: () => ({ codecs: offered }) });
     const connections = new Connections(1, codec);
@@ -125,6 +126,7 @@ describe("Connections", () => {
       }
     }
     vi.stubGlobal("RTCPeerConnection", Peer);
+    vi.stubGlobal("MediaStream", class {});
     vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
     new Connections(1);
     expect(asked).toEqual(["q", "h", "f"]);
@@ -153,6 +155,7 @@ describe("Connections", () => {
       }
     }
     vi.stubGlobal("RTCPeerConnection", Peer);
+    vi.stubGlobal("MediaStream", class {});
     vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => null });
     const connections = new Connections(1);
     const now = () => connections.peers.audio.currentRemoteDescription?.sdp;

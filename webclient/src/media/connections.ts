@@ -7,6 +7,7 @@ import { audioSlots } from "../protocol/messages.ts";
 import { onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
 import { unboundPeer } from "./unbound.ts";
 import { Value } from "./value.ts";
+import { dropVideo, prepareVideo } from "./videos.ts";
 
 /** The kinds in order of priority. */
 export const mediaKinds: readonly MediaKind[] = ["audio", "video", "content"];
@@ -90,6 +91,8 @@ export class Connections {
   });
   /** The receiver of every slot, known from the start. */
   readonly receivers = new Map<SlotID, RTCRtpReceiver>();
+  /** What comes in every slot. */
+  readonly streams = new Map<SlotID, MediaStream>();
   readonly peers: Record<MediaKind, RTCPeerConnection>;
 
   readonly #senders = new Map<SendSource, RTCRtpSender>();
@@ -190,6 +193,12 @@ export class Connections {
     return negotiating;
   }
 
+  /** Makes ready for the first picture to come in a slot. */
+  expect(slot: SlotID): void {
+    const stream = this.streams.get(slot);
+    if (stream) prepareVideo(stream);
+  }
+
   /** Sends a track, or nothing, as one source. */
   async publish(source: SendSource, track: MediaStreamTrack | null): Promise<void> {
     if (this.#closed) return;
@@ -238,6 +247,7 @@ export class Connections {
   close(): void {
     this.#closed = true;
     for (const kind of mediaKinds) this.peers[kind].close();
+    for (const stream of this.streams.values()) dropVideo(stream);
   }
 
   #peer(kind: MediaKind): RTCPeerConnection {
@@ -267,6 +277,7 @@ export class Connections {
     const transceiver = this.peers[kind].addTransceiver(media, { direction: "recvonly" });
     prefer(transceiver, media, "all");
     this.receivers.set(slot, transceiver.receiver);
+    this.streams.set(slot, new MediaStream([transceiver.receiver.track]));
   }
 }
 

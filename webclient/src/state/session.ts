@@ -20,6 +20,9 @@ import { assign, named, same, type VisibleTile } from "./wants.ts";
 const reopenMS = 1500;
 const againMS = 300;
 
+/** Where the first picture is asked for. */
+export const firstSlot: SlotID = "v1";
+
 /** How a session is lost: for good by the router's word, or to be continued elsewhere. */
 export type Loss = { why: "over"; ending: Ending } | { why: Trouble | "gone" | "closed" };
 
@@ -73,16 +76,17 @@ export class Session {
     this.#around = around;
     const before = around.wants();
     // Who is there is not known yet: anybody, so that the first picture does not wait for the answer.
-    this.#wants = before.length > 0 ? [...before] : [{ slot: "v1", participant: "", max_height: 720 }];
+    this.#wants = before.length > 0 ? [...before] : [{ slot: firstSlot, participant: "", max_height: 720 }];
     this.#ended = new Promise((resolve) => {
       this.#end = (loss) => {
         this.#gone = true;
         resolve(loss);
       };
     });
-    const tracks = [...connections.receivers].map(([slot, { track }]) => [slot, track] as const);
-    this.streams = new Map(tracks.map(([slot, track]) => [slot, new MediaStream([track])]));
-    this.voices = new Voices(tracks.map(([, track]) => track).filter((track) => track.kind === "audio"));
+    this.streams = connections.streams;
+    connections.expect(firstSlot);
+    const tracks = [...connections.receivers.values()].map(({ track }) => track);
+    this.voices = new Voices(tracks.filter((track) => track.kind === "audio"));
     this.vigil = new Vigil(connections, () => this.#lifeline(), this.#duty.signal);
     this.#duty.signal.addEventListener("abort", () => this.#end({ why: "closed" }));
   }

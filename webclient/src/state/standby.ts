@@ -9,6 +9,7 @@ import { type Admission, admit, type Target } from "./admission.ts";
 import { Control } from "./control.ts";
 import { watchNetwork } from "./network.ts";
 import type { Phase } from "./report.ts";
+import { firstSlot } from "./session.ts";
 
 /** How long the control channel may take, and how long somebody who has pressed Join waits for it, in ms. */
 const measures = { attach: 5500, patience: 1500 };
@@ -76,6 +77,7 @@ export class Standby {
     if (!answer.standby || signal.aborted) throw new Error("not on standby"); // a server that knows none would have let us in
     this.spent = true;
     const began = performance.now();
+    this.#connections.expect(firstSlot);
     const media = this.#connections.accept(answer.answers, answer.turn);
     media.catch(() => this.#life.abort());
     const url = answer.control_url;

@@ -248,9 +248,9 @@ export function createWorld(): World {
   vi.stubGlobal("navigator", { userAgent: "test", onLine: true });
   vi.stubGlobal("location", { origin: "https://meet", href: "https://meet/j/1" });
   vi.stubGlobal("document", {
-    createElement: () => {
+    createElement: (name: string) => {
       const player = { muted: false, srcObject: null, play: async () => {} };
-      world.players.push(player);
+      if (name === "audio") world.players.push(player);
       return player;
     },
   });

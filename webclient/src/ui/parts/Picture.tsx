@@ -1,6 +1,7 @@
 // A moving picture that never shows a gap: when its stream is replaced, the
 // old one stays until the new one has a frame.
-import { createEffect, createSignal, For, on, onCleanup, untrack } from "solid-js";
+import { createEffect, createSignal, For, on, onCleanup, onMount, untrack } from "solid-js";
+import { shows, takeVideo } from "../../media/videos.ts";
 
 interface Layer {
   stream: MediaStream;
@@ -45,28 +46,21 @@ export function Picture(props: Props) {
 
 /** A video element that shows itself once it has a picture. */
 function Video(props: { layer: Layer; mirrored: boolean }) {
-  const [video, setVideo] = createSignal<HTMLVideoElement>();
-  createEffect(() => {
-    const element = video();
-    if (!element) return;
-    const { stream, see } = props.layer;
-    element.srcObject = stream;
-    const wait = element.requestVideoFrameCallback(see);
-    element.play().catch(() => {}); // replaced meanwhile
-    onCleanup(() => {
-      element.cancelVideoFrameCallback(wait);
-      element.srcObject = null;
-    });
+  const { stream, see } = props.layer;
+  const video = takeVideo(stream);
+  let wait = 0;
+  onMount(() => {
+    if (shows(video)) see();
+    else wait = video.requestVideoFrameCallback(see);
   });
-  return (
-    <video
-      ref={setVideo}
-      autoplay
-      muted
-      playsinline
-      tabindex="-1"
-      disablepictureinpicture
-      classList={{ showing: props.layer.seen(), instead: props.layer.instead, mirrored: props.mirrored }}
-    />
-  );
+  onCleanup(() => {
+    video.cancelVideoFrameCallback(wait);
+    video.srcObject = null;
+  });
+  createEffect(() => {
+    video.classList.toggle("showing", props.layer.seen());
+    video.classList.toggle("instead", props.layer.instead);
+    video.classList.toggle("mirrored", props.mirrored);
+  });
+  return video;
 }
