@@ -4,32 +4,11 @@
 // input ends the page.
 //
 //   node lab-join.mjs URL
-//
-// Chromium's profile, with what it trusts, is found below HOME.
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { limit, openBrowser, tell, textOf } from "./lab-browser.mjs";
 
 const [url] = process.argv.slice(2);
-const limit = 60_000;
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-renderer-backgrounding",
-    "--no-proxy-server",
-  ],
-});
-const context = await browser.newContext({ viewport: { width: 1024, height: 700 }, locale: "en-US" });
-await context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"]);
-const page = await context.newPage();
-const said = [];
-page.on("console", (m) => said.push(m.text()));
-page.on("pageerror", (e) => said.push(e.message));
+const { browser, page, said } = await openBrowser(url);
 await page.addInitScript(() => {
   const { peers } = Object.assign(globalThis.top, { peers: globalThis.top.peers ?? [] }); // of frames, too
   const Peer = globalThis.RTCPeerConnection;
@@ -96,7 +75,6 @@ async function flowing() {
   }
 }
 
-const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 try {
   await page.goto(url);
   await page.getByLabel("Your name").fill("Page");
@@ -108,15 +86,7 @@ try {
     tell({ ...(await flowing()), report: await report() });
   }
 } catch (error) {
-  tell({
-    joined: false,
-    error: String(error),
-    text: await page
-      .locator("body")
-      .innerText()
-      .catch(() => ""),
-    said,
-  });
+  tell({ joined: false, error: String(error), text: await textOf(page), said });
   process.exitCode = 1;
 } finally {
   await browser.close();

@@ -7,51 +7,15 @@
 // Watches the tile of the person called WATCHED, or publishes when that is
 // empty. CAMERA and SOUND name the files that are played as camera (Y4M) and
 // microphone (WAV). Any line on standard input is answered by what was measured
-// so far, "report" also by what the report tells of; the end of input ends the page. Chromium's profile, with what it
-// trusts, is found below HOME.
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+// so far, "report" also by what the report tells of; the end of input ends the page.
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { limit, openBrowser, tell, textOf } from "./lab-browser.mjs";
 
 const [url, name, watched] = process.argv.slice(2);
-const limit = 60_000;
-
-/**
- * A profile in which the page may use camera and microphone, as after a person has said so. What DevTools grant holds for
- * frames as well that the page does not let have them.
- */
-function profile() {
-  const dir = mkdtempSync(join(process.env.HOME, "profile-"));
-  const allowed = { [`${new URL(url).origin}:443,*`]: { setting: 1 } };
-  const exceptions = { media_stream_camera: allowed, media_stream_mic: allowed };
-  mkdirSync(join(dir, "Default"));
-  writeFileSync(join(dir, "Default", "Preferences"), JSON.stringify({ profile: { content_settings: { exceptions } } }));
-  return dir;
-}
-
-const browser = await chromium.launchPersistentContext(profile(), {
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    `--use-file-for-fake-video-capture=${process.env.CAMERA}`,
-    `--use-file-for-fake-audio-capture=${process.env.SOUND}`,
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-renderer-backgrounding",
-    "--disable-backgrounding-occluded-windows",
-    "--no-proxy-server",
-  ],
-  viewport: { width: 1280, height: 800 },
-  locale: "en-US",
-});
-await browser.grantPermissions(["clipboard-read", "clipboard-write"]);
-const page = await browser.newPage();
-const said = [];
-page.on("console", (m) => said.push(m.text()));
-page.on("pageerror", (e) => said.push(e.message));
+const { browser, page, said } = await openBrowser(url, [
+  `--use-file-for-fake-video-capture=${process.env.CAMERA}`,
+  `--use-file-for-fake-audio-capture=${process.env.SOUND}`,
+]);
 
 /** Runs in the page: keeps when which picture was shown, and the latest counters of every stream. */
 await page.addInitScript((who) => {
@@ -62,8 +26,8 @@ await page.addInitScript((who) => {
   const seen = { clicked: 0, frames: [], streams: {}, layers: {}, rungs: {}, control: "", steps: {} };
   globalThis.seen = seen;
   /** When something came to pass for the first time since Join was pressed. */
-  const step = (what) => {
-    if (seen.clicked > 0) seen.steps[what] ??= Math.round(performance.now() - seen.clicked);
+  const step = (what, at = performance.now()) => {
+    if (seen.clicked > 0) seen.steps[what] ??= Math.round(at - seen.clicked);
   };
   const fetched = globalThis.fetch;
   globalThis.fetch = async (...request) => {
@@ -83,13 +47,23 @@ await page.addInitScript((who) => {
   );
 
   const known = new WeakSet();
+  const shown = (video, now, height, { receiveTime, presentationTime } = {}) => {
+    const tile = video.closest("[data-tile]")?.querySelector("[aria-label]");
+    if (!who || !tile?.getAttribute("aria-label").startsWith(who)) return;
+    if (receiveTime) step("picture whole", receiveTime);
+    if (presentationTime) step("picture decoded", presentationTime);
+    step("picture shown", now);
+    seen.frames.push([Math.round(now), height]);
+  };
   const frames = (video) => {
-    const frame = (now, { height }) => {
-      const tile = video.closest("[data-tile]")?.querySelector("[aria-label]");
-      if (who && tile?.getAttribute("aria-label").startsWith(who)) seen.frames.push([Math.round(now), height]);
+    const frame = (now, { height, receiveTime, presentationTime }) => {
+      shown(video, now, height, { receiveTime, presentationTime });
       if (video.isConnected) video.requestVideoFrameCallback(frame);
     };
     video.requestVideoFrameCallback(frame);
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    // It came before the page had a place for it.
+    requestAnimationFrame((now) => shown(video, now, video.videoHeight));
   };
   new MutationObserver(() => {
     for (const video of document.querySelectorAll("video")) {
@@ -169,7 +143,6 @@ await page.addInitScript((who) => {
   }, 250);
 }, watched ?? "");
 
-const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 const measured = () =>
   page.evaluate(async () => {
     await new Promise((resolve) => setTimeout(resolve, 300)); // until the counters are of now
@@ -199,11 +172,7 @@ try {
     tell({ ...now, said, events: line === "report" ? await events() : [] });
   }
 } catch (error) {
-  const text = await page
-    .locator("body")
-    .innerText()
-    .catch(() => "");
-  tell({ error: String(error), text, said });
+  tell({ error: String(error), text: await textOf(page), said });
   process.exitCode = 1;
 } finally {
   await browser.close();
