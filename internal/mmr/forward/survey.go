@@ -31,7 +31,8 @@ func (l *Link) prepareSurvey(now time.Time) {
 	if b := l.path.budget; b == nil || l.kind != protocol.Video || b.survey == 0 {
 		return
 	}
-	for _, s := range l.slots {
+	// The last, which hardly anybody uses: to a browser what carries anything flows.
+	for _, s := range slices.Backward(l.slots) {
 		i := slices.IndexFunc(s.codecs, func(c offer.Codec) bool { return c.RTX != 0 })
 		if i < 0 || s.cc == 0 || s.rtx == 0 {
 			continue

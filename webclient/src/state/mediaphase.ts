@@ -55,6 +55,8 @@ export function recordMedia(connections: Connections, recorder: Recorder, signal
       // A track is muted until the first packet of its slot arrives.
       const arrived = () => recorder.flows(kindOfSlot(slot));
       receiver.track.addEventListener("unmute", arrived, { once: true, signal });
+      // Sound may have come before the welcome. Of pictures a router's look at the network seems to be one.
+      if (slot.startsWith("a") && !receiver.track.muted) arrived();
     }
     const stop = connections.states.subscribe(look);
     look(); // they may have stood by
