@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"sync"
 	"time"
 
 	"causeway/internal/mmr/meeting"
@@ -40,9 +41,11 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 	if err != nil {
 		return protocol.AdmitAnswer{}, err
 	}
-	if err := s.room(claims.Meeting, claims.Subject, req.Standby); err != nil {
+	seated, err := s.room(claims.Meeting, claims.Subject, req.Standby)
+	if err != nil {
 		return protocol.AdmitAnswer{}, err
 	}
+	defer seated()
 	plans, err := planAll(req.Offers)
 	if err != nil {
 		return protocol.AdmitAnswer{}, err
@@ -61,7 +64,7 @@ func (s *Server) tryAdmit(ctx context.Context, req protocol.AdmitRequest) (proto
 		if err != nil {
 			return protocol.AdmitAnswer{}, err
 		}
-		answer, err := s.admitTo(ctx, m, a, plans, req.Standby)
+		answer, err := s.admitTo(ctx, m, a, plans, req.Standby, seated)
 		if err == nil {
 			return answer, nil
 		}
@@ -86,7 +89,7 @@ func (s *Server) answer(a meeting.Admission, admitted int64, answers protocol.Of
 // admitTo opens the media connections and lets the participant into m, or has
 // it stand by.
 func (s *Server) admitTo(
-	ctx context.Context, m *meeting.Meeting, a meeting.Admission, plans []*plan, standby bool,
+	ctx context.Context, m *meeting.Meeting, a meeting.Admission, plans []*plan, standby bool, seated func(),
 ) (protocol.AdmitAnswer, error) {
 	media, answers, err := s.connect(m, a.ID, plans, standby)
 	if err != nil {
@@ -97,7 +100,7 @@ func (s *Server) admitTo(
 	if standby {
 		err = s.stand(m, a)
 	} else {
-		admitted, err = s.letIn(ctx, m, a)
+		admitted, err = s.letIn(ctx, m, a, seated)
 	}
 	if err != nil {
 		media.Close()
@@ -108,9 +111,11 @@ func (s *Server) admitTo(
 	return answer, nil
 }
 
-// letIn lets the participant into m, and returns when that was.
-func (s *Server) letIn(ctx context.Context, m *meeting.Meeting, a meeting.Admission) (int64, error) {
+// letIn lets the participant into m, and returns when that was. The session takes
+// the place that was kept for it.
+func (s *Server) letIn(ctx context.Context, m *meeting.Meeting, a meeting.Admission, seated func()) (int64, error) {
 	s.registry.addSession(a.Session, entry{meeting: m, id: m.Info().ID, participant: a.ID})
+	seated()
 	admitted, err := m.Admit(ctx, a)
 	if err != nil {
 		s.registry.dropSession(a.Session)
@@ -122,26 +127,34 @@ func (s *Server) letIn(ctx context.Context, m *meeting.Meeting, a meeting.Admiss
 	return admitted, nil
 }
 
-// room refuses a newcomer when the router is at one of its limits. Whoever
-// is here already may come again. The last of the room is not for standbys,
-// and a refusal of one does not mean that the router is full.
-func (s *Server) room(meeting, participant string, standby bool) error {
+// room keeps a place for a newcomer until seated is called, by when its session
+// counts or has come to nothing; it refuses one when the router is at one of
+// its limits. Whoever is here already may come again. The last of the room is
+// not for standbys, and a refusal of one does not mean that the router is full.
+func (s *Server) room(meeting, participant string, standby bool) (seated func(), err error) {
 	if s.drain.On() {
-		return protocol.NewProblem(protocol.ProblemMMRUnavailable, "router "+s.cfg.ID+" drains")
+		return nil, protocol.NewProblem(protocol.ProblemMMRUnavailable, "router "+s.cfg.ID+" drains")
 	}
-	n, has := s.registry.participants(meeting, participant)
 	load := s.load.latest()
-	load.Participants = n
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	n, has := s.registry.participants(meeting, participant)
+	load.Participants = n + s.kept
 	if standby {
 		load.Participants += s.standbys.count()
 	}
 	switch {
 	case standby && load.Value() >= standbyLoad:
-		return protocol.NewProblem(protocol.ProblemMMRUnavailable, "router "+s.cfg.ID+" keeps nobody on standby now")
+		return nil, protocol.NewProblem(protocol.ProblemMMRUnavailable, "router "+s.cfg.ID+" keeps nobody on standby now")
 	case load.Value() >= 1 && !has:
-		return protocol.NewProblem(protocol.ProblemZoneFull, "router "+s.cfg.ID)
+		return nil, protocol.NewProblem(protocol.ProblemZoneFull, "router "+s.cfg.ID)
 	}
-	return nil
+	s.kept++
+	return sync.OnceFunc(func() {
+		s.keeping.Lock()
+		defer s.keeping.Unlock()
+		s.kept--
+	}), nil
 }
 
 // newSession makes a session id: 128 random bits, a secret.

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -508,5 +510,27 @@ func TestStopSaysGoodbye(t *testing.T) {
 	}
 	if w.server.Ready() == nil {
 		t.Error("ready although it has stopped")
+	}
+}
+
+// TestPlacesAreKept: of many who ask at once no more are let in than there is
+// room for.
+func TestPlacesAreKept(t *testing.T) {
+	const limit, asking = 4, 24
+	w := newWorld(t, func(c *Config) { c.Limits.Participants = limit })
+	offers := goodOffers(t)
+	var in atomic.Int32
+	var all sync.WaitGroup
+	for i := range asking {
+		req := protocol.AdmitRequest{Token: w.token("m1", fmt.Sprint("p", i), protocol.Guest), Offers: offers}
+		all.Go(func() {
+			if _, err := w.admit(req); err == nil {
+				in.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if in.Load() != limit {
+		t.Errorf("%d of %d were let in, want %d", in.Load(), asking, limit)
 	}
 }

@@ -60,6 +60,8 @@ type Server struct {
 	once      *once
 	registry  *registry
 	standbys  standbys
+	keeping   sync.Mutex // of kept
+	kept      int        // places for admissions that are being made
 	announcer *announcer
 	endings   *endings
 	metrics   *metrics

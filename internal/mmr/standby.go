@@ -180,12 +180,13 @@ func (s *Server) enter(ctx context.Context, session string, ch *control.Channel,
 	if err == nil && (claims.Meeting != w.meeting.Info().ID || claims.Subject != a.ID) {
 		err = protocol.NewProblem(protocol.ProblemSessionUnknown, "")
 	}
+	var seated func()
 	if err == nil {
-		err = s.room(claims.Meeting, claims.Subject, false)
+		seated, err = s.room(claims.Meeting, claims.Subject, false)
 	}
 	if err == nil {
 		a.Name, a.Role = claims.Name, claims.Role
-		_, err = s.letIn(ctx, w.meeting, a)
+		_, err = s.letIn(ctx, w.meeting, a, seated)
 	}
 	s.admitted(err)
 	if err != nil {
