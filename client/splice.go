@@ -103,19 +103,6 @@ func (s *splicer) finish() {
 	s.old, s.streams = nil, nil
 }
 
-// settled reports whether nothing comes by way of the old admission any more
-// that the new one does not bring.
-func (s *splicer) settled(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, st := range s.streams {
-		if !st.switched && now.Sub(st.last) < spliceIdle {
-			return false
-		}
-	}
-	return true
-}
-
 // take takes a frame that came by way of an admission; false: it was not
 // passed on for lack of room.
 func (s *splicer) take(a *admission, f Frame, now time.Time) bool {

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// overlap is how long an admission that another has taken over from may
-	// bring what the new one does not bring yet. The router keeps it for 2 s.
+	// overlap is how long an admission that another has taken over from brings
+	// what the new one does not bring yet, and others what does not reach them
+	// by the new one yet, who may be far away. The router keeps it for 2 s.
 	overlap      = 1800 * time.Millisecond
-	leastOverlap = 500 * time.Millisecond // for the slots of the new one to begin
 	trafficEvery = time.Second
 )
 
@@ -124,7 +124,7 @@ func (s *stay) look(now time.Time) {
 		s.recordTraffic()
 		s.forget(now)
 	}
-	if s.old != nil && (now.After(s.oldTill) || now.After(s.oldTill.Add(leastOverlap-overlap)) && s.splicer.settled(now)) {
+	if s.old != nil && now.After(s.oldTill) {
 		s.dropOld()
 	}
 	if s.farewell != nil {

@@ -10,9 +10,10 @@ import (
 
 const (
 	// handoverTime is how long the sound of a session that was taken over is
-	// heard at most while nothing of the new one's has come here,
-	handoverTime = 300 * time.Millisecond
-	// and handoverLook how often that is looked at.
+	// heard at most while nothing of the new one's has come here: from far away
+	// a new trunk takes five round trips.
+	handoverTime = Linger
+	// handoverLook is how often that is looked at.
 	handoverLook = 10 * time.Millisecond
 )
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"causeway/internal/mmr/control"
+	"causeway/internal/mmr/forward"
 	"causeway/protocol"
 )
 
@@ -89,4 +90,36 @@ func TestNewSessionWithLessMedia(t *testing.T) {
 			t.Errorf("ada heard %s", text(r))
 		}
 	})
+}
+
+// TestSoundIsHandedOver: the sound of a session that was taken over is heard
+// until the new one's is, which may come from far away, and no longer.
+func TestSoundIsHandedOver(t *testing.T) {
+	run(t, func(t *testing.T, h *house) {
+		ada, bob := h.join("ada", protocol.Guest), h.join("bob", protocol.Guest)
+		bob.say(&protocol.SetState{AudioMuted: ptr(false)})
+		h.talk(50, map[*member]byte{bob: 20})
+		again := h.join("bob", protocol.Guest)
+		old, heir := bob.media.Sources[protocol.Mic], again.media.Sources[protocol.Mic]
+		h.talk(50, map[*member]byte{bob: 20})
+		if got := heardBy(ada); !slices.Equal(got, []*forward.Source{old}) {
+			t.Errorf("before the new session is heard: %v", got)
+		}
+		h.talk(10, map[*member]byte{bob: 20, again: 20})
+		if got := heardBy(ada); !slices.Equal(got, []*forward.Source{heir}) || !old.Muted() {
+			t.Errorf("once it is: %v, the old one muted: %v", got, old.Muted())
+		}
+	})
+}
+
+// heardBy lists the microphones in somebody's slots.
+func heardBy(m *member) (list []*forward.Source) {
+	for _, s := range m.audio.Slots() {
+		m.shard.Run(func() {
+			if s.Source() != nil {
+				list = append(list, s.Source())
+			}
+		})
+	}
+	return list
 }
