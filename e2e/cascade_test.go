@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,16 +117,15 @@ func TestManyRouters(t *testing.T) {
 
 	middle := c.middle()
 	c.reset()
-	moving := c.at()[middle]
 	if status := c.processes[c.router(middle)].terminate(); status != 0 {
 		t.Errorf("%s drained with status %d", middle, status)
 	}
 	c.whole()
 	c.account("drain of the router in the middle")
-	for _, speaker := range c.guests[:speakers] {
-		if n := c.missing(speaker); n > 0 && !slices.Contains(moving, speaker) {
-			t.Errorf("%d pieces of %s's sound are missing, who was elsewhere all the time", n, speaker.name)
-		}
+	if missing, received := c.missing(); missing*100 > received {
+		t.Errorf("%d of %d pieces of sound are missing between people who were elsewhere all the time", missing, missing+received)
+	} else {
+		t.Logf("%d of %d pieces of sound are missing between people who were elsewhere all the time", missing, missing+received)
 	}
 	c.start(c.router(middle))
 	c.ready(c.router(middle))

@@ -103,6 +103,8 @@ type guest struct {
 	heard   map[string]time.Time          // the same of each speaker's sound
 	went    []string                      // who was said to have left
 	said    []string                      // in the chat
+	moved   bool                          // its own session was lost or has moved, since the mark
+	events  []string                      // what happened to its session
 }
 
 // attend joins until the test ends.
@@ -129,12 +131,20 @@ func attend(s *system, link string, i int, pictures bool) *guest {
 	if err != nil {
 		s.t.Fatalf("%s cannot join: %v", g.name, err)
 	}
-	s.t.Cleanup(g.meeting.Leave)
+	s.t.Cleanup(func() {
+		g.meeting.Leave()
+		if s.t.Failed() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			s.t.Logf("%s:\n%s", g.name, strings.Join(g.events, "\n"))
+		}
+	})
 	go g.follow()
 	return g
 }
 
-// follow notes who is said to have left, and what is said.
+// follow notes who is said to have left, what is said, and what happens to the
+// guest's own session.
 func (g *guest) follow() {
 	for e := range g.meeting.Events() {
 		g.mu.Lock()
@@ -143,6 +153,11 @@ func (g *guest) follow() {
 			g.went = append(g.went, e.Participant.Name)
 		case client.Said:
 			g.said = append(g.said, e.Chat.Text)
+		case client.Reconnecting, client.Moving, client.Moved:
+			g.moved = true
+			fallthrough
+		case client.Joined, client.Reconnected, client.MediaChanged:
+			g.events = append(g.events, e.At.UTC().Format("15:04:05.000 ")+e.String())
 		}
 		g.mu.Unlock()
 	}
@@ -184,7 +199,7 @@ func (g *guest) receive(f client.Frame) {
 func (g *guest) reset(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mark, g.sounds, g.missing, g.doubled = now, 0, 0, 0
+	g.mark, g.sounds, g.missing, g.doubled, g.moved = now, 0, 0, 0, false
 	clear(g.gap)
 	clear(g.back)
 	clear(g.heard)
@@ -335,14 +350,28 @@ func (c *crowd) whole() {
 	}
 }
 
-// missing counts the pieces of a speaker's sound that others have not received.
-func (c *crowd) missing(of *guest) (n int) {
+// missing counts the pieces of sound that guests have not received of each other
+// whose sessions stayed where they were, and those they have.
+func (c *crowd) missing() (missing, received int) {
+	stayed := map[string]bool{}
 	for _, g := range c.guests {
 		g.mu.Lock()
-		n += g.missed[of.name]
+		stayed[g.name] = !g.moved
 		g.mu.Unlock()
 	}
-	return n
+	for _, g := range c.guests {
+		g.mu.Lock()
+		if stayed[g.name] {
+			received += g.sounds
+			for speaker, n := range g.missed {
+				if stayed[speaker] {
+					missing += n
+				}
+			}
+		}
+		g.mu.Unlock()
+	}
+	return missing, received
 }
 
 // account logs what has happened to what everybody receives, and returns the
