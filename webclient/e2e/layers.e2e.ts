@@ -19,6 +19,10 @@ const [large, small] = [
   { width: 360, height: 480 },
 ];
 
+/** Waits until a scalable camera is encoded in this mode. */
+const encodes = (person: Person, mode: string) =>
+  expect.poll(() => person.mode(), { timeout: patience, interval: 100, message: "mode" }).toBe(mode);
+
 describe("a camera", () => {
   let ann: Person;
   let ben: Person;
@@ -97,16 +101,24 @@ describe.each([
     await ben.receives("Ann", "camera", 10);
   });
 
-  it("is seen small by who wants it small, and goes on", async () => {
+  it("is seen small by who wants it small, and no more is encoded then", async () => {
+    await watchGaps(ben.page, "Ann");
     await ben.page.setViewportSize(small);
     await ben.shows("Ann", 180);
+    await encodes(ann, "L1T3");
     await ben.receives("Ann", "camera", 20);
   });
 
   it("is seen at full size again", async () => {
     await ben.page.setViewportSize(large);
     await ben.shows("Ann", 720);
+    await encodes(ann, "L3T3_KEY");
     await ben.receives("Ann", "camera", 20);
+    const { frames, bare } = await gapsOf(ben.page);
+    expect(bare).toBe(0); // there was a picture all the time
+    process.stdout.write(
+      `${codec}, small and large again: the longest time between two pictures ${longest(frames)} ms\n`,
+    );
   });
 
   it("is seen beside one in VP8", async () => {
@@ -176,9 +188,11 @@ describe.runIf(binary).each([
     await watchGaps(ben.page, "Ann");
     await ben.page.setViewportSize(small);
     await ben.shows("Ann", 180);
+    await encodes(ann, "L1T3");
     await ben.receives("Ann", "camera", 20);
     await ben.page.setViewportSize(large);
     await ben.shows("Ann", 720);
+    await encodes(ann, "L3T3_KEY");
     await ben.receives("Ann", "camera", 20);
   });
 

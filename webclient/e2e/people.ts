@@ -331,6 +331,20 @@ export class Person {
     }, source);
   }
 
+  /** In which mode this person's browser is to send the camera in a scalable codec. */
+  mode(): Promise<string> {
+    return this.page.evaluate(() => {
+      const scope = globalThis as unknown as Watched;
+      const video = scope.peers.filter((p) => p.connectionState === "connected")[1];
+      const [encoding] =
+        video
+          ?.getSenders()
+          .filter((s) => s.track)[1]
+          ?.getParameters().encodings ?? [];
+      return encoding?.active ? String((encoding as { scalabilityMode?: string }).scalabilityMode) : "";
+    });
+  }
+
   /**
    * How much later than its sound the picture of the only other person is
    * played, in ms, reckoned from what the receivers played and what the router

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"slices"
 	"time"
 
 	"causeway/internal/media/alloc"
@@ -30,8 +31,13 @@ type demand struct {
 // LinkConfig.Notify is called when they change. Any goroutine may ask.
 func (s *Source) Requested() uint32 { return s.requested.Load() }
 
-// Layers is how many layers the source was offered with.
-func (s *Source) Layers() int { return s.offered }
+// Layers is how many layers the source was offered with, or may have inside.
+func (s *Source) Layers() int {
+	if s.scalable {
+		return maxLayers
+	}
+	return s.offered
+}
 
 // Expect has all layers sent for a while, for takers that are about to come.
 // Any goroutine may call it.
@@ -41,13 +47,7 @@ func (s *Source) Expect() { s.expected.Store(true) }
 // has changed. The publisher's shard is held.
 func (s *Source) request(now time.Time) bool {
 	d := &s.demand
-	taken := uint32(0)
-	for i := range s.fans {
-		taken |= s.fans[i].want.Load()
-	}
-	if s.scalable && taken != 0 {
-		taken = allLayers // they are in one stream
-	}
+	taken := s.taken()
 	if d.layers.Since.IsZero() || s.Muted() || s.expected.Load() && s.expected.Swap(false) {
 		d.layers, d.next, taken = alloc.Demand{Since: now}, time.Time{}, allLayers
 	}
@@ -59,6 +59,9 @@ func (s *Source) request(now time.Time) bool {
 	s.measuring.Lock()
 	requested := s.measures.Request(d.layers.Wanted(now)&allLayers, now) & allLayers
 	s.measuring.Unlock()
+	if s.scalable {
+		requested &= ^(requested + 1) // each layer needs those below it
+	}
 	before := s.requested.Swap(requested)
 	for i := range d.since {
 		if requested&^before>>i&1 != 0 {
@@ -68,12 +71,26 @@ func (s *Source) request(now time.Time) bool {
 	return requested != before
 }
 
-// paused reports whether nothing of the track comes because the publisher was
-// asked to pause it, or only just to send it again: that begins with a key
-// frame anyhow. The shard is held.
+// taken returns the layers that are needed, here or on other routers, a bit
+// each.
+func (s *Source) taken() (layers uint32) {
+	for i := range s.fans {
+		layers |= s.fans[i].want.Load()
+	}
+	return layers
+}
+
+// paused reports whether the publisher was asked to pause the track, or only
+// just to send it again: that begins with a key frame anyhow. So does what is
+// sent of a scalable source when it gets another layer. The shard is held.
 func (t *track) paused(now time.Time) bool {
-	since := t.source.demand.since[t.layer]
-	return t.source.Requested()>>t.layer&1 == 0 || now.Sub(since) < awakening && t.lastAt.Before(since)
+	s, d := t.source, &t.source.demand
+	if !s.scalable {
+		since := d.since[t.layer]
+		return s.Requested()>>t.layer&1 == 0 || now.Sub(since) < awakening && t.lastAt.Before(since)
+	}
+	since := slices.MaxFunc(d.since[:], time.Time.Compare)
+	return s.taken()&^s.Requested() != 0 || now.Sub(since) < awakening && t.keys.LastKeyFrame().Before(since)
 }
 
 // request tells control when there is something to tell the publisher. The

@@ -34,7 +34,7 @@ func (t *Trunk) say(now time.Time) {
 		y.data = binary.BigEndian.AppendUint32(y.data, source.Stream())
 		for i := range maxLayers {
 			var height, rate int
-			if l := layers.Layer(i); layers.Active(i, now) && t.offers(source.Stream()|uint32(i)) {
+			if l := layers.Layer(i); layers.Active(i, now) && t.offers(source, i) {
 				height, rate = l.Height, max(1, l.BitsPerSecond/1000)
 			}
 			shape = (shape ^ uint64(height)<<1 ^ uint64(min(rate, 1))) * 0x100000001b3 // FNV-1a

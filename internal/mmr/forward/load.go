@@ -146,7 +146,7 @@ func (t *Trunk) rateOf(source *Source, ssrc uint32) int {
 	layers := source.measured()
 	layer, rate := int(ssrc&layerMask), 0
 	for i := range maxLayers {
-		if i == layer || source.scalable { // all are in one stream
+		if i == layer || source.scalable && source.Requested()>>i&1 != 0 { // all are in one stream
 			rate += layers.Layer(i).BitsPerSecond
 		}
 	}
@@ -157,8 +157,11 @@ func (t *Trunk) rateOf(source *Source, ssrc uint32) int {
 }
 
 // offers reports whether a layer may be announced. The shard is held.
-func (t *Trunk) offers(ssrc uint32) bool {
-	l := t.loads.all[ssrc]
+func (t *Trunk) offers(source *Source, layer int) bool {
+	if source.scalable {
+		layer = 0 // all are in one stream
+	}
+	l := t.loads.all[source.Stream()|uint32(layer)]
 	return l == nil || l.given.Load()
 }
 

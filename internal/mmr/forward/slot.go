@@ -34,8 +34,9 @@ type SlotConfig struct {
 // pin ties a slot to one layer of what it carries, for another router, which
 // chooses the layers itself. The zero value leaves the choice to the slot.
 type pin struct {
-	set   bool
-	layer int
+	set    bool
+	layer  int
+	inside uint32 // layers of a scalable source that are needed there, a bit each
 }
 
 // Slot is one stream that a participant receives.
@@ -220,13 +221,13 @@ func (s *Slot) newOutgoing() *outgoing {
 // wanted returns the layers that the slot needs to see, a bit each.
 func (s *Slot) wanted() uint32 {
 	if s.pin.set {
-		return 1 << s.pin.layer
+		return 1<<s.pin.layer | s.pin.inside
 	}
 	if s.starved {
 		return 0
 	}
 	if s.source != nil && s.source.scalable {
-		return 1
+		return s.wantedInside()
 	}
 	var layers uint32
 	if c := s.taker.Current(); c >= 0 {

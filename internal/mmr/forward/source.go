@@ -279,6 +279,9 @@ func (f *fan) refresh() {
 	}
 	for _, slot := range f.fades {
 		want |= 1 << slot.fading.track.layer
+		if slot.fading.source.scalable {
+			want |= allLayers
+		}
 	}
 	f.want.Store(want)
 }

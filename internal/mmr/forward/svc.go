@@ -114,6 +114,37 @@ func (s *Slot) followScalable(sh *shard, p *packet, now time.Time) bool {
 	return false
 }
 
+// wantedInside returns the layers of a scalable source that the slot needs to
+// see, a bit each. The lowest stands for the stream, which has one track.
+func (s *Slot) wantedInside() uint32 {
+	switch target := s.taker.Target(); {
+	case target >= 0:
+		return 2<<target - 1
+	case s.source.cfg.Far:
+		return 1 // what comes first is what is asked for: the least
+	}
+	return allLayers
+}
+
+// serveInside has the other router's wishes for what a scalable source has
+// inside count for the slot in which it gets the whole. The shard is held.
+func (t *Trunk) serveInside(source *Source, now time.Time) {
+	slot := t.sending[source.Stream()]
+	if slot == nil || slot.source != source {
+		return
+	}
+	var inside uint32
+	for layer := range uint32(maxLayers) {
+		if t.taken.wants(source.Stream()|layer, now) {
+			inside |= 1 << layer
+		}
+	}
+	if inside != slot.pin.inside {
+		slot.pin.inside = inside
+		source.fans[t.shard.index].refresh()
+	}
+}
+
 // wantsKey returns the layer of whose key frame the slot has need.
 func (s *Slot) wantsKey() (layer int, ok bool) {
 	if s.source.scalable {

@@ -74,7 +74,8 @@ func (p *publisher) picturesAV1(key, upper bool, sizes [maxLayers]int) [][]byte 
 	return packets
 }
 
-// picturesVP9 does it with payload descriptors (RFC 9628 section 4.2).
+// picturesVP9 does it with payload descriptors (RFC 9628 section 4.2). Layers at
+// the top that have no bytes are not there.
 func (p *publisher) picturesVP9(key, upper bool, sizes [maxLayers]int) [][]byte {
 	var packets [][]byte
 	p.ts[0] += 3600
@@ -82,7 +83,11 @@ func (p *publisher) picturesVP9(key, upper bool, sizes [maxLayers]int) [][]byte 
 	if !upper {
 		p.pic[1]++ // TL0PICIDX
 	}
-	for sid, size := range sizes {
+	layers := maxLayers
+	for layers > 1 && sizes[layers-1] == 0 {
+		layers--
+	}
+	for sid, size := range sizes[:layers] {
 		for left := size; left > 0; left -= 1100 {
 			p.seq[0]++
 			b := []byte{0xA0, 0x80 | byte(p.pic[0]>>8&0x7F), byte(p.pic[0]), byte(sid << 1), byte(p.pic[1])}
@@ -101,7 +106,8 @@ func (p *publisher) picturesVP9(key, upper bool, sizes [maxLayers]int) [][]byte 
 				b[0] |= 0x08
 				if key && sid == 0 {
 					b[0] |= 0x02
-					b = append(b, 2<<5|0x10, 1, 64, 0, 180, 2, 128, 1, 104, 5, 0, 2, 208)
+					b = append(b, byte(layers-1)<<5|0x10)
+					b = append(b, []byte{1, 64, 0, 180, 2, 128, 1, 104, 5, 0, 2, 208}[:4*layers]...)
 				}
 			}
 			if left <= 1100 {
@@ -109,7 +115,7 @@ func (p *publisher) picturesVP9(key, upper bool, sizes [maxLayers]int) [][]byte 
 			}
 			b = append(b, make([]byte, max(1, min(left, 1100)-len(b)))...)
 			b[len(b)-1] = byte(sid)
-			marker := left <= 1100 && sid == maxLayers-1
+			marker := left <= 1100 && sid == layers-1
 			packets = append(packets, rtpPacket(96, marker, p.seq[0], p.ts[0], ssrcOf(0), nil, b))
 		}
 	}

@@ -15,7 +15,8 @@ import (
 //	"CWtk"  take: generation (16 bits), part, parts (8 each), the round trip
 //	        that the sender has measured in microseconds (32, 0 for unknown),
 //	        then the synchronisation sources that it wants, 32 bits each; 0
-//	        stands for the loudest microphones. Without a word of one for
+//	        stands for the loudest microphones, and those of a scalable stream's
+//	        layers for what is wanted of it: it comes whole. Without a word of one for
 //	        takenFor, or as soon as all parts of a generation have come
 //	        without it, it is sent no more. Only who sends media can measure
 //	        the round trip (RFC 3550 section 6.4.1), and who receives needs
@@ -168,8 +169,14 @@ func (t *Trunk) serve(now time.Time) {
 		if source == nil || source.cfg.Loudest != nil || name&repairBit != 0 || name&layerMask >= maxLayers {
 			continue // not known yet, or nothing to be asked for
 		}
+		if source.scalable && name&layerMask > 0 {
+			continue // comes with the lowest
+		}
 		if t.taken.wants(name, now) && t.carries(source, name, now) {
 			t.start(source, name, now)
+		}
+		if source.scalable {
+			t.serveInside(source, now)
 		}
 	}
 }
@@ -263,9 +270,5 @@ func (s *Source) asked() uint8 {
 	if s.cfg.Loudest != nil || s.Muted() {
 		return 0
 	}
-	var want uint32
-	for i := range s.fans {
-		want |= s.fans[i].want.Load()
-	}
-	return uint8(want)
+	return uint8(s.taken())
 }

@@ -9,8 +9,8 @@ var cameras = [...]protocol.Source{protocol.Camera, protocol.CameraScalable}
 const everyLayer = ^uint32(0)
 
 // unsaid is what a client sends of its camera's forms that was not told
-// otherwise.
-var unsaid = [len(cameras)]uint32{everyLayer, everyLayer &^ 1}
+// otherwise: of layers that there are, none of the second.
+var unsaid = [len(cameras)]uint32{everyLayer, 1 << 31}
 
 // tellLayers tells a publisher which layers of its camera are to be sent, if
 // that has changed.

@@ -51,13 +51,13 @@ describe("Connections", () => {
   const sender = () => {
     const made = {
       track: null as unknown,
-      encodings: ["q", "h", "f"].map((rid) => ({ rid, active: true })),
+      encodings: ["q", "h", "f"].map((rid): Encoding => ({ rid, active: true })),
       changing: false,
       replaceTrack: async (track: unknown) => {
         made.track = track;
       },
       getParameters: () => ({ encodings: made.encodings.map((e) => ({ ...e })) }),
-      setParameters: async ({ encodings }: { encodings: { rid: string; active: boolean }[] }) => {
+      setParameters: async ({ encodings }: { encodings: Encoding[] }) => {
         if (made.changing) throw new DOMException("a change is under way", "InvalidStateError");
         made.changing = true;
         await Promise.resolve();
@@ -114,6 +114,24 @@ describe("Connections", () => {
     expect([flows(), connections.sending("camera_scalable")]).toEqual([true, true]);
     await connections.publish("camera", null);
     expect(flows()).toBe(false);
+  });
+  it("encode no more of a scalable codec's sizes than the largest that the router asks for", async () => {
+    const { connections } = world("vp9");
+    const scalable = connections.sender("camera_scalable") as unknown as ReturnType<typeof sender>;
+    scalable.encodings = [{ rid: "", active: false, scalabilityMode: "L3T3_KEY" }];
+    const asked = async (...active: boolean[]) => {
+      await connections.request("camera_scalable", active);
+      const [e] = scalable.encodings;
+      return [e?.active, e?.scalabilityMode, e?.scaleResolutionDownBy];
+    };
+    await connections.publish("camera", {} as MediaStreamTrack);
+    expect(await asked(true, true, true)).toEqual([true, "L3T3_KEY", 1]);
+    expect(await asked(true, false, false)).toEqual([true, "L1T3", 4]);
+    expect(await asked(true, true, false)).toEqual([true, "L2T3_KEY", 2]);
+    expect(await asked(false, false, false)).toEqual([false, "L2T3_KEY", 2]);
+    expect(await asked(true, true, true)).toEqual([true, "L3T3_KEY", 1]);
+    scalable.encodings = [{ rid: "", active: true }]; // a browser without such modes
+    expect(await asked(true, false, false)).toEqual([true, undefined, undefined]);
   });
   it("do without temporal layers where the browser refuses them", () => {
     const asked: (string | undefined)[] = [];

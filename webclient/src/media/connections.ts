@@ -31,11 +31,16 @@ export type CameraCodec = "vp9" | "av1";
 
 /**
  * The camera in a scalable codec: one stream with the same sizes inside, each above the last predicted from it in key
- * pictures alone. It is sent instead of the other while the router asks for it: as long as all in the meeting decode it.
+ * pictures alone; here by the largest that anybody takes, since the browser encodes all that the mode has. To change it takes
+ * a key picture, but no negotiation. It is sent instead of the other while the router asks for it: as long as all in the meeting
+ * decode it.
  */
-export const scalable: Encoding[] = [
-  { active: false, maxBitrate: 2_000_000, networkPriority: "high", scalabilityMode: "L3T3_KEY" },
+export const modes: Encoding[] = [
+  { scalabilityMode: "L1T3", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { scalabilityMode: "L2T3_KEY", scaleResolutionDownBy: 2, maxBitrate: 650_000 },
+  { scalabilityMode: "L3T3_KEY", scaleResolutionDownBy: 1, maxBitrate: 2_000_000 },
 ];
+export const scalable: Encoding[] = [{ ...modes[2], active: false, networkPriority: "high" }];
 
 /** What is known of an encoding; scalabilityMode is of webrtc-svc. */
 export type Encoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
@@ -233,9 +238,14 @@ export class Connections {
     if (!sender || this.#closed) return;
     const parameters = sender.getParameters();
     const requested = this.#requested.get(source) ?? [];
-    const active = parameters.encodings.map((_, i) => sender.track !== null && (requested[i] ?? unsaid(source)));
-    if (parameters.encodings.every((e, i) => e.active === active[i])) return;
-    for (const [i, encoding] of parameters.encodings.entries()) encoding.active = active[i] ?? true;
+    let changed = false;
+    for (const [i, encoding] of parameters.encodings.entries() as Iterable<[number, Encoding]>) {
+      const active = sender.track !== null && (requested[i] ?? unsaid(source));
+      const mode = source === "camera_scalable" && encoding.scalabilityMode ? modeFor(requested) : undefined;
+      changed ||= encoding.active !== active || (mode ?? encoding).scalabilityMode !== encoding.scalabilityMode;
+      Object.assign(encoding, mode, { active });
+    }
+    if (!changed) return;
     await sender.setParameters(parameters).catch(() => {}); // closed meanwhile
   }
 
@@ -280,6 +290,10 @@ export class Connections {
     this.streams.set(slot, new MediaStream([transceiver.receiver.track]));
   }
 }
+
+/** The mode with no more sizes than are asked for; undefined leaves it as it is. */
+const modeFor = (requested: readonly boolean[]) =>
+  requested.length === modes.length ? modes[requested.lastIndexOf(true)] : undefined;
 
 /** Whether a source is sent of which the router has said nothing. */
 const unsaid = (source: SendSource) => source !== "camera_scalable";
