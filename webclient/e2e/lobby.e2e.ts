@@ -46,6 +46,15 @@ function connected(): Promise<number> {
   });
 }
 
+/** Ben's session is lost. */
+async function lose(): Promise<void> {
+  await ben.page.evaluate(() => {
+    const { sockets } = globalThis as unknown as { sockets: WebSocket[] };
+    for (const socket of sockets) socket.close();
+  });
+  await expect.poll(() => connected(), { timeout: patience }).toBe(0);
+}
+
 /** Of what was said, and heard, without the signs of life. */
 const conversation = () => messages.filter((m) => !/ping|pong/.test(m));
 
@@ -74,13 +83,26 @@ describe("the lobby", () => {
     await ben.leave();
   });
 
+  it("has another session ready where one is gone, while somebody is there", async () => {
+    await arrive();
+    await lose();
+    for (let x = 0; conversation().filter((m) => m === "standby").length < 2; x++) {
+      await ben.page.mouse.move(100 + (x % 100), 100);
+      await ben.page.waitForTimeout(100); // between two movements
+    }
+    await ben.page.getByRole("button", { name: "Join now" }).click();
+    await ben.inRoom();
+    await ben.grows("frames", 15);
+    expect(conversation().slice(0, 5)).toEqual(["> hello", "standby", "> hello", "standby", "> enter"]);
+    await ben.leave();
+  });
+
   it("leads in when the session that stood by is gone, too", async () => {
     await arrive();
     await ben.page.evaluate(() => {
-      const { sockets } = globalThis as unknown as { sockets: WebSocket[] };
-      for (const socket of sockets) socket.close();
+      Object.defineProperty(document, "visibilityState", { get: () => "hidden" }); // no other is made ready
     });
-    await expect.poll(() => connected(), { timeout: patience }).toBe(0);
+    await lose();
     await ben.page.getByRole("button", { name: "Join now" }).click();
     await ben.inRoom();
     await ann.tile(/^Ben/).waitFor();

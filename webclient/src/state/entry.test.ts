@@ -10,9 +10,17 @@ let entry: Entry;
 let meeting: Meeting | null;
 let m1: Router;
 let m2: Router;
+/** What happens to the page, and whether it can be seen. */
+let page: EventTarget;
+let visible: "visible" | "hidden";
 
 beforeEach(async () => {
   world = createWorld();
+  [page, visible] = [new EventTarget(), "visible"];
+  const addEventListener = page.addEventListener.bind(page);
+  vi.stubGlobal("addEventListener", addEventListener);
+  const seen = { get: () => visible };
+  vi.stubGlobal("document", Object.defineProperty({ ...document, addEventListener }, "visibilityState", seen));
   [m1, m2] = world.routers as [Router, Router];
   vi.stubGlobal("RTCRtpTransceiver", { prototype: { setCodecPreferences: () => {} } });
   vi.stubGlobal("RTCRtpSender", { prototype: { replaceTrack: () => {} }, getCapabilities: () => null });
@@ -91,6 +99,69 @@ describe("in the lobby a session stands by", () => {
     expect(m1.told.find((m) => m.type === "enter")).toEqual({ type: "enter", token: "another name's" });
     expect(world.joins).toHaveLength(1);
   });
+  it("again when its time is up, while somebody is there", async () => {
+    await lobby();
+    for (const sessions of [2, 3]) {
+      await wait(90_000);
+      page.dispatchEvent(new Event("pointermove"));
+      await wait(30_000);
+      m1.say({ type: "farewell", reason: "lost" });
+      await wait(6000);
+      expect(asked()).toEqual(Array(sessions).fill(true));
+    }
+    await pressJoin();
+    expect(asked()).toEqual([true, true, true]);
+    expect(said(m1).slice(0, 2)).toEqual(["hello", "enter"]);
+  });
+  it("not while nobody is there, but when they are back", async () => {
+    await lobby();
+    await wait(125_000);
+    m1.say({ type: "farewell", reason: "lost" });
+    await wait(600_000);
+    expect(asked()).toEqual([true]);
+    page.dispatchEvent(new Event("pointermove"));
+    await wait(200);
+    page.dispatchEvent(new Event("keydown"));
+    await wait(200);
+    expect(asked()).toEqual([true, true]);
+    expect(peers().map((p) => p.connectionState)).toEqual(["connected", "connected", "connected"]);
+  });
+  it("by a token that lasts", async () => {
+    world.pkg.token_expires_at = new Date(Date.now() + 240_000).toISOString();
+    await lobby();
+    await wait(200_000);
+    m1.say({ type: "farewell", reason: "lost" });
+    await wait(6000);
+    world.pkg = { ...world.pkg, token: "new", token_expires_at: new Date(Date.now() + 240_000).toISOString() };
+    page.dispatchEvent(new Event("pointermove"));
+    await wait(200);
+    expect(world.lookups).toBe(2);
+    expect(m1.told[0]).toMatchObject({ type: "hello", token: "new" });
+  });
+  it("as soon as the page is shown", async () => {
+    visible = "hidden";
+    await lobby();
+    page.dispatchEvent(new Event("pointermove")); // a script's, say
+    await wait(1000);
+    expect(asked()).toEqual([]);
+    visible = "visible";
+    page.dispatchEvent(new Event("visibilitychange"));
+    await wait(1000);
+    expect(asked()).toEqual([true]);
+    await pressJoin();
+    expect(asked()).toEqual([true]);
+  });
+  it("less and less often where routers keep none", async () => {
+    m1.dead = true;
+    m2.dead = true;
+    await lobby();
+    for (let s = 1; s < 600; s++) {
+      page.dispatchEvent(new Event("pointermove"));
+      await wait(1000);
+    }
+    const waits = world.joins.map((j, i) => j.at - (world.joins[i - 1]?.at ?? 0)).slice(1);
+    expect(waits.map((ms) => Math.round(ms / 1000))).toEqual([5, 10, 20, 40, 80, 120, 120, 120]);
+  });
   it("until the lobby is left", async () => {
     await lobby();
     entry.close();
@@ -115,10 +186,8 @@ describe("the ordinary join is there", () => {
     expect(asked()).toEqual([true, false]);
   });
   it("when the network changes", async () => {
-    const net = new EventTarget();
-    vi.stubGlobal("addEventListener", net.addEventListener.bind(net));
     await lobby();
-    net.dispatchEvent(new Event("online"));
+    page.dispatchEvent(new Event("online"));
     await pressJoin();
     expect(asked()).toEqual([true, false]);
   });
@@ -153,6 +222,9 @@ describe("the ordinary join is there", () => {
   it("where servers know no standby, with the same connections", async () => {
     world.standbys = false;
     await lobby();
+    await wait(10_000);
+    page.dispatchEvent(new Event("pointermove"));
+    await wait(100);
     expect(said(m1)).toEqual([]); // or we would be in
     await pressJoin();
     expect(asked()).toEqual([true, false]);
@@ -175,7 +247,7 @@ describe("the ordinary join is there", () => {
     expect(said(m1).slice(0, 2)).toEqual(["hello", "enter"]);
   });
   it("where the page is not looked at", async () => {
-    vi.stubGlobal("document", { ...globalThis.document, visibilityState: "hidden" });
+    visible = "hidden";
     await lobby();
     expect(asked()).toEqual([]);
     await pressJoin();

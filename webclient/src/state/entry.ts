@@ -1,10 +1,11 @@
 // The way in, while the person is still in the lobby: phases 1 and 2 run, and
 // the offers of phase 4 are made, before Join is pressed.
 import { Connections } from "../media/connections.ts";
-import { Value } from "../media/value.ts";
+import { pause, Value } from "../media/value.ts";
 import type { Offers, Package, Problem } from "../protocol/messages.ts";
 import { ProblemError, problem, problemOf } from "../protocol/problems.ts";
 import { lookup, targets } from "./admission.ts";
+import { shown, watchPerson } from "./attendance.ts";
 import type { ProbeRecord } from "./choose.ts";
 import { cameraCodec, clientInfo, obstacle, videoSlots } from "./client.ts";
 import type { MeetingLink } from "./link.ts";
@@ -36,6 +37,13 @@ export interface Ticket {
 /** The name that lookups made ahead carry while the person has not typed one. */
 const placeholder = "Guest";
 
+/**
+ * When another session is made ready after one that ended, in ms: so soon at first, and later each time that one was of no
+ * use, up to a limit; one that lasted was. And for how long after a sign of them somebody counts as there: a router keeps
+ * none for a lobby that was left open.
+ */
+const another = { soonMS: 5000, lateMS: 120_000, lastingMS: 60_000, thereMS: 120_000 };
+
 /** Prepares one join. End it with close, or by taking its ticket. */
 export class Entry {
   readonly state = new Value<EntryState>({ step: "idle" });
@@ -53,6 +61,11 @@ export class Entry {
   #connections: Connections | null = null;
   #offers: Promise<Offers> | null = null;
   #standby: Standby | null = null;
+  /** When the next session may be made ready, how long that was put off, and when there was a sign of somebody. */
+  #standbyFrom = 0;
+  #standbyPause = another.soonMS / 2;
+  #seenAt = performance.now();
+  #taking = false;
   #work: Promise<void> = Promise.resolve();
 
   /** token is that of an earlier participation, to come back as the same participant. */
@@ -61,6 +74,11 @@ export class Entry {
     this.#previousZone = previousZone;
     this.#token = token;
     this.recorder = new Recorder(link.number);
+    const seen = () => {
+      this.#seenAt = performance.now();
+      void this.#standByNow().catch(() => {}); // in, or gone
+    };
+    watchPerson(seen, this.#life.signal);
   }
 
   get link(): MeetingLink {
@@ -92,7 +110,15 @@ export class Entry {
 
   /** Finishes what is left to do and hands everything over. */
   async take(name: string): Promise<Ticket> {
-    const wanted = name.trim() || placeholder;
+    this.#taking = true;
+    try {
+      return await this.#take(name.trim() || placeholder);
+    } finally {
+      this.#taking = false;
+    }
+  }
+
+  async #take(wanted: string): Promise<Ticket> {
     this.recorder.resume();
     await this.#work;
     const current = this.state.get().step === "ready";
@@ -201,21 +227,43 @@ export class Entry {
     this.#offers.catch(() => {}); // told when it is awaited
   }
 
-  /** Has a session made ready; once, since what came to nothing or took too long costs no more than an ordinary join. */
+  /** Has a session made ready, unless there is one, or the page cannot be seen. Without one Join takes longer, and no more. */
   #standBy(): void {
+    if (this.#standby || this.#taking || this.state.get().step !== "ready" || !shown()) return;
     const [pkg, connections, offers] = [this.package.get(), this.#connections, this.#offers];
     const [target] = this.#found && pkg ? targets(this.#found.survey.ranked(), pkg) : [];
-    if (!pkg || !connections || !offers || !target || !this.#found) return;
-    if (this.#standby || this.#life.signal.aborted || globalThis.document?.visibilityState === "hidden") return;
+    if (!pkg || !connections || !offers || !target || !this.#found || this.#life.signal.aborted) return;
     const { recorder } = this;
     const wish = { request: { client: clientInfo() }, token: pkg.token, way: this.#found.way, recorder };
     const standby = new Standby(connections, offers, target, wish);
+    const began = performance.now();
     this.#standby = standby;
     void standby.over.then(() => {
       if (this.#standby !== standby) return; // taken
       this.#standby = null;
       this.#forget(standby);
+      if (standby.unknown) this.#standbyFrom = Number.POSITIVE_INFINITY;
+      else void this.#standByAgain(performance.now() - began > another.lastingMS).catch(() => {}); // in, or gone
     });
+  }
+
+  /** Has the next session made ready after a while, at once only while somebody is there. */
+  async #standByAgain(lasted: boolean): Promise<void> {
+    this.#standbyPause = lasted ? another.soonMS : Math.min(2 * this.#standbyPause, another.lateMS);
+    this.#standbyFrom = performance.now() + this.#standbyPause;
+    await pause(this.#standbyPause, this.#life.signal);
+    if (performance.now() - this.#seenAt < another.thereMS) await this.#standByNow();
+  }
+
+  /** Has a session made ready if it is time for another one, by a token that lasts. */
+  async #standByNow(): Promise<void> {
+    if (this.#standby || this.#taking || performance.now() < this.#standbyFrom || !shown()) return;
+    if (this.state.get().step === "ready" && this.#expiresSoon()) {
+      this.#standbyFrom = performance.now() + this.#standbyPause;
+      this.#work = this.#work.then(() => this.#again());
+      await this.#work;
+    }
+    this.#standBy();
   }
 
   /** What is left of a session that came to nothing: connections as good as new for an ordinary join. */

@@ -32,6 +32,8 @@ export class Standby {
   readonly over: Promise<void>;
   /** Whether the connections are no longer as good as new. */
   spent = false;
+  /** The servers know no standby. */
+  unknown = false;
 
   readonly #connections: Connections;
   readonly #life = new AbortController();
@@ -74,7 +76,8 @@ export class Standby {
     const { token, way } = wish;
     const request = { ...wish.request, offers: await offers, standby: true };
     const { answer, phase } = await admit([target], { ...wish, request, signal, staggerMS: measures.attach });
-    if (!answer.standby || signal.aborted) throw new Error("not on standby"); // a server that knows none would have let us in
+    this.unknown = !answer.standby; // such a server would have let us in
+    if (this.unknown || signal.aborted) throw new Error("not on standby");
     this.spent = true;
     const began = performance.now();
     this.#connections.expect(firstSlot);
