@@ -63,23 +63,24 @@ type Source struct {
 
 // Stream is the outgoing stream of one slot. Make it with New.
 type Stream struct {
+	// What is touched for each packet lies side by side, at the beginning of
+	// epochs and seqs, too.
 	config  Config
+	pending bool                     // the next packet begins a new epoch
+	sent    bool                     // a packet has gone out
+	lastTS  uint32                   // highest timestamp that went out
+	lastAt  time.Time                // when its first packet did
+	newest  seqnum.Unwrapper[uint16] // source's sequence numbers
+	ids     pictureIDs               // highest that went out
+	frames  frameNumber              // of AV1, likewise
+	n       int                      // epochs in use
+	epochs  [maxEpochs]epoch         // newest first
 	seqs    seqmap.Map
-	epochs  [maxEpochs]epoch // newest first
-	n       int              // epochs in use
-	pending bool             // the next packet begins a new epoch
-	source  Source           // of that epoch
-
-	newest seqnum.Unwrapper[uint16] // source's sequence numbers
-	sent   bool                     // a packet has gone out
-	lastTS uint32                   // highest timestamp that went out
-	lastAt time.Time                // when its first packet did
-	ids    pictureIDs               // highest that went out
-	frames frameNumber              // of AV1, likewise
+	source  Source // of the epoch that begins, if one is pending
 }
 
 // New makes a stream that carries nothing yet.
-func New(c Config) *Stream {
+func New(c Config) Stream {
 	if c.ClockRate == 0 {
 		c.ClockRate = 90000
 	}
@@ -89,7 +90,7 @@ func New(c Config) *Stream {
 			c.Frame = c.ClockRate / 30
 		}
 	}
-	s := &Stream{config: c}
+	s := Stream{config: c}
 	s.seqs.Start(c.Sequence)
 	return s
 }

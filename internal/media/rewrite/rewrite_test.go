@@ -102,7 +102,7 @@ func TestSwitchFromEveryBoundary(t *testing.T) {
 	for _, edge := range []uint32{0, 1, 2, 0x7ffe, 0x7fff, 0x8000, 0xfffd, 0xfffe, 0xffff, 0x7fffffff, 0x80000000, 0xfffff000, 0xfffffffe, 0xffffffff} {
 		a := &camera{source: video(1), seq: uint16(edge), ts: edge, pic: uint16(edge), tl0: uint8(edge), key: uint8(edge)}
 		b := &camera{source: video(2), seq: uint16(edge) + 20000, ts: edge / 2, pic: uint16(edge) ^ 0x5555, tl0: 0xfe, key: 0x1e}
-		s := New(Config{SSRC: 77, ClockRate: 90000, Sequence: uint16(edge), Timestamp: edge})
+		s := newStream(Config{SSRC: 77, ClockRate: 90000, Sequence: uint16(edge), Timestamp: edge})
 		var last sent
 		for i := range 40 {
 			c := a
@@ -155,7 +155,7 @@ func TestTimestampOverSwitch(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := New(Config{SSRC: 1, ClockRate: tt.rate, Frame: tt.frame, Timestamp: 5})
+			s := newStream(Config{SSRC: 1, ClockRate: tt.rate, Frame: tt.frame, Timestamp: 5})
 			a, b := &camera{source: video(1), ts: 777}, &camera{source: video(2), ts: 12345}
 			s.Switch(a.source)
 			first := rewritten(t, s, a.packet(t, true, 0), start)
@@ -176,7 +176,7 @@ func TestTimestampOverSwitch(t *testing.T) {
 }
 
 func TestNothingBeforeTheFirstSwitch(t *testing.T) {
-	s := New(Config{})
+	s := newStream(Config{})
 	a := &camera{source: video(1)}
 	if _, ok := s.Rewrite(a.packet(t, true, 0), start); ok {
 		t.Error("rewritten")
@@ -206,7 +206,7 @@ func TestNothingBeforeTheFirstSwitch(t *testing.T) {
 }
 
 func TestLatePackets(t *testing.T) {
-	s := New(Config{ClockRate: 90000})
+	s := newStream(Config{ClockRate: 90000})
 	a := &camera{source: video(1), seq: 0xfffe}
 	before := a.packet(t, true, 3000)
 	s.Switch(a.source)
@@ -232,7 +232,7 @@ func TestLatePackets(t *testing.T) {
 }
 
 func TestShortPictureIDs(t *testing.T) {
-	s := New(Config{})
+	s := newStream(Config{})
 	a := &camera{source: video(1), pic: 0x3ff0}
 	b := &camera{source: video(2), pic: 5, short: true}
 	s.Switch(a.source)
@@ -254,7 +254,7 @@ func TestShortPictureIDs(t *testing.T) {
 }
 
 func TestSound(t *testing.T) {
-	s := New(Config{SSRC: 9, ClockRate: 48000})
+	s := newStream(Config{SSRC: 9, ClockRate: 48000})
 	a := &camera{source: Source{Token: 1, PayloadType: 111}}
 	b := &camera{source: Source{Token: 2, PayloadType: 111}, seq: 99}
 	s.Switch(a.source)
@@ -278,7 +278,7 @@ func TestSound(t *testing.T) {
 func TestRedundantSound(t *testing.T) {
 	const theirs, redundant = "\xed\x0f\x00\x03\x6dONEtwo", "\xef\x0f\x00\x03\x6fONEtwo"
 	for to, want := range map[uint8]string{120: theirs, 0: "two"} {
-		s := New(Config{SSRC: 9, ClockRate: 48000, Sequence: 100})
+		s := newStream(Config{SSRC: 9, ClockRate: 48000, Sequence: 100})
 		a := &camera{source: Source{PayloadType: 109, Redundant: 63, RedundantTo: to, Extensions: []header.IDMap{{From: 1, To: 3}}}}
 		s.Switch(a.source)
 		for i, pt := range []uint8{63, 111, 63} {
@@ -310,7 +310,7 @@ func TestRedundantSound(t *testing.T) {
 }
 
 func TestPaddingAndDrop(t *testing.T) {
-	s := New(Config{})
+	s := newStream(Config{})
 	a := &camera{source: video(1), seq: 0xfffd}
 	padding := func() []byte {
 		b := a.packet(t, false, 0)
@@ -343,7 +343,7 @@ func TestPaddingAndDrop(t *testing.T) {
 // TestRestart: a source that leaps goes on without a gap.
 func TestRestart(t *testing.T) {
 	for _, leap := range []int{maxJump + 10, -maxJump - 10, 0x7fff, -0x8000} {
-		s := New(Config{ClockRate: 90000})
+		s := newStream(Config{ClockRate: 90000})
 		a := &camera{source: video(1), seq: 0xff00}
 		s.Switch(a.source)
 		first := rewritten(t, s, a.packet(t, true, 0), at(0))
@@ -360,7 +360,7 @@ func TestRestart(t *testing.T) {
 // it should be, and every packet can be restored as it went out.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := New(Config{SSRC: 3, ClockRate: 90000, Sequence: rapid.Uint16().Draw(rt, "seq"), Timestamp: rapid.Uint32().Draw(rt, "ts")})
+		s := newStream(Config{SSRC: 3, ClockRate: 90000, Sequence: rapid.Uint16().Draw(rt, "seq"), Timestamp: rapid.Uint32().Draw(rt, "ts")})
 		var cameras [3]*camera
 		for i := range cameras {
 			cameras[i] = &camera{
@@ -428,7 +428,7 @@ func TestModel(t *testing.T) {
 
 // TestRestoreAfterLongEpoch: one source for longer than a cycle.
 func TestRestoreAfterLongEpoch(t *testing.T) {
-	s := New(Config{})
+	s := newStream(Config{})
 	a := &camera{source: Source{Token: 1}}
 	s.Switch(a.source)
 	p := a.packet(t, true, 960)
@@ -451,7 +451,7 @@ func FuzzRewrite(f *testing.F) {
 	a.short = true
 	f.Add(a.packet(f, true, 0), false)
 	f.Fuzz(func(t *testing.T, packet []byte, restore bool) {
-		s := New(Config{SSRC: 1})
+		s := newStream(Config{SSRC: 1})
 		s.Switch(video(1))
 		size := len(packet)
 		out, ok := s.Rewrite(packet, start)
@@ -471,7 +471,7 @@ func FuzzRewrite(f *testing.F) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	s := New(Config{})
+	s := newStream(Config{})
 	a, b := &camera{source: video(1)}, &camera{source: video(2)}
 	p, q, buf, i := a.packet(t, true, 0), b.packet(t, true, 0), make([]byte, 1500), 0
 	n := testing.AllocsPerRun(1000, func() {
@@ -495,7 +495,7 @@ func TestNoAllocation(t *testing.T) {
 
 func BenchmarkRewrite(b *testing.B) {
 	b.ReportAllocs()
-	s := New(Config{})
+	s := newStream(Config{})
 	a := &camera{source: video(1)}
 	s.Switch(a.source)
 	p, buf, i := a.packet(b, true, 0), make([]byte, 1500), uint16(0)
@@ -511,7 +511,7 @@ func BenchmarkRewrite(b *testing.B) {
 // on without a gap, and repairs have those that the packets had.
 func TestSkip(t *testing.T) {
 	for _, edge := range []uint16{0, 0x7ff0, 0xfff0} {
-		s := New(Config{ClockRate: 90000, Sequence: edge})
+		s := newStream(Config{ClockRate: 90000, Sequence: edge})
 		a := &camera{source: video(1), seq: edge, pic: edge & 0x7fff}
 		s.Switch(a.source)
 		type went struct {
@@ -559,7 +559,7 @@ func TestSkip(t *testing.T) {
 // empty packet stands for what is left out, and picture ids close up all the
 // same.
 func TestSkipTooLate(t *testing.T) {
-	s := New(Config{ClockRate: 90000})
+	s := newStream(Config{ClockRate: 90000})
 	a := &camera{source: video(1), seq: 100}
 	s.Switch(a.source)
 	first := rewritten(t, s, a.packet(t, true, 3000), at(0))
@@ -574,4 +574,9 @@ func TestSkipTooLate(t *testing.T) {
 	if p := rewritten(t, s, missing, at(90)); p.SequenceNumber != 1 || p.vp8.PictureID != first.vp8.PictureID {
 		t.Errorf("the missing one: %v", p)
 	}
+}
+
+func newStream(c Config) *Stream {
+	s := New(c)
+	return &s
 }

@@ -32,12 +32,12 @@ type span struct {
 
 // Map is the map of one slot. The zero value is ready; call Switch first.
 type Map struct {
-	spans   [maxRanges]span
-	n       int    // spans in use, oldest first
+	started bool
+	n       int    // spans in use
 	since   int    // first span of the current source
 	next    uint64 // next outgoing number, extended
 	newest  seqnum.Unwrapper[uint16]
-	started bool
+	spans   [maxRanges]span // oldest first
 }
 
 // Start sets the first outgoing sequence number; it must be called before the

@@ -49,36 +49,39 @@ type Publish struct {
 
 // Link is one media connection.
 type Link struct {
+	trunk *Trunk // nil unless the remote is a router
+
+	// Of the shard's holder; what is touched for each packet that leaves comes
+	// first, so that it takes few lines of a processor's cache.
+	path    path               // what the network takes
+	queue   *pace.Queue[paced] // pictures that wait; nil before the first feedback
+	wire    Wire
+	patient bool // ticks more seldom
+	busy    bool // ticks
+	closed  bool
+	shard   *shard
+	tracks  []*track
+	twcc    *twcc.Recorder
+	next    struct{ reports, twcc time.Time }
+	survey  struct {
+		begins, ends time.Time // zero for none
+	}
+	streams []stream
+	recent  int // index into streams, of the latest packet
+	rtt     time.Duration
+	shed    time.Time // when packets last grew too old on their way out
+
+	// Fixed, or atomic.
 	router  *Router
 	kind    protocol.MediaKind
 	notify  func()
 	slots   []*Slot
 	publish []publishing
 	ssrc    uint32     // sender of our RTCP
-	patient bool       // ticks more seldom; of the shard's holder
 	types   [128]ptype // by payload type
-	trunk   *Trunk     // nil unless the remote is a router
 	twccID  uint8
 	state   atomic.Int32
 	started atomic.Bool // a slot sends from a new source
-
-	// Everything below belongs to the shard's holder.
-	shard   *shard
-	wire    Wire
-	closed  bool
-	streams []stream
-	tracks  []*track
-	recent  int // index into streams, of the latest packet
-	twcc    *twcc.Recorder
-	path    path               // what the network takes
-	queue   *pace.Queue[paced] // pictures that wait; nil before the first feedback
-	busy    bool               // ticks
-	rtt     time.Duration
-	shed    time.Time // when packets last grew too old on their way out
-	next    struct{ reports, twcc time.Time }
-	survey  struct {
-		begins, ends time.Time // zero for none
-	}
 }
 
 // publishing is a source and how to tell its packets.
