@@ -23,6 +23,9 @@ const drainSettles = 40 * time.Millisecond
 // overused begins a drain if more was sent than the bottleneck takes: the
 // queue grows, or is longer than a few packets make it.
 func (e *Estimator) overused(now time.Duration) bool {
+	if w := &e.window; w.n == 0 || w.back(0).queue < trendFloor {
+		return false // what the latest packet has not met neither grows nor stands
+	}
 	if e.lastAcked < e.drain.end+drainSettles && !e.rises(e.drain.left) {
 		return false // what arrives was sent while the queue was longer
 	}

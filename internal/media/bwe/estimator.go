@@ -38,33 +38,33 @@ const (
 
 // Estimator estimates what one participant's network takes. Make it with New.
 type Estimator struct {
-	config Config
-	epoch  time.Time
-	paths  []*Path
-	want   float64
+	// What is touched for each packet that leaves comes first, then what is for
+	// each feedback, so that they take few lines of a processor's cache.
+	epoch time.Time
+	rtt   time.Duration // the least round trip
+	probe prober
+	sent  meter
 
-	estimate float64
-	capacity float64       // as last seen; 0 not known
-	measured time.Duration // when the capacity was last exceeded
-
-	window    window
-	sent      meter
-	acked     meter // by when it came, on the sender's clock
-	losses    losses
-	probe     prober
+	mode      mode
+	started   bool
+	ahead     bool // a probe may be what the network is first heard of by
+	estimate  float64
+	capacity  float64       // as last seen; 0 not known
+	measured  time.Duration // when the capacity was last exceeded
+	want      float64
+	config    Config
+	paths     []*Path
 	trips     minimum       // round trips, with feedback's delay
-	rtt       time.Duration // the least
 	lastAcked time.Duration // when the latest packet that came was sent
 	heard     time.Duration // when feedback came last
 	updated   time.Duration
-
-	mode      mode
-	drain     drain
-	rival     rival
 	suspected time.Duration // when the queue last seemed to grow
 	held      time.Duration // until when the estimate does not grow
-	started   bool
-	ahead     bool // a probe may be what the network is first heard of by
+	drain     drain
+	rival     rival
+	losses    losses
+	acked     meter // by when it came, on the sender's clock
+	window    window
 }
 
 // New makes an estimator.
@@ -188,7 +188,10 @@ func (e *Estimator) packetTime() time.Duration {
 // grow lets the estimate grow while it is used: fast while nothing is known
 // of the capacity, slowly near it.
 func (e *Estimator) grow(dt, now time.Duration) {
-	if q, ok := e.window.standing(); !ok || q > quiet+e.packetTime() || e.appLimited(now) {
+	if e.appLimited(now) {
+		return
+	}
+	if q, ok := e.window.standing(); !ok || q > quiet+e.packetTime() {
 		return
 	}
 	if e.capacity > 0 && e.estimate > 1.1*e.capacity {

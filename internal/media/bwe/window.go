@@ -23,9 +23,9 @@ func (s *sample) recv() time.Duration { return s.sent + s.queue }
 
 // window holds the latest samples of all paths.
 type window struct {
-	ring   [windowSize]sample
 	n      int           // in all
 	jitter time.Duration // by how much samples depart from a trend
+	ring   [windowSize]sample
 }
 
 func (w *window) add(s sample) {
@@ -264,8 +264,8 @@ func (w *window) carriedOver(over, until time.Duration) (float64, bool) {
 
 // meter counts bytes over time.
 type meter struct {
-	bins   [meterBins]int32
 	newest int64 // bin
+	bins   [meterBins]int32
 }
 
 const (
