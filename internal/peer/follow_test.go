@@ -66,7 +66,7 @@ func (f *followed) take(from netip.AddrPort, packet []byte) {
 func (f *followed) sent() (packets [][]byte, to []netip.AddrPort) {
 	for _, g := range f.s.out.groups {
 		for i := g.first; i >= 0; i = f.s.out.slots[i].next {
-			packets = append(packets, bytes.Clone(f.s.out.slots[i].buf[:f.s.out.slots[i].n]))
+			packets = append(packets, bytes.Clone(f.s.out.datagram(i)))
 			to = append(to, g.to.remote)
 		}
 	}

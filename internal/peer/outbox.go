@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	slotSize    = 1536  // of a queued datagram
+	slotSize    = 1536  // room for a queued datagram
 	maxQueued   = 128   // datagrams between two flushes: few enough to stay in a core's cache
 	maxSegments = 32    // datagrams of one generic segmentation offload
 	maxSegment  = 1400  // larger datagrams may exceed a path's MTU, which offload does not fragment
@@ -35,22 +35,23 @@ func (p path) transport() protocol.Transport {
 }
 
 // An outbox holds the datagrams that a shard has queued since it was last
-// flushed. Datagrams to one destination whose sizes allow it form a group,
-// which the kernel takes as one (UDP_SEGMENT): all of equal size but the
-// last, which may be shorter.
+// flushed, one behind the other. Datagrams to one destination whose sizes allow
+// it form a group, which the kernel takes as one (UDP_SEGMENT): all of equal
+// size but the last, which may be shorter.
 type outbox struct {
-	slots    []slot // lazily grown to maxQueued, then reused
-	n        int    // slots in use
+	bytes    []byte // of the datagrams; grown as needed, then reused
+	end      int    // of those in use
+	slots    []slot // likewise
 	groups   []group
 	round    uint32 // counts flushes; tells stale Conn.group indices
 	segments int    // datagrams per group, 1 without offload
 	streamed bool   // some groups go to streams
 }
 
+// A slot is a datagram's place.
 type slot struct {
-	buf  []byte // of slotSize
-	n    int    // bytes in use
-	next int    // next slot of the group, -1 at its end
+	at, n int // in bytes
+	next  int // next slot of the group, -1 at its end
 }
 
 type group struct {
@@ -66,23 +67,28 @@ type group struct {
 
 func newOutbox() outbox { return outbox{round: 1, segments: 1} }
 
-func (o *outbox) full() bool { return o.n == maxQueued }
+func (o *outbox) full() bool { return len(o.slots) == maxQueued }
 
 // buffer returns the buffer of the next datagram, which add then queues. The
 // outbox must not be full.
 func (o *outbox) buffer() []byte {
-	if o.n == len(o.slots) {
-		o.slots = append(o.slots, slot{buf: make([]byte, slotSize)})
+	if end := o.end + slotSize; end > len(o.bytes) {
+		o.bytes = append(o.bytes, make([]byte, max(end, min(2*end, maxQueued*slotSize))-len(o.bytes))...)
 	}
-	return o.slots[o.n].buf
+	return o.bytes[o.end:][:slotSize:slotSize]
+}
+
+// datagram returns what is in a slot.
+func (o *outbox) datagram(i int) []byte {
+	s := &o.slots[i]
+	return o.bytes[s.at:][:s.n]
 }
 
 // add queues the first n bytes of the buffer.
 func (o *outbox) add(c *Conn, to path, n int) {
-	i := o.n
-	o.n++
-	s := &o.slots[i]
-	s.n, s.next = n, -1
+	i := len(o.slots)
+	o.slots = append(o.slots, slot{at: o.end, n: n, next: -1})
+	o.end += n
 	if o.join(c, to, i, n) {
 		return
 	}
@@ -145,7 +151,7 @@ func (o *outbox) divert(now time.Time) {
 
 // reset empties the outbox after its datagrams were sent.
 func (o *outbox) reset() {
-	o.n = 0
-	o.groups = o.groups[:0]
+	o.end = 0
+	o.slots, o.groups = o.slots[:0], o.groups[:0]
 	o.round++
 }

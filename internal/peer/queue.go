@@ -77,7 +77,7 @@ func (q *queue) begin(backlog time.Duration, sound bool) {
 func (q *queue) putGroup(o *outbox, g *group, now time.Time) {
 	q.mu.Lock()
 	for j := g.first; j >= 0; j = o.slots[j].next {
-		q.put(o.slots[j].buf[:o.slots[j].n], now)
+		q.put(o.datagram(j), now)
 	}
 	q.mu.Unlock()
 	q.signal()

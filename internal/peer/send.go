@@ -124,7 +124,7 @@ func (s *Shard) failed(g *group, packets int, err error) {
 
 // flush sends what is queued. The shard is held.
 func (s *Shard) flush() {
-	if s.out.n == 0 {
+	if len(s.out.slots) == 0 {
 		return
 	}
 	if s.out.streamed {

@@ -128,16 +128,23 @@ func (k *kernelSocket) writeSingly(o *outbox, g *group, failed func(*group, int,
 }
 
 // prepare fills message i with a group, whose vectors begin at v, and returns
-// where the next group's begin.
+// where the next group's begin. Datagrams that lie one behind the other, as
+// those of a picture do, need one vector.
 func (s *sender) prepare(i int, o *outbox, g *group, v int) int {
 	h := &s.messages[i].hdr
 	h.Iov = &s.iovecs[v]
-	h.SetIovlen(g.count)
+	first, end := v, -1
 	for j, n := g.first, g.count; n > 0; j, n = o.slots[j].next, n-1 {
-		s.iovecs[v].Base = &o.slots[j].buf[0]
-		s.iovecs[v].SetLen(o.slots[j].n)
-		v++
+		if d := &o.slots[j]; d.at == end {
+			s.iovecs[v-1].SetLen(int(s.iovecs[v-1].Len) + d.n)
+		} else {
+			s.iovecs[v].Base = &o.bytes[d.at]
+			s.iovecs[v].SetLen(d.n)
+			v++
+		}
+		end = o.slots[j].at + o.slots[j].n
 	}
+	h.SetIovlen(v - first)
 	h.Namelen = putSockaddr(&s.names[i], g.to.remote, s.v6)
 	control := putControl(s.control[i][:0], g, s.v6)
 	h.Control = nil

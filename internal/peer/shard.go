@@ -342,7 +342,7 @@ func (s *Shard) batch(sock socket, in []datagram) bool {
 		if len(s.foreign) > 0 { // which lie where the next would be read
 			break
 		}
-		if !sock.full() && (s.resting || s.out.n < worthwhile) {
+		if !sock.full() && (s.resting || len(s.out.slots) < worthwhile) {
 			break
 		}
 		if in = sock.poll(); len(in) == 0 {

@@ -93,7 +93,7 @@ func (p *packetSocket) write(o *outbox, failed func(*group, int, error)) {
 	for i := range o.groups {
 		g := &o.groups[i]
 		for j := g.first; j >= 0; j = o.slots[j].next {
-			if err := p.writeTo(o.slots[j].buf[:o.slots[j].n], g.to.remote); err != nil {
+			if err := p.writeTo(o.datagram(j), g.to.remote); err != nil {
 				failed(g, 1, err)
 			}
 		}

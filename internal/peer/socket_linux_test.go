@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -370,6 +371,44 @@ func TestKernelSocketRests(t *testing.T) {
 		must(t, err)
 		if later.Stop() || len(in) != 1 || string(in[0].data) != "after" {
 			t.Fatalf("read: %v", in)
+		}
+	}
+}
+
+// What lies one behind the other in the outbox is given to the kernel as one
+// piece, and every group as what was queued for it.
+func TestVectors(t *testing.T) {
+	o := newOutbox()
+	o.segments = maxSegments
+	a, b := new(Conn), new(Conn)
+	const size = 100
+	for i, c := range []*Conn{a, a, a, b, a, b, b} {
+		buf := o.buffer()[:size]
+		for j := range buf {
+			buf[j] = byte(i)
+		}
+		o.add(c, path{remote: sink}, size)
+	}
+	var s sender
+	s.init(2, false)
+	s.iovecs = make([]unix.Iovec, len(o.slots))
+	at := 0
+	for i, want := range []struct {
+		vectors int
+		marks   []byte
+	}{{2, []byte{0, 1, 2, 4}}, {2, []byte{3, 5, 6}}} {
+		from := at
+		at = s.prepare(i, &o, &o.groups[i], at)
+		var sent []byte
+		for _, v := range s.iovecs[from:at] {
+			sent = append(sent, unsafe.Slice(v.Base, v.Len)...)
+		}
+		var marks []byte
+		for ; len(sent) >= size; sent = sent[size:] {
+			marks = append(marks, sent[0])
+		}
+		if at-from != want.vectors || int(s.messages[i].hdr.Iovlen) != want.vectors || !bytes.Equal(marks, want.marks) || len(sent) > 0 {
+			t.Errorf("group %d: %d vectors with datagrams %v", i, at-from, marks)
 		}
 	}
 }
