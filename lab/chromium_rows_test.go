@@ -245,11 +245,6 @@ What was found by it:
 - With room for 100 ms at 700 kbit/s the picture changed its size every few seconds, each time with a freeze. The estimate was wrong both ways: losses of the queue were taken for the path's own, and
   half a second in which little was sent for the bottleneck's rate. Then it stayed with every other picture of the middle size, where all of the smallest would have fit: 17 a second. Half of the pictures is now
   what a second goes by with, not what a slot settles on. And the rate of a layer that begins was followed so slowly that for 2.5 s four fifths of the packets were lost: what lasts for a second counts now.
-- Pictures that came while the page made the room were decoded and lost: the element that shows them was made only when the slots had been told, and takes some 30 ms more to find its stream. Now it is made in the
-  lobby. Where the router had heard of the network before it chose a size it broke off the key frame of the large one for a smaller one's, since its estimate begins at 1.5 Mbit/s, which a picture of full size just
-  exceeds; Chromium makes another one 300 ms later at the soonest. Now a probe of padding in the lobby, some 26 kB, has told by then. Three runs before gave 207, 322 and 520 ms at 20 ms, full size after 207, 688 and
-  520; five runs after it 197, 222, 251, 399 and 474, and 298, 307, 336, 363 and 368 at 100; six more at 20 ms, in which the page was watched more closely, 269, 273, 288, 318, 336 and 376. Full size was the first in fifteen of these
-  sixteen, and came after 714 ms in the other.
 - A camera in VP9 or AV1 was encoded in all its sizes (L3T3_KEY) though only the smallest was watched. ` + "`" + `RTCRtpSender.setParameters` + "`" + ` takes another scalabilityMode and scaleResolutionDownBy without negotiation: the encoder is
   set up anew and begins with a key picture, one or two of them, unasked. The sizes inside and their numbers stay what they were (L2T3_KEY at half, L1T3 at a quarter of the size), AV1's key picture brings
   its new structure, and between two pictures were 50 to 83 ms at the switches as well as before (720 lines, 20 pictures a second, page to page). The encoder's time in a second went from 0.58 to 0.10 and 0.03 s
