@@ -124,8 +124,9 @@ type (
 	// that is asked for again begins with a key frame.
 	Layers struct {
 		Source Source `json:"source"`
-		// Active has an element for each layer, in the order of the offer; one
-		// if there is no simulcast.
+		// Active has an element for each layer: of a simulcast in the order of
+		// the offer, of a scalable codec for its spatial ones, lowest first;
+		// else one.
 		Active []bool `json:"active"`
 	}
 	// Muted tells the receiver that a host muted its microphone. Its sound

@@ -13,6 +13,7 @@ import (
 // inside. It has one track, number 0, and what is measured by layer is of its
 // spatial layers, each with only what it adds to those below. Slots choose
 // packet by packet; another router gets the stream whole and chooses for itself.
+// Its publisher is asked for no more layers than somebody needs, here or there.
 
 // Scalable reports whether a codec is sent so, rather than as simulcast.
 func Scalable(c offer.Codec) bool {
