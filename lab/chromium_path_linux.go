@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -9,7 +10,7 @@ import (
 )
 
 // remote is the first part of the addresses of a host that AddRemote adds; it
-// has .2, and may change to .3.
+// has .2, see Readdress.
 const remote = "198.18.9"
 
 // A Way is what happens to packets in one direction of a Line.
@@ -52,12 +53,13 @@ func (w *World) AddRemote(name string) *Line {
 }
 
 // Readdress takes a remote host's address away and gives it another one, as a
-// change of network does.
-func (w *World) Readdress(name string) {
+// change of network does; they are told by their last part.
+func (w *World) Readdress(name string, from, to int) {
 	w.t.Helper()
-	w.in(name, "ip", "addr", "add", remote+".3/32", "dev", "line")
-	w.in(name, "ip", "route", "replace", "default", "dev", "line", "src", remote+".3")
-	w.in(name, "ip", "addr", "del", remote+".2/32", "dev", "line")
+	is := func(last int) string { return fmt.Sprintf("%s.%d", remote, last) }
+	w.in(name, "ip", "addr", "add", is(to)+"/32", "dev", "line")
+	w.in(name, "ip", "route", "replace", "default", "dev", "line", "src", is(to))
+	w.in(name, "ip", "addr", "del", is(from)+"/32", "dev", "line")
 }
 
 // join carries packets between the gateway and a host until the test ends.

@@ -46,6 +46,12 @@ type (
 	Want struct {
 		Slots []SlotWant `json:"slots"`
 	}
+	// Restart tells the sender's new ICE credentials (RFC 8445 section 9) of the
+	// connections that it names: with these the router checks where the sender's
+	// media comes from when that changes. Media goes on meanwhile.
+	Restart struct {
+		Connections []Credentials `json:"connections"`
+	}
 	// HostAction is something that only a host may do.
 	HostAction struct {
 		Action HostVerb `json:"action"`
@@ -241,6 +247,13 @@ type Participant struct {
 	Path         PathState `json:"path"`
 }
 
+// Credentials are one side's ICE credentials of a connection (RFC 8445 section 5.3).
+type Credentials struct {
+	Kind  MediaKind `json:"kind"`
+	Ufrag string    `json:"ufrag"`
+	Pwd   string    `json:"pwd"`
+}
+
 // PathState says how well a participant is heard of.
 type PathState string
 
@@ -264,6 +277,7 @@ func (Enter) ControlType() string      { return "enter" }
 func (SetState) ControlType() string   { return "set_state" }
 func (SendChat) ControlType() string   { return "send_chat" }
 func (Want) ControlType() string       { return "want" }
+func (Restart) ControlType() string    { return "restart" }
 func (HostAction) ControlType() string { return "host" }
 func (Leave) ControlType() string      { return "leave" }
 func (Ping) ControlType() string       { return "ping" }
@@ -284,7 +298,7 @@ func (Pong) ControlType() string       { return "pong" }
 
 // FromClient and FromRouter list the messages of each direction.
 var (
-	FromClient = []ControlMessage{Hello{}, Enter{}, SetState{}, SendChat{}, Want{}, HostAction{}, Leave{}, Ping{}}
+	FromClient = []ControlMessage{Hello{}, Enter{}, SetState{}, SendChat{}, Want{}, Restart{}, HostAction{}, Leave{}, Ping{}}
 	FromRouter = []ControlMessage{Standby{}, Welcome{}, Roster{}, Audience{}, Slots{}, Sync{}, Speakers{}, Chat{}, Layers{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
 )
 
@@ -323,6 +337,8 @@ func DecodeFromClient(data []byte) (ControlMessage, error) {
 			return &SendChat{}, true
 		case "want":
 			return &Want{}, true
+		case "restart":
+			return &Restart{}, true
 		case "host":
 			return &HostAction{}, true
 		case "leave":

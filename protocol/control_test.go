@@ -29,6 +29,7 @@ var samples = map[string][]ControlMessage{
 		SetState{AudioMuted: ptr(true), VideoMuted: ptr(false), Sharing: ptr(true), HandRaised: ptr(true)},
 		SendChat{Text: "大家好 <hello> & goodbye"},
 		Want{Slots: []SlotWant{{Slot: "v1", Participant: "p2", MaxHeight: 360}}},
+		Restart{Connections: []Credentials{{Kind: Audio, Ufrag: "F7gI", Pwd: "x9cml/YzichV2+XlhiMu8g"}}},
 		HostAction{Action: HostMute, Participant: "p2"},
 		Leave{},
 		Ping{N: 7},

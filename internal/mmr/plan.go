@@ -201,11 +201,18 @@ func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan, 
 		shared.budget.Survey()
 	}
 	media := meeting.Media{Sources: map[protocol.Source]*forward.Source{}}
-	var conns []*peer.Conn
+	conns := map[protocol.MediaKind]*peer.Conn{}
 	media.Close = func() {
 		for _, c := range conns {
 			c.Close()
 		}
+	}
+	media.Restart = func(remote protocol.Credentials) error {
+		c := conns[remote.Kind]
+		if c == nil {
+			return fmt.Errorf("there is no %s connection", remote.Kind)
+		}
+		return c.Restart(peer.Credentials{Ufrag: remote.Ufrag, Pwd: remote.Pwd})
 	}
 	var answers protocol.Offers
 	for _, p := range plans {
@@ -221,7 +228,7 @@ func (s *Server) connect(m *meeting.Meeting, participant string, plans []*plan, 
 			media.Close()
 			return meeting.Media{}, protocol.Offers{}, fmt.Errorf("open the %s connection: %w", p.kind, err)
 		}
-		conns = append(conns, conn)
+		conns[p.kind] = conn
 		answer := p.answer
 		answer.Ufrag, answer.Pwd, answer.Fingerprint = conn.LocalUfrag(), conn.LocalPwd(), s.port.Fingerprint()
 		answer.Candidates = s.answered()

@@ -37,7 +37,7 @@ func (controlled) AddTo(m *stun.Message) error {
 }
 
 // checkName is the USERNAME of the checks that a connection receives.
-func checkName(c *Conn) string { return c.LocalUfrag() + ":" + c.remote.Ufrag }
+func checkName(c *Conn) string { return c.LocalUfrag() + ":" + c.remote.Load().Ufrag }
 
 func TestChecks(t *testing.T) {
 	p := listenLoopback(t, 1, nil)

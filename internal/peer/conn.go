@@ -36,9 +36,8 @@ const (
 type Conn struct {
 	port        *Port
 	local       Credentials
-	remote      Credentials
+	remote      atomic.Pointer[remoteCredentials]
 	localPwd    []byte // key of the checks that we receive
-	remotePwd   []byte // key of the checks that we send
 	fingerprint fingerprint
 	active      bool // we are the DTLS client
 	tos         uint8
@@ -79,6 +78,12 @@ type Conn struct {
 	counters counters
 }
 
+// remoteCredentials are the remote's, and the key of the checks that we send.
+type remoteCredentials struct {
+	Credentials
+	key []byte
+}
+
 type phase uint8
 
 const (
@@ -105,6 +110,16 @@ func (c *Conn) LocalUfrag() string { return c.local.Ufrag }
 
 // LocalPwd returns the password to put into the SDP answer.
 func (c *Conn) LocalPwd() string { return c.local.Pwd }
+
+// Restart takes the credentials of a remote that has restarted ICE on its side
+// (RFC 8445 section 9); ours stay. Any goroutine may call it.
+func (c *Conn) Restart(remote Credentials) error {
+	if err := remote.valid(); err != nil {
+		return err
+	}
+	c.remote.Store(&remoteCredentials{remote, []byte(remote.Pwd)})
+	return nil
+}
 
 // Shard returns the shard that the connection lives on, fixed once the first
 // authenticated check arrived; before that nil. It is never nil in a Handler.

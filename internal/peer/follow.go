@@ -108,14 +108,14 @@ func (c *Conn) pursue(d *datagram, now time.Time) {
 	}
 	p.sent = now
 	p.tries++
-	s := c.Shard()
-	s.answer(c, p.to, s.writer.inquiry(s.buffer(), p.id, []byte(c.remote.Ufrag+":"+c.local.Ufrag), c.remotePwd))
+	s, remote := c.Shard(), c.remote.Load()
+	s.answer(c, p.to, s.writer.inquiry(s.buffer(), p.id, []byte(remote.Ufrag+":"+c.local.Ufrag), remote.key))
 }
 
 // caught takes the answer of an address that is checked: the remote is there.
 func (c *Conn) caught(b *binding, d *datagram, now time.Time) bool {
 	p := c.pursuit
-	if p == nil || b.id != p.id || b.class != stun.ClassSuccessResponse || d.path() != p.to || !b.authentic(c.remotePwd) {
+	if p == nil || b.id != p.id || b.class != stun.ClassSuccessResponse || d.path() != p.to || !b.authentic(c.remote.Load().key) {
 		return false
 	}
 	c.heard(now)

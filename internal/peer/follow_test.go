@@ -83,10 +83,10 @@ func (f *followed) checked(to netip.AddrPort) *stun.Message {
 	}
 	m := stun.New()
 	must(f.T, stun.Decode(packets[0], m))
-	must(f.T, m.Check(stun.NewShortTermIntegrity(f.c.remote.Pwd), stun.Fingerprint))
+	must(f.T, m.Check(stun.NewShortTermIntegrity(f.c.remote.Load().Pwd), stun.Fingerprint))
 	var name stun.Username
 	must(f.T, name.GetFrom(m))
-	if want := f.c.remote.Ufrag + ":" + f.c.local.Ufrag; m.Type != stun.BindingRequest || name.String() != want ||
+	if want := f.c.remote.Load().Ufrag + ":" + f.c.local.Ufrag; m.Type != stun.BindingRequest || name.String() != want ||
 		!m.Contains(stun.AttrPriority) || !m.Contains(stun.AttrICEControlled) {
 		f.Errorf("%v for %q, not %q", m, name, want)
 	}
@@ -140,13 +140,13 @@ func TestFollow(t *testing.T) {
 
 			other := netip.AddrPortFrom(elsewhere.Addr(), 1)
 			f.c.learn(other)
-			f.take(other, answer(t, m, f.c.remote.Pwd))
+			f.take(other, answer(t, m, f.c.remote.Load().Pwd))
 			f.take(elsewhere, answer(t, m, f.c.local.Pwd))
 			wrong := *m
 			wrong.TransactionID[0] ^= 1
-			f.take(elsewhere, answer(t, &wrong, f.c.remote.Pwd))
+			f.take(elsewhere, answer(t, &wrong, f.c.remote.Load().Pwd))
 			f.at(sink)
-			f.take(elsewhere, answer(t, m, f.c.remote.Pwd))
+			f.take(elsewhere, answer(t, m, f.c.remote.Load().Pwd))
 			f.at(elsewhere)
 			if n := f.s.port.Stats().Followed; n != 1 {
 				t.Errorf("%d followed", n)
@@ -155,7 +155,7 @@ func TestFollow(t *testing.T) {
 			f.take(elsewhere, test.next(f))
 			f.nothing()
 			f.take(sink, test.next(f)) // back again
-			f.take(sink, answer(t, f.checked(sink), f.c.remote.Pwd))
+			f.take(sink, answer(t, f.checked(sink), f.c.remote.Load().Pwd))
 			f.at(sink)
 		})
 	}
@@ -176,6 +176,23 @@ func TestFollowChecksAgain(t *testing.T) {
 		t.Errorf("%d checks", checks)
 	}
 	f.at(sink)
+}
+
+// A remote that has restarted ICE is checked by its new credentials, where it
+// has said which.
+func TestFollowAfterRestart(t *testing.T) {
+	f := follow(t)
+	old := f.c.remote.Load().Pwd
+	if err := f.c.Restart(Credentials{"abcd", "short"}); err == nil {
+		t.Error("a short password was taken")
+	}
+	must(t, f.c.Restart(NewCredentials()))
+	f.take(elsewhere, f.media())
+	m := f.checked(elsewhere)
+	f.take(elsewhere, answer(t, m, old))
+	f.at(sink)
+	f.take(elsewhere, answer(t, m, f.c.remote.Load().Pwd))
+	f.at(elsewhere)
 }
 
 // Who holds the packets of others gets nothing for them: not for one that was
@@ -207,7 +224,7 @@ func TestFollowNoStranger(t *testing.T) {
 	f.take(elsewhere, held)
 	m := f.checked(elsewhere)
 	f.take(sink, f.media()) // the remote is still there
-	f.take(elsewhere, answer(t, m, f.c.remote.Pwd))
+	f.take(elsewhere, answer(t, m, f.c.remote.Load().Pwd))
 	f.at(sink)
 }
 

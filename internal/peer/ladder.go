@@ -232,7 +232,7 @@ func (d *dialled) check(c *Conn, w *way, candidate int, now time.Time) {
 	s := c.Shard()
 	id := transaction(randomBytes(stun.TransactionIDSize))
 	nominate := d.current == nil || d.current == w
-	n := s.writer.check(s.buffer(), id, d.username, c.remotePwd, d.tieBreaker, nominate)
+	n := s.writer.check(s.buffer(), id, d.username, c.remote.Load().key, d.tieBreaker, nominate)
 	if n == 0 {
 		return
 	}

@@ -273,18 +273,17 @@ func (p *Port) Accept(cfg AcceptConfig) (*Conn, error) {
 }
 
 func (p *Port) newConn(local Credentials, cfg AcceptConfig) (*Conn, error) {
-	if err := cfg.Remote.valid(); err != nil {
-		return nil, err
-	}
 	fp, err := parseFingerprint(cfg.RemoteFingerprint)
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{
-		port: p, remote: cfg.Remote, remotePwd: []byte(cfg.Remote.Pwd),
-		fingerprint: fp, active: cfg.Active, tos: uint8(cfg.TOS), backlog: cfg.Backlog, handler: cfg.Handler,
+		port: p, fingerprint: fp, active: cfg.Active, tos: uint8(cfg.TOS), backlog: cfg.Backlog, handler: cfg.Handler,
 		maxSources: cmp.Or(cfg.MaxSources, maxSources),
 		born:       time.Now(), done: make(chan struct{}), index: -1,
+	}
+	if err := c.Restart(cfg.Remote); err != nil {
+		return nil, err
 	}
 	c.setLocal(local)
 	return c, nil

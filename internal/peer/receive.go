@@ -178,7 +178,7 @@ func (c *Conn) takeBinding(s *Shard, d *datagram, now time.Time) bool {
 		if c.dialled == nil {
 			return c.caught(b, d, now)
 		}
-		return b.authentic(c.remotePwd) && c.dialled.response(c, b, d, now)
+		return b.authentic(c.remote.Load().key) && c.dialled.response(c, b, d, now)
 	}
 	// It was found by our half of the USERNAME; the other may be new: a browser
 	// whose network changed restarts ICE on its side alone (RFC 8445 section 7.3

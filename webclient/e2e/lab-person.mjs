@@ -7,7 +7,8 @@
 // Watches the tile of the person called WATCHED, or publishes when that is
 // empty. CAMERA and SOUND name the files that are played as camera (Y4M) and
 // microphone (WAV). Any line on standard input is answered by what was measured
-// so far, "report" also by what the report tells of; the end of input ends the page.
+// so far, "report" also by what the report tells of, "online" after the page was told that the network has changed
+// (without a desktop the browser does not tell it); the end of input ends the page.
 import { createInterface } from "node:readline";
 import { limit, openBrowser, tell, textOf } from "./lab-browser.mjs";
 
@@ -168,6 +169,7 @@ try {
   if (watched) await page.waitForFunction(() => globalThis.seen.frames.length > 0, undefined, { timeout: limit });
   tell(await measured());
   for await (const line of createInterface({ input: process.stdin })) {
+    if (line === "online") await page.evaluate(() => globalThis.dispatchEvent(new Event("online")));
     const now = await measured();
     tell({ ...now, said, events: line === "report" ? await events() : [] });
   }

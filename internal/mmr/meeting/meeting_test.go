@@ -92,7 +92,8 @@ type member struct {
 	channel     *control.Channel
 	voice       control.Session
 	closed      atomic.Bool
-	sent        uint16                     // packets of sound
+	sent        uint16 // packets of sound
+	restarted   []protocol.Credentials
 	told        map[protocol.SlotID]string // what the slots carry
 }
 
@@ -149,6 +150,13 @@ func (h *house) admit(id string, role protocol.Role, video ...offer.Codec) *memb
 	m.video = m.link(protocol.Video, cameras, map[protocol.Source]int{protocol.Camera: 4}, video...)
 	m.content = m.link(protocol.Content, map[protocol.Source]offer.Codec{protocol.Screen: vp8, protocol.ScreenAudio: opus},
 		map[protocol.Source]int{protocol.Screen: 1, protocol.ScreenAudio: 1}, video...)
+	m.media.Restart = func(c protocol.Credentials) error {
+		if c.Kind != protocol.Audio && c.Kind != protocol.Video {
+			return errors.New("no such connection")
+		}
+		m.restarted = append(m.restarted, c)
+		return nil
+	}
 	m.media.Close = func() {
 		m.closed.Store(true)
 		for _, l := range m.media.Links {
@@ -347,6 +355,22 @@ func TestChat(t *testing.T) {
 		w, _ := heard[protocol.Welcome](bob)
 		if len(w.Chat) != MaxChatKept || w.Chat[MaxChatKept-1].Text != fmt.Sprint(MaxChatKept+4) {
 			t.Errorf("%d messages kept", len(w.Chat))
+		}
+	})
+}
+
+// TestRestart has a client tell its new credentials.
+func TestRestart(t *testing.T) {
+	run(t, func(t *testing.T, h *house) {
+		ada := h.join("ada", protocol.Guest)
+		said := []protocol.Credentials{{Kind: protocol.Audio, Ufrag: "a"}, {Kind: protocol.Video, Ufrag: "v"}}
+		ada.say(&protocol.Restart{Connections: said})
+		if r, ok := heard[protocol.Refusal](ada); ok || !slices.Equal(ada.restarted, said) {
+			t.Errorf("restarted %v; %s", ada.restarted, text(r))
+		}
+		ada.say(&protocol.Restart{Connections: []protocol.Credentials{{Kind: "smell"}}})
+		if r, ok := heard[protocol.Refusal](ada); !ok || r.Problem.Code != protocol.ProblemBadRequest {
+			t.Errorf("not refused: %s", text(r))
 		}
 	})
 }

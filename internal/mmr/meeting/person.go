@@ -31,7 +31,19 @@ type Media struct {
 	Links   []*forward.Link
 	Slots   []*forward.Slot
 	Sources map[protocol.Source]*forward.Source
+	// Restart takes a remote's new credentials for one of the connections.
+	Restart func(protocol.Credentials) error
 	Close   func() // closes the media connections
+}
+
+// restart takes the new credentials of all connections that are named.
+func (m *Media) restart(r *protocol.Restart) *protocol.Problem {
+	for _, c := range r.Connections {
+		if err := m.Restart(c); err != nil {
+			return protocol.NewProblem(protocol.ProblemBadRequest, "restart: "+err.Error())
+		}
+	}
+	return nil
 }
 
 func (m *Media) close() {

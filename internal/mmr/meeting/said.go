@@ -36,6 +36,8 @@ func (s said) handle(m *Meeting, now time.Time) {
 		refused = m.say(p, msg, now)
 	case *protocol.Want:
 		refused = m.want(p, msg)
+	case *protocol.Restart:
+		refused = p.media.restart(msg)
 	case *protocol.HostAction:
 		refused = m.host(p, msg)
 	case *protocol.Leave:

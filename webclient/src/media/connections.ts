@@ -2,9 +2,9 @@
 // content, each an RTCPeerConnection of its own. What is sent and how much can
 // be received is fixed by the first offer; afterwards tracks are exchanged and
 // encodings switched, so nothing is ever negotiated again.
-import type { JoinAnswer, MediaKind, Offers, SlotID, Transport } from "../protocol/messages.ts";
+import type { Credentials, JoinAnswer, MediaKind, Offers, SlotID, Transport } from "../protocol/messages.ts";
 import { audioSlots } from "../protocol/messages.ts";
-import { onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
+import { credentials, onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
 import { unboundPeer } from "./unbound.ts";
 import { Value } from "./value.ts";
 import { dropVideo, prepareVideo } from "./videos.ts";
@@ -99,6 +99,8 @@ export class Connections {
   /** What comes in every slot. */
   readonly streams = new Map<SlotID, MediaStream>();
   readonly peers: Record<MediaKind, RTCPeerConnection>;
+  /** Of our side of the connections whose ICE was restarted, which the router is to be told. */
+  readonly restarted = new Value<readonly Credentials[]>([]);
 
   readonly #senders = new Map<SendSource, RTCRtpSender>();
   /** Which layers the router asks for, in the order of the offer; all of a source that is not named. */
@@ -166,11 +168,16 @@ export class Connections {
   /**
    * Restarts ICE on our side alone, so that new addresses of ours are gathered
    * and checked; media goes on by the old ones until a new one answers. The
-   * router is ICE-lite and takes any check that knows its password, so that
-   * nothing has to be told to it and its answer still holds.
+   * router is ICE-lite and takes any check that knows its password, so that its
+   * answer still holds. It needs ours for checks of its own only.
    */
   async restart(): Promise<void> {
-    for (const kind of mediaKinds) await this.#renegotiate(kind, { iceRestart: true });
+    for (const kind of mediaKinds) {
+      await this.#renegotiate(kind, { iceRestart: true });
+      const ours = credentials(this.peers[kind].currentLocalDescription?.sdp ?? "");
+      if (!ours || this.#closed) continue;
+      this.restarted.update((before) => [...before.filter((c) => c.kind !== kind), { kind, ...ours }]);
+    }
   }
 
   /** Sends the microphone's sound with redundancy, or without; false if that is the same here. */

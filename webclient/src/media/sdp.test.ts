@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
+import { credentials, onlyOver, tuneAudio, withRedundancy } from "./sdp.ts";
 
 const section = (fmtp: string) =>
   ["m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=sendonly", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc", fmtp]
@@ -7,6 +7,14 @@ const section = (fmtp: string) =>
     .join("\r\n")
     .concat("\r\n");
 const head = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+
+describe("credentials", () => {
+  it("are those of the description, as far as there are any", () => {
+    const ice = "a=ice-ufrag:F7gI\r\na=ice-pwd:x9cml/YzichV2+XlhiMu8g\r\na=ice-options:trickle\r\n";
+    expect(credentials(head + section("") + ice)).toEqual({ ufrag: "F7gI", pwd: "x9cml/YzichV2+XlhiMu8g" });
+    expect(credentials("a=ice-ufrag:F7gI\r\n")).toBeUndefined();
+  });
+});
 
 describe("tuneAudio", () => {
   it("asks for retransmission and discontinuous transmission", () => {

@@ -6,6 +6,13 @@ function sections(sdp: string): string[] {
   return sdp.split(/(?=^m=)/m);
 }
 
+/** The ICE credentials of whoever made the description (RFC 8839 §5.4); undefined if it has none. */
+export function credentials(sdp: string): { ufrag: string; pwd: string } | undefined {
+  const of = (name: string) => new RegExp(`^a=${name}:(\\S+)`, "m").exec(sdp)?.[1];
+  const [ufrag, pwd] = [of("ice-ufrag"), of("ice-pwd")];
+  return ufrag && pwd ? { ufrag, pwd } : undefined;
+}
+
 /** The payload type of Opus in an m-section, undefined if it has none. */
 function opus(section: string): string | undefined {
   return /^a=rtpmap:(\d+) opus\/48000/im.exec(section)?.[1];

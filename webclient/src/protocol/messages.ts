@@ -29,6 +29,7 @@ export type FromClient =
   | ({ type: "set_state" } & SetState)
   | ({ type: "send_chat" } & SendChat)
   | ({ type: "want" } & Want)
+  | ({ type: "restart" } & Restart)
   | ({ type: "host" } & HostAction)
   | ({ type: "leave" } & Leave)
   | ({ type: "ping" } & Ping);
@@ -96,6 +97,12 @@ export interface CreateMeeting {
   passcode?: string;
   scheduled_at?: string;
   kind?: MeetingKind;
+}
+
+export interface Credentials {
+  kind: MediaKind;
+  ufrag: string;
+  pwd: string;
 }
 
 export interface DrainServer {
@@ -360,6 +367,10 @@ export interface Report {
 export interface ReportEvent {
   at_ms: number;
   what: string;
+}
+
+export interface Restart {
+  connections: Credentials[];
 }
 
 export interface Resume {

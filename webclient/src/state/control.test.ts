@@ -148,6 +148,7 @@ it("the golden messages are what this client may send", () => {
     "set_state",
     "send_chat",
     "want",
+    "restart",
     "host",
     "leave",
     "ping",

@@ -33,6 +33,25 @@ const resumes = () => world.joins.map((j) => j.request.resume);
 /** When the first join went out, in ms after what happened. */
 const tookMS = () => Math.round((world.joins[0]?.at ?? Number.NaN) - began);
 
+describe("another network", () => {
+  it("restarts our side of ICE, of which the router is told, and again when the channel is back", async () => {
+    const net = new EventTarget();
+    meeting.leave();
+    vi.stubGlobal("addEventListener", net.addEventListener.bind(net));
+    meeting = await join();
+    const restarts = () => m1.told.filter((m) => m.type === "restart");
+    expect(restarts()).toEqual([]);
+    net.dispatchEvent(new Event("online"));
+    await wait(100);
+    const connections = ["audio", "video", "content"].map((kind) => ({ kind, ufrag: "u1", pwd: "p1" }));
+    expect(restarts().at(-1)).toEqual({ type: "restart", connections });
+    m1.sockets.at(-1)?.drop();
+    await wait(1000);
+    expect(restarts()).toEqual([{ type: "restart", connections }]);
+    expect(meeting.report().mmr).toBe("m1");
+  });
+});
+
 describe("a router that dies", () => {
   it("is noticed within a second, and another one takes over", async () => {
     meeting.publisher.setHand(true);

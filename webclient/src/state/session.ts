@@ -89,6 +89,7 @@ export class Session {
     this.voices = new Voices(tracks.filter((track) => track.kind === "audio"));
     this.vigil = new Vigil(connections, () => this.#lifeline(), this.#duty.signal);
     this.#duty.signal.addEventListener("abort", () => this.#end({ why: "closed" }));
+    connections.restarted.subscribe(() => this.#tellRestart());
   }
 
   get signal(): AbortSignal {
@@ -235,9 +236,16 @@ export class Session {
     if (waiting) await waiting.enter(token, first, take, this.signal, limitMS);
     this.#control = waiting ?? (await Control.open(url, hello, first, take, this.signal, limitMS));
     if (this.#wants !== wants) this.send({ type: "want", slots: this.#wants }); // asked for meanwhile
+    this.#tellRestart();
     this.unheard.set(0);
     this.#refused = false;
     this.#around.opened(this);
+  }
+
+  /** Tells the router by which credentials our side of ICE goes on: at once, and again when the channel is back. */
+  #tellRestart(): void {
+    const connections = [...this.connections.restarted.get()];
+    if (connections.length > 0) this.send({ type: "restart", connections });
   }
 
   #take(message: FromRouter): void {

@@ -126,6 +126,8 @@ class Peer extends EventTarget {
   connectionState = "new";
   signalingState = "stable";
   remote = "";
+  currentLocalDescription: { sdp: string } | null = null;
+  #restarts = 0;
   #closed = false;
   #since = 0;
   #protocol = "";
@@ -149,10 +151,14 @@ class Peer extends EventTarget {
     return { setCodecPreferences: () => {}, sender, receiver };
   }
   setConfiguration() {}
-  async createOffer() {
-    return { type: "offer", sdp: "v=0\r\n" };
+  async createOffer(options: RTCOfferOptions = {}) {
+    if (options.iceRestart) this.#restarts++;
+    const ice = `a=ice-ufrag:u${this.#restarts}\r\na=ice-pwd:p${this.#restarts}\r\n`;
+    return { type: "offer", sdp: `v=0\r\n${ice}` };
   }
-  async setLocalDescription() {}
+  async setLocalDescription(description: { sdp: string }) {
+    this.currentLocalDescription = description;
+  }
   get currentRemoteDescription() {
     return this.remote ? { sdp: this.remote } : null;
   }
