@@ -10,7 +10,7 @@ import (
 )
 
 // remote is the first part of the addresses of a host that AddRemote adds; it
-// has .2, see Readdress.
+// has .2 at first, see Readdress.
 const remote = "198.18.9"
 
 // A Way is what happens to packets in one direction of a Line.
@@ -25,7 +25,12 @@ type Way struct {
 }
 
 // A Line joins a host to the internet, by ways that may change at any time.
-type Line struct{ out, in *direction }
+type Line struct {
+	out, in *direction
+	world   *World
+	host    string
+	last    int // part of the host's address
+}
 
 // Set has packets go by other ways from now on.
 func (l *Line) Set(out, in Way) { l.out.set(out); l.in.set(in) }
@@ -38,7 +43,7 @@ func (w *World) AddRemote(name string) *Line {
 	w.etc(name)
 	line := "path-" + name
 	here, there := w.openTUN("gateway", line), w.openTUN(name, "line")
-	l := &Line{out: newDirection(), in: newDirection()}
+	l := &Line{out: newDirection(), in: newDirection(), world: w, host: name, last: 2}
 	w.join(l, here, there)
 	w.in("gateway", "ip", "link", "set", line, "up")
 	w.in("gateway", "ip", "route", "add", remote+".0/24", "dev", line)
@@ -52,14 +57,17 @@ func (w *World) AddRemote(name string) *Line {
 	return l
 }
 
-// Readdress takes a remote host's address away and gives it another one, as a
-// change of network does; they are told by their last part.
-func (w *World) Readdress(name string, from, to int) {
+// Readdress takes the host's address away and gives it another one, as a change
+// of network does: .3, and then .2 again.
+func (l *Line) Readdress() {
+	w := l.world
 	w.t.Helper()
 	is := func(last int) string { return fmt.Sprintf("%s.%d", remote, last) }
-	w.in(name, "ip", "addr", "add", is(to)+"/32", "dev", "line")
-	w.in(name, "ip", "route", "replace", "default", "dev", "line", "src", is(to))
-	w.in(name, "ip", "addr", "del", is(from)+"/32", "dev", "line")
+	from := is(l.last)
+	l.last = 5 - l.last
+	w.in(l.host, "ip", "addr", "add", is(l.last)+"/32", "dev", "line")
+	w.in(l.host, "ip", "route", "replace", "default", "dev", "line", "src", is(l.last))
+	w.in(l.host, "ip", "addr", "del", from+"/32", "dev", "line")
 }
 
 // join carries packets between the gateway and a host until the test ends.

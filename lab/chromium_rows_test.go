@@ -85,20 +85,20 @@ func cutUDP(c *call) {
 
 func roam(c *call) {
 	c.wait(3 * time.Second)
-	c.Readdress("far", 2, 3)
+	c.line.Readdress()
 	c.wait(12 * time.Second)
 }
 
 // roamAgain measures a second change, after the browser has told the page of
 // the first and ICE was restarted.
 func roamAgain(c *call) {
-	c.Readdress("far", 2, 3)
+	c.line.Readdress()
 	c.wait(2 * time.Second)
 	c.subscriber.ask("online")
 	c.wait(5 * time.Second)
 	c.begin = c.subscriber.look()
 	c.wait(3 * time.Second)
-	c.Readdress("far", 3, 2)
+	c.line.Readdress()
 	c.wait(12 * time.Second)
 }
 
