@@ -206,7 +206,6 @@ describe.runIf(binary).each([
     await ben.receives("Ann", "camera", 20);
     await cleo.leave();
     await comesIn(codec);
-    await ben.shows("Ann", 720);
     await ben.receives("Ann", "camera", 20);
     const { frames, bare } = await gapsOf(ben.page);
     expect(bare).toBe(0); // there was a picture all the time
