@@ -255,6 +255,7 @@ func (h *house) openMMR(c *upCmd, media []string) error {
 	}
 	cfg.MediaListen = mediaListen(c)
 	cfg.PublicAddresses = media
+	mmr.CollectEarly()
 	h.mmr, err = mmr.New(cfg, mmr.Deps{Bus: conn, Log: h.log, Metrics: h.registry, Version: version(), TURNSecret: h.turnSecret})
 	if err != nil {
 		return explainListen(err, "UDP", cfg.MediaListen, "--media-port")

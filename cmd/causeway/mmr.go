@@ -88,6 +88,7 @@ func (c *mmrCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
+	mmr.CollectEarly()
 	server, err := mmr.New(f.MMR, mmr.Deps{
 		Bus: b.conn, Log: s.log, Metrics: s.registry, Version: version(), Keys: b.keys(),
 		Dial: func(ctx context.Context, address string) (net.Conn, error) { return dial(ctx, "tcp", address) },

@@ -97,6 +97,7 @@ type footprint struct {
 // routerMain is a router in a process of its own: it prints its footprint once
 // when it runs, and again for every line that it reads.
 func routerMain(busURL string) int {
+	CollectEarly()
 	conn, err := bus.DialOutside(bus.OutsideConfig{Name: "mmr", URLs: []string{busURL}, Log: quiet()})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
