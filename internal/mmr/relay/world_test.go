@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -223,21 +224,37 @@ func (w *world) know() { w.knowIf(func(*node, *node) bool { return true }) }
 // knowIf tells legs of those others that they know.
 func (w *world) knowIf(knows func(n, of *node) bool) {
 	for _, n := range w.nodes {
-		if n.gone || n.dead {
-			continue
+		if !n.gone && !n.dead {
+			n.hear(knows)
 		}
-		var legs []Leg
-		for _, o := range w.nodes {
-			if o != n && !o.gone && knows(n, o) {
-				legs = append(legs, o.leg())
-			}
+	}
+}
+
+// hear tells a leg of those others that it knows.
+func (n *node) hear(knows func(n, of *node) bool) {
+	var legs []Leg
+	for _, o := range n.nodes {
+		if o != n && !o.gone && knows(n, o) {
+			legs = append(legs, o.leg())
 		}
-		n.mesh.Set(n.own, legs)
-		for _, l := range legs {
-			for _, s := range l.Streams {
-				n.mesh.Source(l.Zone, l.MMR, s.ID).SetMuted(false)
-			}
+	}
+	n.mesh.Set(n.own, legs)
+	for _, l := range legs {
+		for _, s := range l.Streams {
+			n.mesh.Source(l.Zone, l.MMR, s.ID).SetMuted(false)
 		}
+	}
+}
+
+// knowInTurn tells all legs of all others, each at a moment of its own, while
+// some talk.
+func (w *world) knowInTurn(dice *rand.Rand, within time.Duration, mics ...*mic) {
+	order := dice.Perm(len(w.nodes))
+	for _, i := range order {
+		if n := w.nodes[i]; !n.gone && !n.dead {
+			n.hear(func(*node, *node) bool { return true })
+		}
+		w.talk(time.Duration(dice.Int64N(int64(within)/int64(len(order)))), mics...)
 	}
 }
 
