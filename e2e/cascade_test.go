@@ -115,17 +115,17 @@ func TestManyRouters(t *testing.T) {
 	c.allBack(c.guests)
 	c.whole()
 
-	middle := c.middle()
+	middle, before := c.middle(), c.at()
 	c.reset()
 	if status := c.processes[c.router(middle)].terminate(); status != 0 {
 		t.Errorf("%s drained with status %d", middle, status)
 	}
 	c.whole()
 	c.account("drain of the router in the middle")
-	if missing, received := c.missing(); missing*100 > received {
-		t.Errorf("%d of %d pieces of sound are missing between people who were elsewhere all the time", missing, missing+received)
-	} else {
-		t.Logf("%d of %d pieces of sound are missing between people who were elsewhere all the time", missing, missing+received)
+	missing, received := c.missing(before)
+	t.Logf("%d of %d pieces of sound are missing, of those who were elsewhere all the time", missing, missing+received)
+	if missing*100 > received { // what a busy machine drops; that the ways lose nothing is tested in package relay
+		t.Error("these are too many")
 	}
 	c.start(c.router(middle))
 	c.ready(c.router(middle))

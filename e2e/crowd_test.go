@@ -103,7 +103,6 @@ type guest struct {
 	heard   map[string]time.Time          // the same of each speaker's sound
 	went    []string                      // who was said to have left
 	said    []string                      // in the chat
-	moved   bool                          // its own session was lost or has moved, since the mark
 	events  []string                      // what happened to its session
 }
 
@@ -153,10 +152,7 @@ func (g *guest) follow() {
 			g.went = append(g.went, e.Participant.Name)
 		case client.Said:
 			g.said = append(g.said, e.Chat.Text)
-		case client.Reconnecting, client.Moving, client.Moved:
-			g.moved = true
-			fallthrough
-		case client.Joined, client.Reconnected, client.MediaChanged:
+		case client.Joined, client.Reconnecting, client.Reconnected, client.Moving, client.Moved, client.MediaChanged:
 			g.events = append(g.events, e.At.UTC().Format("15:04:05.000 ")+e.String())
 		}
 		g.mu.Unlock()
@@ -199,7 +195,7 @@ func (g *guest) receive(f client.Frame) {
 func (g *guest) reset(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mark, g.sounds, g.missing, g.doubled, g.moved = now, 0, 0, 0, false
+	g.mark, g.sounds, g.missing, g.doubled = now, 0, 0, 0
 	clear(g.gap)
 	clear(g.back)
 	clear(g.heard)
@@ -350,23 +346,21 @@ func (c *crowd) whole() {
 	}
 }
 
-// missing counts the pieces of sound that guests have not received of each other
-// whose sessions stayed where they were, and those they have.
-func (c *crowd) missing() (missing, received int) {
+// missing counts the pieces that anybody has not received of the sound of those
+// who are where they were before, and the pieces of sound received.
+func (c *crowd) missing(before map[string][]*guest) (missing, received int) {
 	stayed := map[string]bool{}
-	for _, g := range c.guests {
-		g.mu.Lock()
-		stayed[g.name] = !g.moved
-		g.mu.Unlock()
+	for router, guests := range c.at() {
+		for _, g := range guests {
+			stayed[g.name] = slices.Contains(before[router], g)
+		}
 	}
 	for _, g := range c.guests {
 		g.mu.Lock()
-		if stayed[g.name] {
-			received += g.sounds
-			for speaker, n := range g.missed {
-				if stayed[speaker] {
-					missing += n
-				}
+		received += g.sounds
+		for speaker, n := range g.missed {
+			if stayed[speaker] {
+				missing += n
 			}
 		}
 		g.mu.Unlock()
