@@ -362,38 +362,12 @@ func (h *house) ready() error {
 	return errors.Join(h.web.Ready(), h.zone.Ready(), h.mmr.Ready(), h.tunnel.Ready())
 }
 
-// untilReady waits until a first join would work: every server is ready, the
-// zone knows its router and web the zone.
+// untilReady waits until a first join would work: every server is ready, and
+// web knows the zone and that it has a router.
 func (h *house) untilReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("not ready in time"))
 	defer cancel()
-	conn, err := h.hub.Connect("up")
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	open := make(chan struct{}, 1)
-	sub, err := bus.Subscribe(conn, protocol.SubjectController(houseZone, houseController), func(_ string, s protocol.ControllerState) {
-		if s.State == protocol.ZoneOpen {
-			select {
-			case open <- struct{}{}:
-			default:
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	defer sub.Stop()
-	if err := bus.Publish(conn, protocol.SubjectHubAsk, protocol.Empty{}); err != nil {
-		return err
-	}
-	select {
-	case <-open:
-	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), h.ready())
-	}
-	return pollReady(ctx, h.ready)
+	return pollReady(ctx, func() error { return errors.Join(h.ready(), h.web.Open()) })
 }
 
 // pollReady waits until ready returns nil.

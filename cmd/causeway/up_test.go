@@ -198,7 +198,7 @@ func checkLookup(t *testing.T, c *http.Client, base string, m created, controlle
 	_, body := fetch(t, c, "POST", base+protocol.PathMeetings+"/"+m.Number+"/lookup", `{"passcode":"`+m.Passcode+`","name":"Ada"}`)
 	p := decode[protocol.Package](t, body)
 	if len(p.Zones) != 1 || len(p.Zones[0].Controllers) != 1 || p.Zones[0].Controllers[0].URL != controller {
-		t.Errorf("lookup at %s: zones %+v", base, p.Zones)
+		t.Errorf("lookup at %s: %s", base, body)
 	}
 }
 

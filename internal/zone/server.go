@@ -47,7 +47,8 @@ type Server struct {
 	load     *load.Meter
 	drain    *drain.Drain
 	stopping atomic.Bool
-	joining  atomic.Int64 // requests under way
+	joining  atomic.Int64  // requests under way
+	tell     chan struct{} // a token when the hub is to hear at once
 
 	admitTimeout time.Duration // shorter in tests
 
@@ -78,6 +79,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		config: cfg, id: cfg.controllerID(), deps: d, metrics: m, state: newState(),
 		keys: cmp.Or(d.Keys, token.NewVerifier()), limits: newLimiter(cfg.JoinsPerMinute, cfg.JoinBurst),
 		drain: drain.New(cfg.Drain, drainQuiet), admitTimeout: admitTimeout,
+		tell: make(chan struct{}, 1),
 	}
 	if s.load, err = load.NewMeter(cfg.Limits.Of()); err != nil {
 		return nil, fmt.Errorf("new zone controller: %w", err)
@@ -124,20 +126,23 @@ func (s *Server) Run(ctx context.Context) error {
 // underWay is how many joins are.
 func (s *Server) underWay() int { return int(s.joining.Load()) }
 
-// tick repeats the zone's state every second.
+// tick tells the hub the zone's state every second, and when there is cause. It
+// alone does until the last word, so that what the hub hears last is what was
+// true last.
 func (s *Server) tick(ctx context.Context) error {
 	ticker := time.NewTicker(repeatEvery)
 	defer ticker.Stop()
 	connected := s.deps.Bus.Connected()
+	s.load.Measure(time.Now(), load.Carried{})
 	for {
-		now := time.Now()
-		s.load.Measure(now, load.Carried{})
-		s.mu.Lock()
-		s.state.sweep(now)
-		s.mu.Unlock()
-		s.repeat(now)
+		s.repeat(time.Now())
 		select {
-		case <-ticker.C:
+		case <-s.tell:
+		case now := <-ticker.C:
+			s.load.Measure(now, load.Carried{})
+			s.mu.Lock()
+			s.state.sweep(now)
+			s.mu.Unlock()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -146,6 +151,14 @@ func (s *Server) tick(ctx context.Context) error {
 				s.ask() // what was said meanwhile was missed
 			}
 		}
+	}
+}
+
+// tellHub lets the hub hear the zone's state at once.
+func (s *Server) tellHub() {
+	select {
+	case s.tell <- struct{}{}:
+	default: // about to
 	}
 }
 
@@ -166,7 +179,7 @@ func (s *Server) subscribe() (stop func(), err error) {
 	}
 	add(bus.Subscribe(s.deps.Bus, protocol.SubjectMMRState(s.config.Zone, "*"), s.hear))
 	add(bus.Subscribe(s.deps.Bus, protocol.SubjectLeg(s.config.Zone, "*"), s.hearLeg))
-	add(bus.Subscribe(s.deps.Bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { s.repeat(time.Now()) }))
+	add(bus.Subscribe(s.deps.Bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { s.tellHub() }))
 	add(bus.Answer(s.deps.Bus, protocol.SubjectDrainController(s.config.Zone, s.id), "", s.askedToDrain))
 	if err != nil {
 		stop()
@@ -186,7 +199,7 @@ func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (pro
 	now := time.Now()
 	st := s.drain.Ask(req, s.underWay(), now)
 	s.deps.Log.Info("zone controller was asked to drain", "draining", st.Draining, "deadline_ms", st.DeadlineMS, "by", req.By)
-	s.repeat(now)
+	s.tellHub()
 	return st, nil
 }
 
@@ -213,7 +226,7 @@ func (s *Server) hear(subject string, m protocol.MMRState) {
 		s.deps.Log.Info("zone: router heard", "mmr", m.ID, "health", m.Health, "version", m.Version)
 	}
 	if changed {
-		s.repeat(now)
+		s.tellHub()
 	}
 }
 
@@ -239,9 +252,6 @@ func routerOf(subject string) string {
 
 // repeat tells the hub what the zone's state is now.
 func (s *Server) repeat(now time.Time) {
-	if s.stopping.Load() {
-		return
-	}
 	s.mu.Lock()
 	sum := s.state.summary(now)
 	s.told = sum.status

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"causeway/internal/bus"
@@ -447,6 +448,54 @@ func TestRoutersSpeakForThemselvesOnly(t *testing.T) {
 	defer s.mu.Unlock()
 	if len(s.state.routers)+len(s.state.legs) != 0 {
 		t.Errorf("believed: %v %v", s.state.routers, s.state.legs)
+	}
+}
+
+// TestToldInOrder: whatever asks for the zone's state at the same time, what
+// the hub hears last is what is true.
+func TestToldInOrder(t *testing.T) {
+	w := newWorld(t)
+	var mu sync.Mutex
+	var told []protocol.ZoneStatus // without repeats
+	on(w, w.conn, protocol.SubjectControllers, func(_ string, c protocol.ControllerState) {
+		mu.Lock()
+		defer mu.Unlock()
+		if n := len(told); n == 0 || told[n-1] != c.State {
+			told = append(told, c.State)
+		}
+	})
+	last := func(want protocol.ZoneStatus) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(told) > 0 && told[len(told)-1] == want
+		}
+	}
+	s := w.controller("zc-1", nil)
+	w.eventually("told", last(protocol.ZoneEmpty))
+	const rounds = 200
+	want := []protocol.ZoneStatus{protocol.ZoneEmpty}
+	asker := w.connect("asker")
+	for range rounds {
+		for _, health := range []protocol.Health{protocol.Healthy, protocol.Draining} {
+			is := protocol.ZoneOpen
+			if health == protocol.Draining {
+				is = protocol.ZoneDraining
+			}
+			for range 4 {
+				_ = bus.Publish(asker, protocol.SubjectHubAsk, protocol.Empty{})
+			}
+			m := says("mmr-1", 0)
+			m.Health = health
+			s.hear("zone.z.mmr.mmr-1.state", m)
+			want = append(want, is)
+			w.eventually(string(is), last(is))
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Error(diff)
 	}
 }
 
