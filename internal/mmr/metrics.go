@@ -2,6 +2,7 @@ package mmr
 
 import (
 	"causeway/internal/mmr/forward"
+	"causeway/internal/peer"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -13,7 +14,7 @@ type metrics struct {
 	channels   prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry, ahead *standbys) *metrics {
+func newMetrics(reg prometheus.Registerer, r *forward.Router, port *peer.Port, known *registry, ahead *standbys) *metrics {
 	m := &metrics{
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "causeway_mmr_admissions_total",
@@ -54,5 +55,35 @@ func newMetrics(reg prometheus.Registerer, r *forward.Router, known *registry, a
 		count("causeway_mmr_rtp_relayed_out_total", "RTP packets sent to other routers, among those sent.", func(t forward.Traffic) uint64 { return t.RelayedOut }),
 		count("causeway_mmr_handover_drops_total", "Packets dropped because another core's inbox was full.", func(t forward.Traffic) uint64 { return t.HandoverDrops }),
 	)
+	reg.MustRegister(portMetrics(port)...)
 	return m
+}
+
+// portMetrics are what the media port counts. Packets of nobody's are told by
+// why nobody takes them: attacks, and people who are cut off, are seen there.
+func portMetrics(p *peer.Port) []prometheus.Collector {
+	count := func(name, help string, labels prometheus.Labels, value func(peer.PortStats) uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return float64(value(p.Stats())) })
+	}
+	gauge := func(name, help string, value func(peer.PortStats) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value(p.Stats())) })
+	}
+	refused := func(reason string, value func(peer.PortStats) uint64) prometheus.Collector {
+		return count("causeway_mmr_port_refused_total", "What came to the media port and was not taken: check, a STUN message for nobody or not authentic; address, another packet from an unknown address; "+
+			"budget, such a packet that names a known source and was one too many to try; handshake, and stream, one too many at a time.",
+			prometheus.Labels{"reason": reason}, value)
+	}
+	return []prometheus.Collector{
+		gauge("causeway_mmr_port_connections", "Media connections that the media port has or expects.", func(s peer.PortStats) int { return s.Connections }),
+		gauge("causeway_mmr_port_streams_unclaimed", "TCP and TLS streams that belong to no connection yet.", func(s peer.PortStats) int { return s.Strangers }),
+		count("causeway_mmr_port_followed_total", "Moves of a connection to another address, which its packets came from.", nil, func(s peer.PortStats) uint64 { return s.Followed }),
+		count("causeway_mmr_port_send_drops_total", "Packets that the system did not take for sending.", nil, func(s peer.PortStats) uint64 { return s.SendDropped }),
+		refused("check", func(s peer.PortStats) uint64 { return s.BadChecks }),
+		refused("address", func(s peer.PortStats) uint64 { return s.UnknownAddress }),
+		refused("budget", func(s peer.PortStats) uint64 { return s.Untried }),
+		refused("handshake", func(s peer.PortStats) uint64 { return s.HandshakesRefused }),
+		refused("stream", func(s peer.PortStats) uint64 { return s.StreamsRefused }),
+	}
 }

@@ -103,7 +103,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if err := s.openPort(); err != nil {
 		return nil, err
 	}
-	s.metrics = newMetrics(d.Metrics, s.router, s.registry, &s.standbys)
+	s.metrics = newMetrics(d.Metrics, s.router, s.port, s.registry, &s.standbys)
 	s.control = control.Server{Hello: s.hello, NowMS: func() float64 { return s.router.Milliseconds(time.Now()) }, Log: s.log}
 	return s, nil
 }

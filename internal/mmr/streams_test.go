@@ -19,6 +19,7 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/turn/v5"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // openTLS opens a TLS port for the world's router, as cmd does.
@@ -257,6 +258,51 @@ func TestRelayLeadsToTheRouterOnly(t *testing.T) {
 	_ = stranger.SetReadDeadline(time.Now().Add(time.Millisecond))
 	if n, from, err := stranger.ReadFrom(make([]byte, 100)); err == nil {
 		t.Errorf("%d bytes from %s reached a stranger", n, from)
+	}
+}
+
+// The port's metrics tell of its connections and of what nobody takes.
+func TestPortMetrics(t *testing.T) {
+	w := newWorld(t, nil)
+	_ = w.join("m1", "ada", wish{})
+	c, err := net.Dial("udp", w.server.port.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(portMetrics(w.server.port)...)
+	values := func() map[string]float64 {
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]float64{}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				name := f.GetName()
+				for _, l := range m.GetLabel() {
+					name += " " + l.GetValue()
+				}
+				all[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+		return all
+	}
+	w.until("strangers' packets are told of", func() bool {
+		_, _ = c.Write([]byte{0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+		_, _ = c.Write([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+		v := values()
+		return v["causeway_mmr_port_refused_total address"] > 0 && v["causeway_mmr_port_refused_total check"] > 0
+	})
+	v := values()
+	if n := w.server.port.Stats().Connections; n == 0 || v["causeway_mmr_port_connections"] != float64(n) {
+		t.Errorf("%d connections, and %v told", n, v)
+	}
+	for _, name := range []string{"causeway_mmr_port_followed_total", "causeway_mmr_port_send_drops_total", "causeway_mmr_port_streams_unclaimed", "causeway_mmr_port_refused_total handshake"} {
+		if n, is := v[name]; !is || n != 0 {
+			t.Errorf("%s: %v, %v", name, n, is)
+		}
 	}
 }
 

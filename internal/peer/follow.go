@@ -61,17 +61,18 @@ func (c *Conn) name(ssrc uint32) {
 // where its socket is bound to none; its next check may be seconds away, in
 // Chromium up to 2.5. Whether the packet is authentic is still to be seen.
 func (s *Shard) strayed(kind packetKind, p []byte, now time.Time) *Conn {
-	var ssrc uint32
+	var c *Conn
 	switch kind {
 	case kindRTP:
-		ssrc = binary.BigEndian.Uint32(p[8:])
+		c = s.port.connNamed(binary.BigEndian.Uint32(p[8:]))
 	case kindRTCP:
-		ssrc = binary.BigEndian.Uint32(p[4:])
-	default:
-		return nil
+		c = s.port.connNamed(binary.BigEndian.Uint32(p[4:]))
 	}
-	c := s.port.connNamed(ssrc)
-	if c == nil || !s.trials.take(now) {
+	switch {
+	case c == nil:
+		s.port.counters.unknown.Add(1)
+	case !s.trials.take(now):
+		s.port.counters.untried.Add(1)
 		return nil
 	}
 	return c

@@ -265,8 +265,8 @@ func TestFollowBudget(t *testing.T) {
 	if least := uint64(trialsPerSecond); tried < least || tried > least+trialsAtOnce {
 		t.Errorf("%d of %d tried", tried, rounds*each)
 	}
-	if n := f.s.port.Stats().UnknownAddress; n != rounds*each-tried {
-		t.Errorf("%d left alone", n)
+	if s := f.s.port.Stats(); s.Untried != rounds*each-tried || s.UnknownAddress != 0 {
+		t.Errorf("%+v", s)
 	}
 	f.take(elsewhere, f.media()) // when there is budget again
 	f.checked(elsewhere)

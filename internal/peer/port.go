@@ -77,7 +77,7 @@ type Port struct {
 }
 
 type portCounters struct {
-	unknown, badChecks, refused, sendDropped, streamsRefused, followed atomic.Uint64
+	unknown, badChecks, refused, sendDropped, streamsRefused, followed, untried atomic.Uint64
 }
 
 // Listen opens a media port.
@@ -297,6 +297,7 @@ func (c *Conn) setLocal(local Credentials) {
 // PortStats counts what a port did with packets that no connection took.
 type PortStats struct {
 	UnknownAddress    uint64 // not STUN, from an address without a connection
+	Untried           uint64 // packets from such an address that name a known source, beyond what is tried
 	BadChecks         uint64 // STUN that is malformed, for nobody or wrongly authenticated
 	HandshakesRefused uint64 // handshakes beyond the limit, left to the peer's retransmission
 	SendDropped       uint64 // packets that the kernel would not take
@@ -317,6 +318,7 @@ func (p *Port) Stats() PortStats {
 		SendDropped:       p.counters.sendDropped.Load(),
 		StreamsRefused:    p.counters.streamsRefused.Load(),
 		Followed:          p.counters.followed.Load(),
+		Untried:           p.counters.untried.Load(),
 		Strangers:         p.strangers.Len(),
 		Connections:       len(p.byUfrag),
 	}

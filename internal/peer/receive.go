@@ -23,9 +23,11 @@ func (s *Shard) deliver(d *datagram, now time.Time) (owner *Shard) {
 	}
 	c := s.connFor(d)
 	if c == nil {
-		c = s.strayed(kind, d.data, now)
+		if c = s.strayed(kind, d.data, now); c == nil {
+			return nil
+		}
 	}
-	if c == nil || kind == kindUnknown {
+	if kind == kindUnknown {
 		s.port.counters.unknown.Add(1)
 		return nil
 	}
