@@ -56,6 +56,8 @@ type world struct {
 	cut     atomic.Pointer[func(from, to string) bool] // datagrams
 	noTCP   atomic.Bool
 	busDown atomic.Bool
+
+	busDelay time.Duration // one way
 }
 
 // node is a router with a leg of the meeting.
@@ -82,11 +84,18 @@ type node struct {
 // those on premises.
 func virtually(t *testing.T, names []string, f func(w *world)) {
 	t.Helper()
+	virtuallyFar(t, 20*time.Millisecond, 0, names, f)
+}
+
+// virtuallyFar does so with a time that datagrams take, and one that the bus
+// does.
+func virtuallyFar(t *testing.T, delay, bus time.Duration, names []string, f func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, start: time.Now()}
+		w := &world{t: t, start: time.Now(), busDelay: bus}
 		var err error
 		w.net, err = vnet.NewRouter(&vnet.RouterConfig{
-			CIDR: "10.0.0.0/24", MinDelay: 20 * time.Millisecond, QueueSize: 10000,
+			CIDR: "10.0.0.0/24", MinDelay: delay, QueueSize: 10000,
 			LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled},
 		})
 		must(t, err)
@@ -187,6 +196,8 @@ func (n *node) carry(ctx context.Context, to name, q protocol.RelayRequest) (pro
 	}
 	for _, o := range n.nodes {
 		if o.name == to {
+			time.Sleep(n.busDelay) // virtual
+			defer time.Sleep(n.busDelay)
 			return o.relays.Answer(ctx, q)
 		}
 	}
