@@ -9,19 +9,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"causeway/internal/base/pki"
+	"causeway/internal/base/porttest"
 	"causeway/protocol"
 )
 
@@ -87,35 +83,10 @@ func (s *system) write(name, text string) {
 
 // port is the port that has a name, chosen when it is first asked for.
 func (s *system) port(name string) int {
-	for s.ports[name] == 0 {
-		if port := freePort(s.t); !slices.Contains(slices.Collect(maps.Values(s.ports)), port) {
-			s.ports[name] = port
-		}
+	if s.ports[name] == 0 {
+		s.ports[name] = porttest.Free(s.t)
 	}
 	return s.ports[name]
-}
-
-// freePort finds a port that is free for TCP and UDP, outside the range from
-// which the system gives others theirs.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 20_000 + rand.IntN(10_000)
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		ln, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		_ = ln.Close()
-		c, err := net.ListenPacket("udp", address)
-		if err != nil {
-			continue
-		}
-		_ = c.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 func (s *system) address(port string) string { return fmt.Sprintf("127.0.0.1:%d", s.port(port)) }

@@ -2,28 +2,16 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"causeway/internal/base/porttest"
 	"causeway/protocol"
 )
-
-// freePort finds a port that is free now. What is configured in one server's
-// file has to be known to another's.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
-}
 
 // apart are servers each on its own: one web, a zone of two controllers that
 // share the load of one router.
@@ -35,7 +23,7 @@ type apart struct {
 
 func (a *apart) port(name string) string {
 	if a.ports[name] == "" {
-		a.ports[name] = freePort(a.t)
+		a.ports[name] = strconv.Itoa(porttest.Free(a.t))
 	}
 	return a.ports[name]
 }

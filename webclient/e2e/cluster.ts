@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import type { Meeting } from "../src/protocol/messages.ts";
-import { freePort } from "./server.ts";
+import { freePort } from "./ports.ts";
 
 const run = promisify(execFile);
 
@@ -123,11 +123,8 @@ export class Cluster {
   }
 
   async #configure(): Promise<void> {
-    for (const name of ["web", "zc", ...this.#routers, ...this.#routers.map((m) => `${m}-media`)]) {
-      let port = await freePort();
-      while ([...this.#ports.values()].includes(port)) port = await freePort();
-      this.#ports.set(name, port);
-    }
+    for (const name of ["web", "zc", ...this.#routers, ...this.#routers.map((m) => `${m}-media`)])
+      this.#ports.set(name, await freePort());
     const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
     const [cert, key] = [this.#file("tls.pem"), this.#file("tls.key")];
     const kind =

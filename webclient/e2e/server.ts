@@ -1,15 +1,14 @@
 // Starts the binary under test on free ports, in a folder of its own, unless
 // CAUSEWAY_URL names a running one. A test may ask for a restart.
 import { type ChildProcess, spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
-import { createServer as createTCP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestProject } from "vitest/node";
+import { freePort } from "./ports.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -33,36 +32,6 @@ interface Ready {
   ready: boolean;
   http: string;
   api_key: string;
-}
-
-async function freeTCP(): Promise<number> {
-  const server = createTCP().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  return typeof address === "object" && address ? address.port : 0;
-}
-
-/** A port that is free for TCP and UDP. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = await freeTCP();
-    const socket = createSocket("udp4");
-    const free = await new Promise<boolean>((resolve) => {
-      socket.once("error", () => resolve(false));
-      socket.bind(port, "127.0.0.1", () => resolve(true));
-    });
-    if (free) socket.close();
-    if (free) return port;
-  }
-}
-
-async function freeUDP(): Promise<number> {
-  const socket = createSocket("udp4").bind(0);
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  return port;
 }
 
 /** Starts the binary and waits for the line that says it is ready. */
@@ -100,7 +69,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const binary = process.env.CAUSEWAY_BIN;
   if (!binary) throw new Error("Set CAUSEWAY_URL to a running server, or CAUSEWAY_BIN to the binary.");
   const data = mkdtempSync(join(tmpdir(), "causeway-e2e-"));
-  const [https, http, media] = [await freeTCP(), await freeTCP(), await freeUDP()];
+  const [https, http, media] = [await freePort(), await freePort(), await freePort()];
   const args = ["up", "--json", "--data", data, "--log-level", "warn"];
   args.push("--listen", `127.0.0.1:${https}`, "--http", `localhost:${http}`, "--media-port", String(media));
   let server = await start(binary, args);
