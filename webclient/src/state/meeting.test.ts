@@ -179,6 +179,48 @@ describe("what is lost alone", () => {
   });
 });
 
+describe("what is written", () => {
+  const said = () => m1.told.filter((m) => m.type === "send_chat").map((m) => m.text);
+  const back = (id: string, text: string): FromRouter => ({ type: "chat", id, from: "me", name: "Me", text, at: id });
+  const unsent = () => meeting.unsent.get().map((u) => u.text);
+  it("waits until it comes back", () => {
+    meeting.say("one");
+    meeting.say("two");
+    expect(unsent()).toEqual(["one", "two"]);
+    m1.say(back("1", "one"));
+    expect(unsent()).toEqual(["two"]);
+    m1.say(back("2", "two"));
+    m1.say(back("2", "two"));
+    expect(unsent()).toEqual([]);
+  });
+  it("without a channel is said by the next, once", async () => {
+    meeting.say("arrived");
+    m1.say(back("1", "arrived"));
+    m1.deaf = true;
+    m1.sockets.at(-1)?.drop();
+    await wait(200);
+    meeting.say("away");
+    await wait(1000);
+    m1.deaf = false;
+    await wait(2000);
+    expect(said()).toEqual(["away"]);
+    m1.say(back("2", "away"));
+    expect(unsent()).toEqual([]);
+    m1.sockets.at(-1)?.drop();
+    await wait(2000);
+    expect(said()).toEqual([]);
+  });
+  it("is not said again when the channel was lost behind it", async () => {
+    meeting.say("on the way");
+    m1.sockets.at(-1)?.drop();
+    await wait(100); // there is another channel, that tells what was said
+    meeting.say("since");
+    m1.say(back("1", "on the way"));
+    await wait(1000);
+    expect(said()).toEqual(["since"]);
+  });
+});
+
 describe("a router that drains", () => {
   const move = () => m1.say({ type: "move", deadline_ms: 10_000, reason: "drain" });
   it("is left for another, with both sessions side by side", async () => {

@@ -5,7 +5,7 @@
 import { Connections, mediaKinds } from "../media/connections.ts";
 import type { Devices } from "../media/devices.ts";
 import { Sound } from "../media/sound.ts";
-import { Emitter, every, pause, Value } from "../media/value.ts";
+import { Emitter, every, pause, type Readable, Value } from "../media/value.ts";
 import type {
   FarewellReason,
   FromClient,
@@ -28,6 +28,7 @@ import type { MeetingLink } from "./link.ts";
 import type { LiveStats } from "./live.ts";
 import { recordMedia } from "./mediaphase.ts";
 import { watchNetwork } from "./network.ts";
+import { Outbox, type Unsent } from "./outbox.ts";
 import { type Local, Publisher } from "./publisher.ts";
 import type { Recorder } from "./report.ts";
 import { emptyRoom, isAttendee, isRaised, type Notice, type RoomState, reduce } from "./room.ts";
@@ -49,6 +50,9 @@ const enterMS = 1500;
 
 /** How long after media has come up the report is left with the server, in ms. */
 const reportMS = 1000;
+
+/** How soon a new channel has told what is known on its side, in ms. */
+const afreshMS = 300;
 
 /** For so long nobody is told of a loss: it may be over before it is noticed. */
 const unnoticedMS = { media: 600, control: 3000 };
@@ -78,6 +82,7 @@ export class Meeting {
   #tiles: readonly VisibleTile[] | null = null;
   #wantTimer: ReturnType<typeof setTimeout> | undefined;
   #focus: Focus = noFocus;
+  readonly #outbox = new Outbox();
   #chatOpen = false;
   #handTold = false;
 
@@ -126,8 +131,15 @@ export class Meeting {
   /** Whether one stream took the place of another as its session did, so that they show the same. */
   readonly replaces = (old: MediaStream, next: MediaStream): boolean => this.#sessions.replaces(old, next);
 
+  /** Says something to everyone, as soon as there is a control channel. */
   say(text: string): void {
+    this.#outbox.add(text);
     this.#send({ type: "send_chat", text });
+  }
+
+  /** What one has said and others have not seen yet. */
+  get unsent(): Readable<readonly Unsent[]> {
+    return this.#outbox.waiting;
   }
 
   /** Whether the chat is on the screen: what is seen there is read. */
@@ -361,6 +373,7 @@ export class Meeting {
         this.#handTold = false; // by this session, or this channel
         // Shortly after: what the slots show already is known by then, and stays where it is.
         if (this.#tiles) this.look(this.#tiles);
+        void this.#sayAgain().catch(() => {}); // the meeting is over
       },
       changed: () => this.#show(),
       unheard: (session, since) => this.#tellUnheard(session, since),
@@ -404,8 +417,10 @@ export class Meeting {
   }
 
   #apply(message: FromRouter): void {
-    const { state, notices } = reduce(this.room.get(), message);
+    const before = this.room.get();
+    const { state, notices } = reduce(before, message);
     this.room.set(state);
+    if (message.type === "chat" || message.type === "welcome") this.#heardBack(before, state);
     if (message.type === "muted") void this.publisher.setMicrophone(false);
     if (message.type === "roster") this.#handFrom(state);
     if (message.type === "roster" || message.type === "welcome") this.#roleFrom(state, message.type === "roster");
@@ -415,6 +430,19 @@ export class Meeting {
     }
     if ((message.type === "roster" || message.type === "welcome") && this.#tiles) this.look(this.#tiles);
     if (message.type === "speakers" || message.type === "roster") this.#refocus();
+  }
+
+  /** What is new in the chat and one's own has arrived. */
+  #heardBack(before: RoomState, now: RoomState): void {
+    const known = new Set(before.chat.map((c) => c.id));
+    for (const said of now.chat) if (said.from === now.me && !known.has(said.id)) this.#outbox.heard(said.text);
+  }
+
+  /** There is a new channel: what was lost with the one before is said again, once this one has told what arrived. */
+  async #sayAgain(): Promise<void> {
+    const said = this.#outbox.waiting.get();
+    await pause(afreshMS, this.#life.signal);
+    for (const { text } of this.#outbox.still(said)) this.#send({ type: "send_chat", text });
   }
 
   /** A host may have lowered our hand. */

@@ -56,7 +56,7 @@ describe("the golden messages shared with the servers", () => {
     expect([...state.participants.keys()]).toEqual(["p1", "p2"]);
     expect(state.chat.map((c) => c.text)).toEqual(["hi", "hello"]);
     expect(state.farewell).toEqual({ reason: "removed", by: "p1" });
-    expect(told.map((n) => n.what)).toEqual(["joined", "muted", "refused"]);
+    expect(told.map((n) => n.what)).toEqual(["joined", "muted"]); // the refusal is fatal: what comes of it is the meeting's to tell;
   });
 });
 
@@ -155,6 +155,15 @@ describe("reduce", () => {
     );
     expect(before).toEqual(frozen);
   });
+});
+
+it("tells of what was refused, but not of a channel that is refused: one comes back by another", () => {
+  const refusal = (fatal: boolean): FromRouter => ({
+    type: "refusal",
+    problem: { code: "session_unknown", title: "", cause: "", remedy: "" } as never,
+    ...(fatal ? { fatal } : {}),
+  });
+  expect(play([refusal(false), refusal(true)]).told.map((n) => n.what)).toEqual(["refused"]);
 });
 
 it("ordered puts oneself first, then hands by time, then the others as they came", () => {

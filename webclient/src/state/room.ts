@@ -67,7 +67,8 @@ export function reduce(state: RoomState, message: FromRouter): { state: RoomStat
     case "farewell":
       return quiet({ ...state, farewell: { reason: message.reason, by: message.by ?? "" } });
     case "refusal":
-      return { state, notices: [{ what: "refused", problem: message.problem }] };
+      // A fatal one ends the channel; what comes of that is told by the meeting, or is nothing at all.
+      return message.fatal ? quiet(state) : { state, notices: [{ what: "refused", problem: message.problem }] };
     case "audience":
       return quiet({ ...state, attendees: message.attendees });
     case "standby":
