@@ -204,6 +204,22 @@ describe("what goes wrong is told in words", () => {
     await field.fill(meeting.passcode);
     await ann.button("Continue").click();
     await ann.page.locator(".way-ready").waitFor();
+    const name = ann.page.getByLabel("Your name");
+    await expect.poll(() => name.evaluate((e) => e === document.activeElement)).toBe(true);
+    await ann.page.context().close(); // the console rightly told of status 403
+  });
+  it("a passcode goes with Join now, too", async () => {
+    const meeting = await createMeeting("Secret");
+    const ann = await Person.arrive(browser);
+    await ann.page.goto(`${inject("url")}/j/${meeting.number}`);
+    await ann.page.getByLabel("Your name").fill("Ann");
+    const field = ann.page.getByLabel("This meeting has a passcode");
+    await field.fill("wrong");
+    await ann.button("Join now").click();
+    await ann.page.getByText("That passcode is not right.").waitFor();
+    await field.fill(meeting.passcode);
+    await ann.button("Join now").click();
+    await ann.inRoom();
     await ann.page.context().close(); // the console rightly told of status 403
   });
   it("a meeting that there is not", async () => {

@@ -65,7 +65,7 @@ describe("the lobby", () => {
     await ann.page.keyboard.press("c");
     await ann.page.getByRole("textbox", { name: "Message to everyone" }).fill("Nobody here");
     await ann.page.keyboard.press("Enter");
-    await ann.page.getByText("Nobody here").first().waitFor();
+    await ann.page.locator(".chat-line:not(.waiting)", { hasText: "Nobody here" }).waitFor();
     expect(await ann.page.getByText("Ben").count()).toBe(0);
     expect(await ann.tile(/^Ben/).count()).toBe(0);
     expect((await ben.seen()).audioPackets).toBe(0);

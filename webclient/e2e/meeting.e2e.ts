@@ -63,6 +63,8 @@ describe("two people", () => {
     await ben.page.keyboard.press("c");
     await ben.page.getByRole("textbox", { name: "Message to everyone" }).fill("Good morning, 大家早");
     await ben.page.keyboard.press("Enter");
+    await ann.button("Chat, 1 unread").waitFor();
+    expect(await ann.page.title()).toBe("(1) Harbour bridge · Causeway");
     await ann.button("Chat, 1 unread").click();
     await ann.page.getByText("Good morning, 大家早").first().waitFor();
     await ann.button("Chat").waitFor();
@@ -131,6 +133,33 @@ describe("two people", () => {
     await ben.page.keyboard.press("h");
     await ann.hears(/Ben lowered the hand/);
     expect(await ann.page.getByText("Ben left").count()).toBe(0);
+  });
+
+  it("write without a control channel, which is said once it is back", async () => {
+    await ben.page.keyboard.press("c");
+    await ben.breakControl();
+    await ben.page.getByRole("textbox", { name: "Message to everyone" }).fill("Written on the way");
+    await ben.page.keyboard.press("Enter");
+    await ben.page.locator(".chat-line:not(.waiting)", { hasText: "Written on the way" }).waitFor();
+    expect(await ben.page.locator(".chat-line", { hasText: "Written on the way" }).count()).toBe(1);
+    await ben.page.keyboard.press("Escape");
+    await ann.page.keyboard.press("c");
+    expect(await ann.page.locator(".chat-line", { hasText: "Written on the way" }).count()).toBe(1);
+    await ann.page.keyboard.press("Escape");
+  });
+
+  it("walk the menu by the keyboard, and have the focus back", async () => {
+    const focused = () => ann.page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? "");
+    await ann.button("More").focus();
+    await ann.page.keyboard.press("Enter");
+    const first = ann.page.getByRole("menuitem").first();
+    await expect.poll(() => first.evaluate((e) => e === document.activeElement)).toBe(true);
+    expect(await first.textContent()).toContain("Speaker view");
+    await ann.page.keyboard.press("ArrowDown");
+    await ann.page.keyboard.press("Enter");
+    await ann.page.getByRole("complementary", { name: "How you are connected" }).waitFor();
+    await ann.page.keyboard.press("Escape");
+    await expect.poll(focused).toBe("More");
   });
 
   it("read how they are connected", async () => {

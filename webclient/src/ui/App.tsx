@@ -4,7 +4,9 @@ import { parseCheck, parseLink } from "../state/link.ts";
 import { address, follow } from "./navigation.ts";
 import Landing from "./pages/Landing.tsx";
 import Visit from "./pages/Visit.tsx";
+import { Top } from "./parts/Top.tsx";
 import { language, t } from "./text/text.ts";
+import { createTitle } from "./title.ts";
 import { Toasts } from "./toasts.tsx";
 
 const Admin = lazy(() => import("./admin/Admin.tsx"));
@@ -41,13 +43,17 @@ export default function App() {
 }
 
 function Missing() {
+  createTitle(() => t().notFoundTitle);
   return (
-    <main class="page after-main">
-      <h1>{t().notFoundTitle}</h1>
-      <p>{t().notFoundText}</p>
-      <a class="button primary" href="/" onClick={follow}>
-        {t().backHome}
-      </a>
-    </main>
+    <div class="page">
+      <Top />
+      <main class="after-main">
+        <h1>{t().notFoundTitle}</h1>
+        <p>{t().notFoundText}</p>
+        <a class="button primary" href="/" onClick={follow}>
+          {t().backHome}
+        </a>
+      </main>
+    </div>
   );
 }

@@ -106,6 +106,7 @@ export const Copy = icon(() => (
 ));
 export const Check = icon(() => <path d="m5 12.5 4.5 4.5L19 7.5" />);
 export const Close = icon(() => <path d="M6 6l12 12M18 6 6 18" />);
+export const Down = icon(() => <path d="M12 5v14M6 13l6 6 6-6" />);
 export const Left = icon(() => <path d="m14.5 5.5-6.5 6.5 6.5 6.5" />);
 export const Right = icon(() => <path d="m9.5 5.5 6.5 6.5-6.5 6.5" />);
 export const Speaker = icon(() => (

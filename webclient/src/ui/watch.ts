@@ -13,3 +13,13 @@ export function watch<T>(value: Readable<T>): Accessor<T> {
 export function listen<T>(emitter: Emitter<T>, f: (event: T) => void): void {
   onCleanup(emitter.subscribe(f));
 }
+
+/** Follows a media query for as long as the component lives. */
+export function matches(query: string): Accessor<boolean> {
+  const media = matchMedia(query);
+  const [signal, set] = createSignal(media.matches);
+  const look = () => set(media.matches);
+  media.addEventListener("change", look);
+  onCleanup(() => media.removeEventListener("change", look));
+  return signal;
+}

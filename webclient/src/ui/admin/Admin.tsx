@@ -6,7 +6,7 @@ import { problemOf } from "../../protocol/problems.ts";
 import { drain, loadKey, saveKey, type View, watchSystem } from "../../state/admin.ts";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
 import { Top } from "../parts/Top.tsx";
-import { t } from "../text/text.ts";
+import { createTitle } from "../title.ts";
 import "./admin.css";
 import { EventList, MeetingTable, Meter, ServerTable } from "./tables.tsx";
 import { a } from "./text.ts";
@@ -18,9 +18,7 @@ export default function Admin() {
     saveKey(k);
     setKey(k);
   };
-  createEffect(() => {
-    document.title = `${a().title} · ${t().appName}`;
-  });
+  createTitle(() => a().title);
   return (
     <div class="page admin">
       <Top />

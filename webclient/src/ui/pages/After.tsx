@@ -5,6 +5,7 @@ import { follow } from "../navigation.ts";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
 import { Top } from "../parts/Top.tsx";
 import { t } from "../text/text.ts";
+import { createTitle } from "../title.ts";
 
 type Over = Extract<MeetingStatus, { state: "over" }>;
 
@@ -25,6 +26,7 @@ export default function After(props: { over: Over; rejoin: () => void }) {
         return t().leftTitle;
     }
   };
+  createTitle(heading);
   const mayRejoin = () => props.over.reason !== "ended" && props.over.problem?.code !== "meeting_ended";
   return (
     <div class="page after">

@@ -9,8 +9,10 @@ import { CopyButton } from "../parts/CopyField.tsx";
 import { Top } from "../parts/Top.tsx";
 import { technical } from "../text/technical.ts";
 import { t } from "../text/text.ts";
+import { createTitle } from "../title.ts";
 
 export default function Checkup(props: { link: MeetingLink | null }) {
+  createTitle(() => t().checkTitle);
   const [lines, setLines] = createSignal<Line[]>([]);
   const [done, setDone] = createSignal(false);
   let life = new AbortController();
@@ -35,7 +37,9 @@ export default function Checkup(props: { link: MeetingLink | null }) {
       <main class="checkup">
         <h1>{t().checkTitle}</h1>
         <p class="hint">{t().checkIntro}</p>
-        <p role="status">{done() ? (bad() ? t().checkBad(bad()) : t().checkGood) : t().checkRunning}</p>
+        <p role="status" class="checkup-verdict">
+          {done() ? (bad() ? t().checkBad(bad()) : t().checkGood) : t().checkRunning}
+        </p>
         <ul class="phases">
           <For each={lines()}>{(line) => <LineOf line={line} />}</For>
         </ul>
@@ -77,7 +81,7 @@ function asText(line: Line): string {
 
 function LineOf(props: { line: Line }) {
   return (
-    <li class="phase" classList={{ failed: props.line.verdict === "failed" }}>
+    <li class={`phase ${props.line.verdict}`}>
       <p class="phase-head">
         <Show when={props.line.verdict === "ok"} fallback={<Warning />}>
           <Check />

@@ -10,9 +10,11 @@ import { CopyField } from "../parts/CopyField.tsx";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
 import { Top } from "../parts/Top.tsx";
 import { t } from "../text/text.ts";
+import { createTitle } from "../title.ts";
 
 export default function Landing() {
   const [created, setCreated] = createSignal<Meeting | null>(null);
+  createTitle(() => (created() ? t().created : ""));
   return (
     <div class="page landing">
       <Top />

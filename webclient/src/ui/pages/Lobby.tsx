@@ -1,6 +1,6 @@
 // The lobby: see and hear oneself, choose devices and a name. Meanwhile the
 // way into the meeting is prepared.
-import { createEffect, createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import { createEffect, createMemo, createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 import type { Devices } from "../../media/devices.ts";
 import { chime } from "../../media/level.ts";
 import type { Problem } from "../../protocol/messages.ts";
@@ -16,6 +16,7 @@ import { Level } from "../parts/Level.tsx";
 import { ProblemNote } from "../parts/ProblemNote.tsx";
 import { Top } from "../parts/Top.tsx";
 import { t } from "../text/text.ts";
+import { createTitle } from "../title.ts";
 import { watch } from "../watch.ts";
 
 interface Props {
@@ -44,7 +45,11 @@ export default function Lobby(props: Props) {
   const [joining, setJoining] = createSignal(false);
   const [failed, setFailed] = createSignal<Problem | null>(null);
   const [on, setOn] = createSignal({ microphone: remembered.microphoneOn, camera: remembered.cameraOn });
+  const [passcode, setPasscode] = createSignal("");
   let nameField: HTMLInputElement | undefined;
+  let passcodeField: HTMLInputElement | undefined;
+  let joinButton: HTMLButtonElement | undefined;
+  createTitle(() => pkg()?.meeting.topic || t().lobbyTitle);
 
   /** Whoever only watches needs no devices until a host brings them up. */
   const watching = () => pkg()?.participant.role === "attendee";
@@ -64,14 +69,30 @@ export default function Lobby(props: Props) {
     if (!name()) nameField?.focus();
   });
 
+  /** On, and not held back by the browser or the want of a device. */
+  const problems = watch(props.devices.problems);
+  const works = (kind: "microphone" | "camera") => on()[kind] && !problems()[kind];
   const toggle = (kind: "microphone" | "camera") => {
-    const next = { ...on(), [kind]: !on()[kind] };
+    const next = { ...on(), [kind]: !works(kind) };
     setOn(next);
     save({ microphoneOn: next.microphone, cameraOn: next.camera });
     if (kind === "camera") {
       if (next.camera) void props.devices.open("camera");
       else props.devices.stop("camera");
     } else if (next.microphone && !props.devices.microphone.get()) void props.devices.open("microphone");
+  };
+
+  /** Whether there is a field for the passcode: it stays while one is tried. */
+  const asked = createMemo((before: boolean) => {
+    const { step } = state();
+    return step === "passcode" || (step === "lookup" && before);
+  }, false);
+
+  /** Tries the passcode; once it is right its field is gone, and the focus goes on to what is next. */
+  const tryPasscode = async () => {
+    if (passcode()) await entry.passcode(passcode());
+    if (state().step === "passcode") passcodeField?.focus();
+    else (name().trim() ? joinButton : nameField)?.focus();
   };
 
   const join = async (event: SubmitEvent) => {
@@ -87,6 +108,8 @@ export default function Lobby(props: Props) {
     setFailed(null);
     save({ name: wanted });
     try {
+      if (state().step === "passcode") await tryPasscode();
+      if (state().step === "passcode") return; // not the right one, or none
       const ticket = await entry.take(wanted);
       props.enter(ticket, {
         // A device that is still being opened comes in time; one that failed does not.
@@ -111,7 +134,12 @@ export default function Lobby(props: Props) {
       <Top />
       <main class="lobby-main">
         <Show when={!watching()}>
-          <Preview devices={props.devices} on={on()} name={name()} toggle={toggle} />
+          <Preview
+            devices={props.devices}
+            on={{ microphone: works("microphone"), camera: works("camera") }}
+            name={name()}
+            toggle={toggle}
+          />
         </Show>
         <div class="lobby-form">
           <h1>{pkg()?.meeting.topic || t().lobbyTitle}</h1>
@@ -127,8 +155,16 @@ export default function Lobby(props: Props) {
               {t().youAreHost}
             </p>
           </Show>
-          <Show when={state().step === "passcode"}>
-            <Passcode entry={entry} wrong={isWrong(state())} />
+          <Show when={asked()}>
+            <Passcode
+              text={passcode()}
+              type={setPasscode}
+              submit={() => void tryPasscode()}
+              wrong={isWrong(state())}
+              field={(e) => {
+                passcodeField = e;
+              }}
+            />
           </Show>
           <form onSubmit={join} class="lobby-join" novalidate>
             <label class="field">
@@ -158,8 +194,9 @@ export default function Lobby(props: Props) {
               fallback={
                 <button
                   type="submit"
+                  ref={joinButton}
                   class="button primary large"
-                  aria-disabled={joining() || state().step === "passcode"}
+                  aria-disabled={joining() || (state().step === "passcode" && !passcode())}
                 >
                   {joining() ? t().joining : t().joinNow}
                 </button>
@@ -225,49 +262,47 @@ function Preview(props: {
     if (element) element.srcObject = track ? new MediaStream([track]) : null;
   });
   return (
-    <section class="preview" aria-label={t().preview}>
-      <video ref={setVideo} autoplay muted playsinline class="mirrored" classList={{ showing: camera() !== null }} />
-      <Show when={!camera()}>
-        <div class="preview-off">
-          <Avatar id="me" name={props.name || "?"} />
-          <p>{props.on.camera && !problems().camera ? t().cameraStarting : t().cameraIsOff}</p>
-        </div>
-      </Show>
-      <div class="preview-controls">
-        <button
-          type="button"
-          class="round"
-          classList={{ off: !props.on.microphone }}
-          aria-pressed={!props.on.microphone}
-          aria-label={t().mute}
-          onClick={() => props.toggle("microphone")}
-        >
-          <Show when={props.on.microphone} fallback={<MicOff />}>
-            <Mic />
-          </Show>
-        </button>
-        <button
-          type="button"
-          class="round"
-          classList={{ off: !props.on.camera }}
-          aria-pressed={!props.on.camera}
-          aria-label={t().stopCamera}
-          onClick={() => props.toggle("camera")}
-        >
-          <Show when={props.on.camera} fallback={<CameraOff />}>
-            <Camera />
-          </Show>
-        </button>
-      </div>
-      <Level track={props.devices.microphone} muted={!props.on.microphone} />
-      <Show when={wrong()}>
-        {(code) => (
-          <div class="preview-note">
-            <ProblemNote problem={problem(code())} />
+    <div class="preview-place">
+      <section class="preview" aria-label={t().preview}>
+        <video ref={setVideo} autoplay muted playsinline class="mirrored" classList={{ showing: camera() !== null }} />
+        <Show when={!camera()}>
+          <div class="preview-off">
+            <Avatar id="me" name={props.name || "?"} />
+            <p>{props.on.camera ? t().cameraStarting : t().cameraIsOff}</p>
           </div>
-        )}
-      </Show>
-    </section>
+        </Show>
+        <div class="preview-controls">
+          <button
+            type="button"
+            class="round"
+            classList={{ off: !props.on.microphone }}
+            aria-pressed={!props.on.microphone}
+            aria-label={t().mute}
+            data-tip={props.on.microphone ? t().mute : t().unmute}
+            onClick={() => props.toggle("microphone")}
+          >
+            <Show when={props.on.microphone} fallback={<MicOff />}>
+              <Mic />
+            </Show>
+          </button>
+          <button
+            type="button"
+            class="round"
+            classList={{ off: !props.on.camera }}
+            aria-pressed={!props.on.camera}
+            aria-label={t().stopCamera}
+            data-tip={props.on.camera ? t().stopCamera : t().startCamera}
+            onClick={() => props.toggle("camera")}
+          >
+            <Show when={props.on.camera} fallback={<CameraOff />}>
+              <Camera />
+            </Show>
+          </button>
+        </div>
+        <Level track={props.devices.microphone} muted={!props.on.microphone} />
+      </section>
+      <Show when={wrong()}>{(code) => <ProblemNote problem={problem(code())} />}</Show>
+    </div>
   );
 }
 
@@ -286,17 +321,24 @@ function Way(props: { entry: Entry }) {
         </Match>
         <Match when={state().step === "zones"}>{t().wayZones}</Match>
         <Match when={state().step === "failed"}>{t().wayFailed}</Match>
-        <Match when={state().step === "passcode"}>{t().passcodeNeeded}</Match>
+        <Match when={state().step === "passcode"}>{t().wayPasscode}</Match>
       </Switch>
     </p>
   );
 }
 
-function Passcode(props: { entry: Entry; wrong: boolean }) {
-  const [text, setText] = createSignal("");
+interface PasscodeProps {
+  text: string;
+  type: (text: string) => void;
+  submit: () => void;
+  wrong: boolean;
+  field: (field: HTMLInputElement) => void;
+}
+
+function Passcode(props: PasscodeProps) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    if (text()) void props.entry.passcode(text());
+    props.submit();
   };
   return (
     <form class="passcode" onSubmit={submit} novalidate>
@@ -309,11 +351,14 @@ function Passcode(props: { entry: Entry; wrong: boolean }) {
             spellcheck={false}
             maxlength="64"
             placeholder={t().passcodePlaceholder}
-            value={text()}
-            ref={(e) => queueMicrotask(() => e.focus())}
+            value={props.text}
+            ref={(e) => {
+              props.field(e);
+              queueMicrotask(() => e.focus());
+            }}
             aria-invalid={props.wrong}
             aria-describedby={props.wrong ? "passcode-error" : undefined}
-            onInput={(e) => setText(e.currentTarget.value)}
+            onInput={(e) => props.type(e.currentTarget.value)}
           />
           <button type="submit" class="button">
             {t().continue}

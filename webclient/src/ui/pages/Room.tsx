@@ -5,7 +5,7 @@ import type { Meeting } from "../../state/meeting.ts";
 import { announceNotice } from "../announce.ts";
 import { Logo } from "../icons.tsx";
 import { keyFor, type Verb } from "../keys.ts";
-import { Banners } from "../parts/Banners.tsx";
+import { Banners, Standing } from "../parts/Banners.tsx";
 import { ChatPanel } from "../parts/ChatPanel.tsx";
 import { ConnectionPanel } from "../parts/ConnectionPanel.tsx";
 import { Controls } from "../parts/Controls.tsx";
@@ -14,8 +14,10 @@ import { PeoplePanel } from "../parts/PeoplePanel.tsx";
 import { Quality } from "../parts/Quality.tsx";
 import { Stage } from "../parts/Stage.tsx";
 import { ViewSwitch } from "../parts/ViewSwitch.tsx";
+import { comesFrom } from "../returning.ts";
 import { problemWords, t } from "../text/text.ts";
-import { announce, toast } from "../toasts.tsx";
+import { createTitle } from "../title.ts";
+import { announce, clearToasts, toast } from "../toasts.tsx";
 import { listen, watch } from "../watch.ts";
 
 /** What stands at the side. */
@@ -31,16 +33,20 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
   const local = watch(meeting.publisher.local);
   const [panel, setPanel] = createSignal<PanelName>("");
   const [view, setView] = createSignal<ViewName>("gallery");
+  const [draft, setDraft] = createSignal("");
   const [dialog, setDialog] = createSignal<"" | "settings" | "help" | "end" | "up">("");
   let returnFocus: HTMLElement | null = null;
 
   const open = (name: PanelName) => {
     const next = panel() === name ? "" : name;
-    if (next && !panel()) returnFocus = document.activeElement instanceof HTMLElement ? document.activeElement : null;
+    if (next && !panel()) returnFocus = comesFrom();
     setPanel(next);
     if (!next) returnFocus?.focus();
   };
   createEffect(() => meeting.showChat(panel() === "chat"));
+  const unread = watch(meeting.unread);
+  createTitle(() => room().meeting.topic, unread);
+  onCleanup(clearToasts);
   // The stage comes first: the controls take as long again to make, and the first picture would wait for them.
   const [staged, setStaged] = createSignal(false);
   onMount(() => {
@@ -102,11 +108,12 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
         </div>
       </header>
       <main class="room-main">
+        <Standing meeting={meeting} status={status()} />
         <Banners meeting={meeting} status={status()} />
         <Stage meeting={meeting} devices={devices} view={view()} invite={inviteLink()} />
       </main>
       <Show when={panel() === "chat"}>
-        <ChatPanel meeting={meeting} close={() => open("chat")} />
+        <ChatPanel meeting={meeting} draft={draft()} write={setDraft} close={() => open("chat")} />
       </Show>
       <Show when={panel() === "people"}>
         <PeoplePanel meeting={meeting} invite={inviteLink()} close={() => open("people")} />

@@ -3,10 +3,9 @@ import type { Meeting, MeetingStatus } from "../../state/meeting.ts";
 import { t } from "../text/text.ts";
 import { watch } from "../watch.ts";
 
-/** What a person has to know now: joining, coming back, sharing, sound held back. */
+/** What a person has to know now, over the stage: joining, coming back, sound held back. */
 export function Banners(props: { meeting: Meeting; status: MeetingStatus }) {
   const blocked = watch(props.meeting.sound.blocked);
-  const local = watch(props.meeting.publisher.local);
   const reconnecting = () => (props.status.state === "reconnecting" ? props.status : null);
   return (
     <div class="banners">
@@ -28,19 +27,6 @@ export function Banners(props: { meeting: Meeting; status: MeetingStatus }) {
           </Match>
         </Switch>
       </div>
-      <Show when={local().sharing}>
-        <p class="banner banner-good">
-          {t().sharingBanner}
-          <button type="button" class="button small" onClick={() => props.meeting.publisher.unshare()}>
-            {t().stopShare}
-          </button>
-        </p>
-      </Show>
-      <Show when={local().watching && props.status.state !== "joining"}>
-        <p class="banner" role="note">
-          {t().watchingBanner}
-        </p>
-      </Show>
       <Show when={blocked()}>
         <p class="banner banner-warn" role="alert">
           {t().soundBlocked}
@@ -50,5 +36,27 @@ export function Banners(props: { meeting: Meeting; status: MeetingStatus }) {
         </p>
       </Show>
     </div>
+  );
+}
+
+/** What stays so for long, above the stage and not over it: sharing, watching. */
+export function Standing(props: { meeting: Meeting; status: MeetingStatus }) {
+  const local = watch(props.meeting.publisher.local);
+  return (
+    <>
+      <Show when={local().sharing}>
+        <p class="standing standing-sharing">
+          {t().sharingBanner}
+          <button type="button" class="button small" onClick={() => props.meeting.publisher.unshare()}>
+            {t().stopShare}
+          </button>
+        </p>
+      </Show>
+      <Show when={local().watching && props.status.state !== "joining"}>
+        <p class="standing" role="note">
+          {local().handRaised ? t().watchingRaised : t().watchingBanner}
+        </p>
+      </Show>
+    </>
   );
 }

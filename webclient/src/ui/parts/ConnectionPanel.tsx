@@ -78,7 +78,7 @@ export function ConnectionPanel(props: { meeting: Meeting; close: () => void }) 
 function Fact(props: { term: string; value: string }) {
   return (
     <div>
-      <dt>{props.term}</dt>
+      <dt dir="auto">{props.term}</dt>
       <dd>{props.value || "–"}</dd>
     </div>
   );

@@ -1,7 +1,7 @@
 // The bar at the bottom: what one does all the time as buttons, the rest in a
 // menu. On narrow screens more of it moves into the menu.
 import * as Menu from "@kobalte/core/dropdown-menu";
-import { type JSX, Show } from "solid-js";
+import { createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
 import type { Meeting } from "../../state/meeting.ts";
 import { headcount } from "../../state/room.ts";
 import {
@@ -26,7 +26,7 @@ import {
 import type { Verb } from "../keys.ts";
 import type { PanelName, ViewName } from "../pages/Room.tsx";
 import { t } from "../text/text.ts";
-import { watch } from "../watch.ts";
+import { matches, watch } from "../watch.ts";
 
 interface Props {
   meeting: Meeting;
@@ -156,8 +156,14 @@ function Control(props: ControlProps) {
 }
 
 function MoreMenu(props: Props & { canShare: boolean; sharing: boolean }) {
-  const item = (verb: Verb, icon: JSX.Element, label: string, key: string, narrow = false) => (
-    <Menu.Item class="menu-item" classList={{ narrow }} onSelect={() => queueMicrotask(() => props.do(verb))}>
+  const [full, setFull] = createSignal(document.fullscreenElement !== null);
+  const look = () => setFull(document.fullscreenElement !== null);
+  onMount(() => document.addEventListener("fullscreenchange", look));
+  onCleanup(() => document.removeEventListener("fullscreenchange", look));
+  // Not merely hidden where there is a button for it: the arrow keys would find it.
+  const narrow = matches("(max-width: 620px)");
+  const item = (verb: Verb, icon: JSX.Element, label: string, key: string) => (
+    <Menu.Item class="menu-item" onSelect={() => queueMicrotask(() => props.do(verb))}>
       {icon}
       <span>{label}</span>
       <kbd>{key}</kbd>
@@ -170,10 +176,10 @@ function MoreMenu(props: Props & { canShare: boolean; sharing: boolean }) {
       </Menu.Trigger>
       <Menu.Portal>
         <Menu.Content class="menu">
-          <Show when={props.canShare}>
-            {item("share", <Screen />, props.sharing ? t().stopShare : t().share, "S", true)}
+          <Show when={narrow() && props.canShare}>
+            {item("share", <Screen />, props.sharing ? t().stopShare : t().share, "S")}
           </Show>
-          {item("people", <People />, t().people, "P", true)}
+          <Show when={narrow()}>{item("people", <People />, t().people, "P")}</Show>
           {item(
             "view",
             props.view === "gallery" ? <SpeakerView /> : <Gallery />,
@@ -182,7 +188,9 @@ function MoreMenu(props: Props & { canShare: boolean; sharing: boolean }) {
           )}
           {item("connection", <Signal />, t().connection, "I")}
           {item("settings", <Gear />, t().settings, "")}
-          {item("fullscreen", <Expand />, t().fullscreen, "F")}
+          <Show when={document.fullscreenEnabled}>
+            {item("fullscreen", <Expand />, full() ? t().exitFullscreen : t().fullscreen, "F")}
+          </Show>
           {item("help", <Help />, t().help, "?")}
         </Menu.Content>
       </Menu.Portal>

@@ -16,8 +16,14 @@ export function DeviceSelect(props: { devices: Devices; kind: DeviceKind; icon: 
     const wish = choice()[props.kind] ?? "";
     const used = props.devices.current(props.kind);
     const has = (x: string) => options().some((d) => d.id === x);
-    return has(used) ? used : has(wish) ? wish : "";
+    // Without a choice it is the system's, which browsers list first.
+    return [used, wish, "default"].find(has) ?? options()[0]?.id ?? "";
   });
+  const problems = watch(props.devices.problems);
+  const none = () => {
+    if (props.kind === "speaker") return t().systemDefault;
+    return problems()[props.kind] === "device_denied" ? t().notAllowed : t().noDevices;
+  };
   const select = async (value: string) => {
     await props.devices.choose(props.kind, value);
     save({ devices: props.devices.choice.get() });
@@ -34,7 +40,7 @@ export function DeviceSelect(props: { devices: Devices; kind: DeviceKind; icon: 
         disabled={options().length === 0}
         onChange={(e) => void select(e.currentTarget.value)}
       >
-        <For each={options()} fallback={<option value="">{`${t()[props.kind]}: ${t().noDevices}`}</option>}>
+        <For each={options()} fallback={<option value="">{`${t()[props.kind]}: ${none()}`}</option>}>
           {(d, i) => (
             <option value={d.id} selected={d.id === chosen()}>
               {d.label || `${t()[props.kind]} ${i() + 1}`}

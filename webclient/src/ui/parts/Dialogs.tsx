@@ -6,6 +6,7 @@ import { createEffect, For, type JSX } from "solid-js";
 import type { Devices } from "../../media/devices.ts";
 import { chime } from "../../media/level.ts";
 import { Camera, Close, Mic, Speaker } from "../icons.tsx";
+import { comesFrom } from "../returning.ts";
 import type { Catalogue } from "../text/en.ts";
 import { t } from "../text/text.ts";
 import { DeviceSelect } from "./DeviceSelect.tsx";
@@ -19,11 +20,7 @@ import { Level } from "./Level.tsx";
 function returningFocus(open: () => boolean): (event: Event) => void {
   let from: HTMLElement | null = null;
   createEffect(() => {
-    if (!open()) return;
-    const active = document.activeElement;
-    const menu = active?.closest('[role="menu"]'); // it closes too: its button stays
-    const stays = menu ? document.getElementById(menu.getAttribute("aria-labelledby") ?? "") : active;
-    from = stays instanceof HTMLElement ? stays : null;
+    if (open()) from = comesFrom();
   });
   return (event) => {
     event.preventDefault();

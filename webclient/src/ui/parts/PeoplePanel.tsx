@@ -77,7 +77,7 @@ function Person(props: PersonProps) {
     <li class="person" classList={{ speaking: props.speaking && !props.person.audio_muted }}>
       <Avatar id={props.person.id} name={props.person.name} />
       <div class="person-name">
-        <span>{name()}</span>
+        <span dir="auto">{name()}</span>
         <Show when={props.person.role === "host"}>
           <span class="badge">{t().host}</span>
         </Show>

@@ -3,6 +3,7 @@ import type { Box } from "../../state/layout.ts";
 import type { Meeting } from "../../state/meeting.ts";
 import { t } from "../text/text.ts";
 import { watch } from "../watch.ts";
+import { within } from "./names.ts";
 import { Picture } from "./Picture.tsx";
 import { place } from "./place.ts";
 
@@ -20,7 +21,9 @@ export function ScreenTile(props: { meeting: Meeting; by: string; box: Box | nul
           {t().waitingForPicture}
         </p>
       </Show>
-      <figcaption class="tile-name">{t().screenOf(name())}</figcaption>
+      <figcaption class="tile-name">
+        <span>{t().screenOf(within(name()))}</span>
+      </figcaption>
     </figure>
   );
 }

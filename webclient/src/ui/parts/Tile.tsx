@@ -60,6 +60,7 @@ export function PersonTile(props: Props) {
       classList={{ speaking: speaking(), large: props.large, small: (props.box?.width ?? 0) < 150 }}
       style={place(props.box)}
       data-tile={props.id}
+      onDblClick={(e) => !(e.target as Element).closest("button") && props.pin()}
     >
       <Picture stream={picture()} same={props.meeting.replaces} mirrored={mine()} />
       <Avatar id={props.id} name={name()} />
@@ -73,7 +74,7 @@ export function PersonTile(props: Props) {
         <Show when={person()?.sharing}>
           <Screen />
         </Show>
-        <span>{mine() ? t().you : name()}</span>
+        <span dir="auto">{mine() ? t().you : name()}</span>
       </div>
       <Show when={raised()}>
         <span class="tile-hand" aria-hidden="true">

@@ -54,6 +54,8 @@ export const en = {
   speaker: "Speaker",
   testSpeaker: "Test",
   noDevices: "None found",
+  notAllowed: "Not allowed",
+  systemDefault: "System default",
   cameraIsOff: "Camera is off",
   cameraStarting: "Starting camera…",
   inputLevel: "Microphone level",
@@ -68,6 +70,7 @@ export const en = {
   wayLookup: "Looking up the meeting…",
   wayZones: "Measuring the way to the zones…",
   wayReady: (zone: string, ms: string) => `Ready: ${zone}, ${ms} ms away`,
+  wayPasscode: "Waiting for the passcode",
   wayFailed: "The way in is not clear yet",
   preview: "Camera preview",
   backHome: "Back to the start page",
@@ -96,6 +99,7 @@ export const en = {
   connection: "Connection",
   help: "Keyboard shortcuts",
   fullscreen: "Full screen",
+  exitFullscreen: "Exit full screen",
   gallery: "Gallery",
   speakerView: "Speaker view",
   you: "You",
@@ -136,6 +140,7 @@ export const en = {
   attendee: "Attendee",
   youWatch: "You join to watch. A host can bring you up to speak.",
   watchingBanner: "You are watching. Raise your hand if you want to speak.",
+  watchingRaised: "Your hand is raised. A host can bring you up to speak.",
   watchingCount: (n: number) => `${n} watching`,
   nobodyOnStage: "Nobody is on stage yet",
   aloneOnStage: "Nobody else is on stage yet",
@@ -157,6 +162,8 @@ export const en = {
   chatEmpty: "No messages yet. What you write is seen by everyone here.",
   chatPlaceholder: "Message to everyone",
   send: "Send",
+  chatWaiting: "Not sent yet…",
+  chatNewer: "New messages",
   chatTooLong: "The message is too long.",
   chatLog: "Messages",
 
@@ -216,7 +223,11 @@ export const en = {
 
   // Announcements
   saidJoined: (name: string) => `${name} joined`,
+  saidJoinedMany: (name: string, more: number) =>
+    more === 1 ? `${name} and one other joined` : `${name} and ${more} others joined`,
   saidLeft: (name: string) => `${name} left`,
+  saidLeftMany: (name: string, more: number) =>
+    more === 1 ? `${name} and one other left` : `${name} and ${more} others left`,
   saidRemoved: (name: string) => `${name} was removed by a host`,
   saidChat: (name: string, text: string) => `${name}: ${text}`,
   saidHandUp: (name: string) => `${name} raised a hand`,
