@@ -58,6 +58,7 @@ type Server struct {
 	drain   *drain.Drain
 	packets atomic.Uint64 // carried so far: reads that led to a write
 	bytes   atomic.Uint64
+	tell    chan struct{} // a token when the hub is to hear at once
 
 	// life ends with Run and takes every stream along; streams counts them.
 	life    context.Context
@@ -86,7 +87,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, deps: d, keys: cmp.Or(d.Keys, token.NewVerifier()), targets: newTargets(), quotas: newQuotas(cfg.Limits),
-		load: meter, drain: drain.New(cfg.Drain, drainQuiet),
+		load: meter, drain: drain.New(cfg.Drain, drainQuiet), tell: make(chan struct{}, 1),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.polled = newPolledStreams()
@@ -128,7 +129,7 @@ func (s *Server) Drain(by string) {
 func (s *Server) askedToDrain(_ context.Context, req protocol.DrainRequest) (protocol.DrainState, error) {
 	st := s.drain.Ask(req, s.left(), time.Now())
 	s.deps.Log.Info("tunnel was asked to drain", "draining", st.Draining, "deadline_ms", st.DeadlineMS, "by", req.By)
-	s.publish(s.health())
+	s.tellHub()
 	return st, nil
 }
 
@@ -153,7 +154,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("follow the routers: %w", err)
 	}
 	defer routers.Stop()
-	ask, err := bus.Subscribe(s.deps.Bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { s.publish(s.health()) })
+	ask, err := bus.Subscribe(s.deps.Bus, protocol.SubjectHubAsk, func(string, protocol.Empty) { s.tellHub() })
 	if err != nil {
 		return fmt.Errorf("listen for questions: %w", err)
 	}
@@ -173,6 +174,8 @@ func (s *Server) Run(ctx context.Context) error {
 	)
 }
 
+// repeat tells the hub the tunnel's state every second, and when there is
+// cause. It alone does, so that its last word is the last.
 func (s *Server) repeat(ctx context.Context) error {
 	tick, soon := time.NewTicker(time.Second), time.NewTicker(readyPoll)
 	defer tick.Stop()
@@ -186,12 +189,22 @@ func (s *Server) repeat(ctx context.Context) error {
 	}
 }
 
-// wait waits for the next repetition, but no longer than until the tunnel is
-// ready for the first time; false at the end of ctx.
+// tellHub lets the hub hear the tunnel's state at once.
+func (s *Server) tellHub() {
+	select {
+	case s.tell <- struct{}{}:
+	default: // about to
+	}
+}
+
+// wait waits for the next repetition, but no longer than until there is cause
+// for one or the tunnel is ready for the first time; false at the end of ctx.
 func (s *Server) wait(ctx context.Context, tick <-chan time.Time, soon *time.Ticker) bool {
 	for {
 		select {
 		case <-tick:
+			return true
+		case <-s.tell:
 			return true
 		case <-soon.C:
 			if s.Ready() == nil {

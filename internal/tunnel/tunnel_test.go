@@ -326,6 +326,63 @@ func TestDrainTakesNobodyNew(t *testing.T) {
 	}
 }
 
+// held is a log that holds up whoever says that it was asked to drain.
+type held struct {
+	slog.Handler
+	asked, release chan struct{}
+}
+
+func (h held) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h held) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "asked to drain") {
+		close(h.asked)
+		<-h.release
+	}
+	return nil
+}
+
+func TestTheLastWordIsTheLast(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	log := held{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
+	cfg := DefaultConfig()
+	cfg.ID, cfg.URL = "t2", "https://tunnel.example.org"
+	s, err := New(cfg, Deps{Bus: w.conn, Log: slog.New(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan protocol.TunnelState, 1024)
+	sub, err := bus.Subscribe(w.conn, protocol.SubjectTunnel("t2"), func(_ string, s protocol.TunnelState) { said <- s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var runs, asks sync.WaitGroup
+	runs.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	<-said // its first word: it listens
+	asks.Go(func() { s.Drain("test") })
+	<-log.asked
+	cancel()
+	for (<-said).Health != protocol.Stopping {
+	}
+	close(log.release)
+	asks.Wait()
+	runs.Wait()
+	end := protocol.TunnelState{ID: "the end"}
+	if err := bus.Publish(w.conn, protocol.SubjectTunnel("t2"), end); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-said; s.ID != end.ID {
+		t.Errorf("after its last word it says %+v", s)
+	}
+}
+
 func TestRaceTakesTheFirstThatAnswers(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	over := make(chan struct{}) // net/http goes on dialling after its request was given up
