@@ -35,11 +35,11 @@ type polledStreams struct {
 // polledStream is one of them. What the target sent stays in down until the
 // client asks for what follows it, so that a lost answer can be had again.
 type polledStream struct {
-	participant string
-	target      net.Conn
-	quota       *quota
-	up          sync.Mutex // one POST at a time
-	upOffset    int64
+	target   net.Conn
+	quota    *quota
+	release  func()     // gives the quota back
+	up       sync.Mutex // one POST at a time
+	upOffset int64
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at every change
@@ -67,13 +67,12 @@ func (s *Server) openPolled(w http.ResponseWriter, r *http.Request) {
 	raw := make([]byte, 16)
 	_, _ = rand.Read(raw) // never fails
 	id := hex.EncodeToString(raw)
-	p := &polledStream{participant: c.participant, target: target, quota: c.quota, changed: make(chan struct{}), asked: time.Now()}
+	p := &polledStream{target: target, quota: c.quota, release: release, changed: make(chan struct{}), asked: time.Now()}
 	s.polled.mu.Lock()
 	s.polled.byID[id] = p
 	s.polled.mu.Unlock()
 	s.metrics.opened.WithLabelValues("ok").Inc()
 	s.streams.Go(func() {
-		defer release()
 		stop := context.AfterFunc(s.life, func() { _ = target.Close() })
 		defer stop()
 		p.read(s.life, s.count("down"))
@@ -193,10 +192,12 @@ func (s *Server) sendPolled(w http.ResponseWriter, r *http.Request) {
 		if p.quota.up.WaitN(r.Context(), len(rest)) != nil {
 			return
 		}
+		_ = p.target.SetWriteDeadline(time.Now().Add(pollSilence))
 		n, err := p.target.Write(rest)
 		p.upOffset += int64(n)
 		s.count("up")(n)
 		if err != nil {
+			p.end()
 			w.WriteHeader(http.StatusGone)
 			return
 		}
@@ -238,6 +239,7 @@ func (s *Server) receivePolled(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = w.Write(chunk)
 	case ended:
+		s.polled.forget(r.PathValue("id"))
 		w.WriteHeader(http.StatusGone)
 	default:
 		w.WriteHeader(http.StatusNoContent)
@@ -246,15 +248,24 @@ func (s *Server) receivePolled(w http.ResponseWriter, r *http.Request) {
 
 // closePolled ends a stream.
 func (s *Server) closePolled(w http.ResponseWriter, r *http.Request) {
-	p, _, ok := s.find(w, r)
-	if !ok {
+	if _, _, ok := s.find(w, r); !ok {
 		return
 	}
-	p.end()
-	s.polled.mu.Lock()
-	delete(s.polled.byID, r.PathValue("id"))
-	s.polled.mu.Unlock()
+	s.polled.forget(r.PathValue("id"))
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// forget ends a stream. Until then it counts, though its target may have ended
+// it long before: what that has sent is kept for the client.
+func (t *polledStreams) forget(id string) {
+	t.mu.Lock()
+	p := t.byID[id]
+	delete(t.byID, id)
+	t.mu.Unlock()
+	if p != nil {
+		p.end()
+		p.release()
+	}
 }
 
 // sweep forgets streams whose client has stopped asking, until ctx ends.
@@ -266,17 +277,23 @@ func (t *polledStreams) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			t.mu.Lock()
-			for id, p := range t.byID {
-				p.mu.Lock()
-				silent := now.Sub(p.asked) > pollSilence
-				p.mu.Unlock()
-				if silent {
-					delete(t.byID, id)
-					p.end()
-				}
+			for _, id := range t.silent(now) {
+				t.forget(id)
 			}
-			t.mu.Unlock()
 		}
 	}
+}
+
+// silent lists the streams whose client has stopped asking.
+func (t *polledStreams) silent(now time.Time) (ids []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, p := range t.byID {
+		p.mu.Lock()
+		if now.Sub(p.asked) > pollSilence {
+			ids = append(ids, id)
+		}
+		p.mu.Unlock()
+	}
+	return ids
 }

@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -323,6 +325,78 @@ func TestDrainTakesNobodyNew(t *testing.T) {
 	}
 	if _, err := io.ReadFull(c, got); err == nil {
 		t.Error("the stream goes on after the deadline")
+	}
+}
+
+// TestEndedStreamsCount: what a client has not fetched yet of a stream that its
+// target has ended takes room as before.
+func TestEndedStreamsCount(t *testing.T) {
+	w := newWorld(t, func(l *Limits) { l.StreamsPerParticipant = 2 }, nil)
+	token := w.token("p1", time.Hour)
+	ask := func(method, path string) (status int, body []byte) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, w.http.URL+protocol.PathTunnelStreams+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := w.http.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if body, err = io.ReadAll(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, body
+	}
+	open := func() (int, protocol.TunnelStream) {
+		t.Helper()
+		var s protocol.TunnelStream
+		status, body := ask(http.MethodPost, "?to="+url.QueryEscape(w.echo.Addr().String()))
+		if status == http.StatusOK {
+			if err := json.Unmarshal(body, &s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return status, s
+	}
+	var ids []string
+	for range 2 {
+		status, s := open()
+		if status != http.StatusOK {
+			t.Fatalf("status %d", status)
+		}
+		ids = append(ids, s.ID)
+		w.server.polled.mu.Lock()
+		p := w.server.polled.byID[s.ID]
+		w.server.polled.mu.Unlock()
+		_ = p.target.Close() // as the target does
+		p.mu.Lock()
+		for !p.ended {
+			p.wait(t.Context(), nil)
+		}
+		p.mu.Unlock()
+	}
+	w.server.streams.Wait() // what read from the targets has ended
+	if status, _ := open(); status == http.StatusOK {
+		t.Error("a third stream was opened beside two that are not fetched yet")
+	}
+	for range 2 { // the first answer may be lost
+		if status, _ := ask(http.MethodGet, "/"+ids[0]+"?offset=0"); status != http.StatusGone {
+			t.Errorf("an ended stream: status %d", status)
+		}
+	}
+	if status, _ := ask(http.MethodDelete, "/"+ids[1]); status != http.StatusNoContent {
+		t.Errorf("close: status %d", status)
+	}
+	for range 2 {
+		if status, _ := open(); status != http.StatusOK {
+			t.Errorf("when both are gone: status %d", status)
+		}
+	}
+	if n, _ := w.server.quotas.count(); n != 2 || len(w.server.polled.byID) != 2 {
+		t.Errorf("%d streams are counted, %d kept", n, len(w.server.polled.byID))
 	}
 }
 
