@@ -3,6 +3,7 @@ package port443
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 const (
 	headerTimeout = 10 * time.Second
+	bodyTimeout   = time.Minute // the largest that anybody takes has 256 KiB
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
 	// grace is how long requests may go on when the port is closed.
@@ -48,7 +50,7 @@ type server struct {
 func newServer(handler http.Handler, log *slog.Logger) *server {
 	s := &server{log: log}
 	s.Server = http.Server{
-		Handler:           tellTLS(handler),
+		Handler:           hurry(tellTLS(handler)),
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return remember(ctx, c) },
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -57,6 +59,35 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return s
+}
+
+// hurry bounds the time that a request's body may take. Server.ReadTimeout
+// would count while a handler works, or waits, and end that.
+func hurry(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 { // -1: it does not say
+			c := http.NewResponseController(w)
+			if c.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+				r.Body = hurried{r.Body, c}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hurried is a body that has a deadline until its end.
+type hurried struct {
+	io.ReadCloser
+	c *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (h hurried) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = h.c.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // shutdown ends connections without a request at once, requests after grace.
