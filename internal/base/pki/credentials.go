@@ -149,7 +149,7 @@ func (c *Credentials) reissue(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	der, err := c.issuer.certify(key.key.Public(), c.identity, now, c.life)
+	der, err := c.issuer.certify(key.key.Public(), c.Identity(), now, c.life)
 	if err != nil {
 		return err
 	}

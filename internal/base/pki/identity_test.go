@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +184,27 @@ func TestRenewalOfIdentity(t *testing.T) {
 		time.Sleep(testLife/2 + time.Minute)
 		if err := shake(t, own, c, allow); err == nil || !strings.Contains(err.Error(), "expired") {
 			t.Errorf("with an expired certificate: %v", err)
+		}
+	})
+}
+
+// TestManyRenewAtOnce: each handshake that finds a web node's certificate due
+// renews it, and there may be several.
+func TestManyRenewAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := own(t, newIssuer(t))
+		time.Sleep(testLife / 2)
+		var handshakes sync.WaitGroup
+		for range 8 {
+			handshakes.Go(func() {
+				if _, err := c.current(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		handshakes.Wait()
+		if id := c.Identity(); id != (Identity{Role: RoleWeb, Name: "w"}) {
+			t.Errorf("it is %v", id)
 		}
 	})
 }
