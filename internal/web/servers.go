@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -257,17 +258,30 @@ func AddZone(ctx context.Context, keep *store.Store, id string, now time.Time) (
 	return protocol.ZoneEntry{ID: z.ID, CreatedAt: z.CreatedAt}, err
 }
 
-// RemoveZone removes a zone and revokes the identities of its servers.
+// RemoveZone removes a zone and revokes the identities of its servers. Done
+// again after it has failed half-way it does the rest.
 func RemoveZone(ctx context.Context, keep *store.Store, id string, now time.Time) error {
 	err := keep.DeleteZone(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return protocol.NewProblem(protocol.ProblemNotFound, "there is no zone "+id)
+		err = needServers(ctx, keep, id)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = keep.RevokeServers(ctx, "zone/"+id, id, now)
 	return err
+}
+
+// needServers finds out whether servers are left of a zone that is not there.
+func needServers(ctx context.Context, keep *store.Store, zone string) error {
+	servers, err := keep.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(servers, func(e store.EnrolledServer) bool { return e.Zone == zone && e.RevokedAt == nil }) {
+		return nil
+	}
+	return protocol.NewProblem(protocol.ProblemNotFound, "there is no zone "+zone)
 }
 
 // ListZones lists the zones.

@@ -275,6 +275,24 @@ func TestRenewAndRevoke(t *testing.T) {
 	})
 }
 
+// TestRemoveZoneAgain: a removal that has failed half-way is not the end of it.
+func TestRemoveZoneAgain(t *testing.T) {
+	n := startNode(t, "sqlite:"+t.TempDir()+"/web.db", testConfig())
+	n.addZone("z")
+	m, _ := n.enroll(n.ticket(protocol.CreateEnrolment{Role: "mmr", Zone: "z"}).Secret, "zone/z/mmr/m")
+	if err := n.store.DeleteZone(t.Context(), "z"); err != nil {
+		t.Fatal(err)
+	}
+	remove := request{method: "DELETE", path: protocol.PathZones + "/z", key: n.key}
+	if w := n.do(remove); w.Code != http.StatusNoContent {
+		t.Errorf("remove what is left of the zone: %d %s", w.Code, w.Body)
+	}
+	if _, _, err := n.renew(m); protocol.ProblemOf(err).Code != protocol.ProblemEnrolment {
+		t.Errorf("renewed after the zone's end: %v", err)
+	}
+	n.fails(protocol.ProblemNotFound, remove)
+}
+
 func TestRenewRefuses(t *testing.T) {
 	n := startNode(t, "sqlite:"+t.TempDir()+"/web.db", testConfig())
 	mine, _ := n.enroll(n.ticket(protocol.CreateEnrolment{Role: "tunnel"}).Secret, "tunnel/t")
