@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -46,7 +47,7 @@ func FileCredentials(path string) (Credentials, error) {
 		return nil, fmt.Errorf("read the proxy credentials: %w", err)
 	}
 	return func(_ context.Context, p Proxy) (string, string, bool) {
-		host, _, _ := strings.Cut(p.Address, ":")
+		host, _, _ := net.SplitHostPort(p.Address)
 		for _, e := range entries {
 			if e.host == p.Address || e.host == host || e.host == "*" {
 				return e.user, e.password, true

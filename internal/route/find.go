@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,22 +120,26 @@ func (f *Finder) For(ctx context.Context, address string) []Proxy {
 	return direct
 }
 
-func (f *Finder) systemSettings(ctx context.Context) System {
+func (f *Finder) systemSettings(ctx context.Context) *System {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.system == nil {
-		f.system = &System{}
-		if f.settings.System != nil {
-			s, err := f.settings.System(ctx)
-			if err != nil {
-				f.log.Debug("system proxy settings", "err", err)
-			} else {
-				*f.system = s
-			}
-		}
+	if f.system != nil || f.settings.System == nil {
+		return cmp.Or(f.system, &System{})
 	}
-	return *f.system
+	s, err := f.settings.System(ctx)
+	if err != nil {
+		f.log.Debug("system proxy settings", "err", err)
+		s = System{}
+	}
+	if !gaveUp(ctx) {
+		f.system = &s
+	}
+	return &s
 }
+
+// gaveUp reports whether whoever asked did not want the answer any more: that
+// there is none says nothing then.
+func gaveUp(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // byScript asks a PAC script; one that cannot be had or fails means direct.
 func (f *Finder) byScript(ctx context.Context, script, address, host string) []Proxy {
@@ -161,7 +166,9 @@ func (f *Finder) script(ctx context.Context, from string) (*PAC, error) {
 	}
 	source, err := f.fetch(ctx, from)
 	if err != nil {
-		f.scripts[from] = nil
+		if !gaveUp(ctx) {
+			f.scripts[from] = nil
+		}
 		return nil, err
 	}
 	p, err := NewPAC(source)

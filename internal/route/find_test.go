@@ -109,6 +109,38 @@ func TestFinderFetchesScriptOnce(t *testing.T) {
 	}
 }
 
+// TestFinderForgetsWhoGaveUp: that one dialling was given up says nothing of
+// the proxy that others need.
+func TestFinderForgetsWhoGaveUp(t *testing.T) {
+	script := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`function FindProxyForURL(u, h) { return "PROXY pac:1"; }`))
+	}))
+	defer script.Close()
+	for name, tc := range map[string]struct {
+		settings Settings
+		want     Proxy
+	}{
+		"script": {Settings{PAC: script.URL}, Proxy{Kind: HTTP, Address: "pac:1", Origin: FromPAC}},
+		"system": {
+			Settings{System: func(ctx context.Context) (System, error) { return System{Proxy: "sys:1"}, ctx.Err() }},
+			Proxy{Kind: HTTP, Address: "sys:1", Origin: FromSystem},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := NewFinder(tc.settings, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, giveUp := context.WithCancel(t.Context())
+			giveUp()
+			f.For(ctx, "a.example:443")
+			if got := f.For(t.Context(), "a.example:443"); len(got) != 1 || got[0] != tc.want {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 func TestSystemSettings(t *testing.T) {
 	gnome := `org.gnome.system.proxy autoconfig-url ''
 org.gnome.system.proxy ignore-hosts ['localhost', '127.0.0.0/8', '*.corp.example']
@@ -191,7 +223,7 @@ func TestCredentialsFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("# ours\nproxy.example:3128 ann pass word\nother bob b\n", 0o600)
+	write("# ours\nproxy.example:3128 ann pass word\nother bob b\n2001:db8::1 carol c\n", 0o600)
 	c, err := FileCredentials(file)
 	if err != nil {
 		t.Fatal(err)
@@ -201,6 +233,9 @@ func TestCredentialsFile(t *testing.T) {
 	}
 	if u, _, ok := c(t.Context(), Proxy{Address: "other:99"}); u != "bob" || !ok {
 		t.Errorf("by host alone: %q %v", u, ok)
+	}
+	if u, _, ok := c(t.Context(), Proxy{Address: "[2001:db8::1]:3128"}); u != "carol" || !ok {
+		t.Errorf("by an IPv6 address alone: %q %v", u, ok)
 	}
 	if _, _, ok := c(t.Context(), Proxy{Address: "stranger:1"}); ok {
 		t.Error("credentials for a stranger")
