@@ -12,14 +12,14 @@ import (
 // is pure; had is what was asked for before.
 func arrange(slots int, height int, self string, people []protocol.Participant, speakers []protocol.Speaker, had []protocol.SlotWant) []protocol.SlotWant {
 	var order []string
-	shows := func(id string) bool {
-		return id != self && slices.ContainsFunc(people, func(p protocol.Participant) bool {
-			return p.ID == id && !p.VideoMuted
-		})
+	add := func(p *protocol.Participant) {
+		if len(order) < slots && p.ID != self && !p.VideoMuted && !slices.Contains(order, p.ID) {
+			order = append(order, p.ID)
+		}
 	}
 	consider := func(id string) {
-		if len(order) < slots && shows(id) && !slices.Contains(order, id) {
-			order = append(order, id)
+		if i := slices.IndexFunc(people, func(p protocol.Participant) bool { return p.ID == id }); i >= 0 {
+			add(&people[i])
 		}
 	}
 	speaks := func(id string) bool {
@@ -36,8 +36,8 @@ func arrange(slots int, height int, self string, people []protocol.Participant, 
 	for _, w := range had {
 		consider(w.Participant)
 	}
-	for _, p := range people {
-		consider(p.ID)
+	for i := range people {
+		add(&people[i])
 	}
 	wants := []protocol.SlotWant{}
 	taken := map[protocol.SlotID]bool{}

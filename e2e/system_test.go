@@ -43,6 +43,7 @@ type created struct {
 	Passcode string `json:"passcode"`
 	JoinURL  string `json:"join_url"`
 	HostURL  string `json:"host_url"`
+	PanelURL string `json:"panel_url"`
 }
 
 // newSystem starts a system and waits until all of it can be used.

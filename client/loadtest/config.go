@@ -20,6 +20,7 @@ const (
 // Config says what to do to a meeting.
 type Config struct {
 	Link         string // of the meeting
+	PanelLink    string // of a webinar's panellists, by which Publishers come; "" is Link
 	Mix          Mix
 	Participants int           // all of them
 	Publishers   int           // of a webinar
@@ -86,6 +87,14 @@ func (c Config) Check() error {
 type part struct {
 	sound, picture bool
 	slots          int
+}
+
+// link is the one that the i-th participant comes by.
+func (c Config) link(i int) string {
+	if c.PanelLink != "" && i < c.Publishers {
+		return c.PanelLink
+	}
+	return c.Link
 }
 
 // part gives the i-th participant's; publishers come first.

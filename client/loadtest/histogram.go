@@ -11,7 +11,7 @@ type histogram struct {
 	classes [int(maxDelay/time.Millisecond) + 1]atomic.Uint32
 }
 
-const maxDelay = 10 * time.Second
+const maxDelay = joinLimit
 
 func (h *histogram) add(d time.Duration) {
 	h.classes[max(0, min(int(d/time.Millisecond), len(h.classes)-1))].Add(1)

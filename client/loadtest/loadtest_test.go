@@ -118,7 +118,7 @@ func TestDelays(t *testing.T) {
 	}
 	h.add(-time.Second)
 	h.add(time.Hour)
-	if got, want := h.take(), (Delays{Count: 102, P50: 49, P95: 95, P99: 99, Max: 10000}); got != want {
+	if got, want := h.take(), (Delays{Count: 102, P50: 49, P95: 95, P99: 99, Max: 30000}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if got := h.take(); got != (Delays{}) {
@@ -129,6 +129,7 @@ func TestDelays(t *testing.T) {
 func TestReportTextAndPage(t *testing.T) {
 	r := Report{
 		Mix: Gallery, Participants: 5, Joined: 4, Failed: 1, Failures: map[string]int{"zone_full": 1}, Ended: 1, JoinsPerS: 2.5,
+		Routers: map[string]int{"m1": 3, "m2": 1}, Listed: map[int]int{5: 4}, Heard: map[int]int{3: 3, 2: 1},
 		JoinTime: Delays{Count: 4, P50: 14}, Seconds: 10, Packets: 9990, Lost: 10, BPS: 5e6, SentBPS: 1e6,
 		Server:  &Cost{Cores: 0.25, MicrosPerOut: 7.5, ResidentMB: 80},
 		Journal: []Progress{{Second: 1, Joined: 2, Packets: 10}, {Second: 2, Joined: 4, Packets: 900, Sound: Delays{P95: 33}}},
@@ -137,12 +138,12 @@ func TestReportTextAndPage(t *testing.T) {
 	if err := errors.Join(r.WriteText(&text), r.WriteHTML(&page)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"4 of 5 joined", "1 failed: zone_full", "1 were sent away", "(0.100 %)", "5.0 Mbit/s received", "7.5 us"} {
+	for _, want := range []string{"4 of 5 joined", "1 failed: zone_full", "1 were sent away", "(0.100 %)", "5.0 Mbit/s received", "7.5 us", "routers: m1: 3, m2: 1", "heard: 2: 1, 3: 3", "list: 5: 4"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &text)
 		}
 	}
-	for _, want := range []string{"4 of 5 joined", "zone_full", "<svg", `points="300.0,96.0 600.0,32.0"`, "Delay of pictures", "Server", "0.100 %"} {
+	for _, want := range []string{"4 of 5 joined", "zone_full", "<svg", `points="300.0,96.0 600.0,32.0"`, "Delay of pictures", "Server", "0.100 %", "m1: 3, m2: 1"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is missing in the page", want)
 		}
@@ -169,5 +170,32 @@ func TestNobodyThere(t *testing.T) {
 	r, err := Run(context.Background(), c, nil)
 	if err == nil || !strings.Contains(err.Error(), "nobody could join") || r.Failed != 2 || r.Failures[string(protocol.ProblemWebUnreachable)] != 2 {
 		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+// An ear counts each voice once, from when it was made to forget.
+func TestEar(t *testing.T) {
+	e := newEar()
+	for _, id := range []string{"ada", "bob", "ada"} {
+		e.hear(id)
+	}
+	if n := e.count(); n != 2 {
+		t.Errorf("%d voices", n)
+	}
+	e.forget()
+	if e.hear("cyd"); e.count() != 1 {
+		t.Errorf("%d voices after forgetting", e.count())
+	}
+}
+
+// The publishers of a webinar come by the panellists' link.
+func TestLinks(t *testing.T) {
+	c := Config{Link: "join", Publishers: 2}
+	if got := c.link(0); got != "join" {
+		t.Errorf("a publisher comes by %s", got)
+	}
+	c.PanelLink = "panel"
+	if got := []string{c.link(1), c.link(2)}; got[0] != "panel" || got[1] != "join" {
+		t.Errorf("links %v", got)
 	}
 }

@@ -42,6 +42,8 @@ func (r Report) WriteHTML(w io.Writer) error {
 		"round":   func(x float64) string { return fmt.Sprintf("%.1f", x) },
 		"persec":  func(n uint64, s float64) string { return fmt.Sprintf("%.0f", float64(n)/max(s, 1e-3)) },
 		"instant": func(t time.Time) string { return t.Format("2006-01-02 15:04:05 UTC") },
+		"people":  func(of map[int]int) string { return counts(of) },
+		"places":  func(of map[string]int) string { return counts(of) },
 		"row": func(name string, d Delays) map[string]any {
 			return map[string]any{"Name": name, "D": d}
 		},

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -21,6 +22,12 @@ type Report struct {
 	Ended        int            `json:"ended"`              // participations that ended too early
 	JoinTime     Delays         `json:"join_time"`
 	JoinsPerS    float64        `json:"joins_per_s"`
+	// Routers tells how many were on each at the end, Listed on how many
+	// participants' lists how many people were. Heard tells how many
+	// participants heard so many others while all were there.
+	Routers map[string]int `json:"routers"`
+	Listed  map[int]int    `json:"listed"`
+	Heard   map[int]int    `json:"heard"`
 	// The rest but the delays is of the time when all were there.
 	Seconds  float64 `json:"seconds"`
 	Packets  uint64  `json:"packets"` // received by all
@@ -51,14 +58,15 @@ func (r Report) LossShare() float64 {
 }
 
 // report makes the report of a test that has ended.
-func (t *test) report(before, after totals) Report {
+func (t *test) report(before, after totals, seen look) Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := after.at.Sub(before.at).Seconds()
 	r := Report{
 		At: time.Time(t.clock).UTC(), Mix: t.cfg.Mix, Participants: t.cfg.Participants,
-		Joined: len(t.meetings), Failed: int(t.failed.Load()), Failures: t.failures, Ended: t.ended,
-		JoinTime: t.whole.joins.take(), JoinsPerS: float64(len(t.meetings)) / max(before.at.Sub(time.Time(t.clock)).Seconds(), 1e-3),
+		Joined: len(t.people), Failed: int(t.failed.Load()), Failures: t.failures, Ended: t.ended,
+		JoinTime: t.whole.joins.take(), JoinsPerS: float64(len(t.people)) / max(before.at.Sub(time.Time(t.clock)).Seconds(), 1e-3),
+		Routers: seen.routers, Listed: seen.listed, Heard: seen.heard,
 		Seconds: s, Packets: after.received - before.received, Lost: after.lost - min(before.lost, after.lost),
 		BPS: 8 * float64(after.bytesReceived-before.bytesReceived) / s, SentBPS: 8 * float64(after.bytesSent-before.bytesSent) / s,
 		Sound: t.whole.sound.take(), Pictures: t.whole.picture.take(), Journal: t.seconds,
@@ -72,6 +80,15 @@ func (t *test) report(before, after totals) Report {
 		}
 	}
 	return r
+}
+
+// counts says how many participants have what.
+func counts[K cmp.Ordered](of map[K]int) string {
+	var words []string
+	for _, k := range slices.Sorted(maps.Keys(of)) {
+		words = append(words, fmt.Sprintf("%v: %d", k, of[k]))
+	}
+	return strings.Join(words, ", ")
 }
 
 // WriteText prints the report for a person.
@@ -94,6 +111,9 @@ func (r Report) WriteText(w io.Writer) error {
 		_, _ = fmt.Fprintf(table, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\n", d.name, d.Count, d.P50, d.P95, d.P99, d.Max)
 	}
 	_ = table.Flush()
+	if len(r.Routers) > 0 {
+		fmt.Fprintf(&b, "\non routers: %s\nvoices heard: %s\npeople on the list: %s\n", counts(r.Routers), counts(r.Heard), counts(r.Listed))
+	}
 	fmt.Fprintf(&b, "\nover %.0f s: %d packets received (%.0f a second), %d never came (%.3f %%)\n",
 		r.Seconds, r.Packets, float64(r.Packets)/max(r.Seconds, 1e-3), r.Lost, 100*r.LossShare())
 	fmt.Fprintf(&b, "%.1f Mbit/s received, %.1f Mbit/s sent\n", r.BPS/1e6, r.SentBPS/1e6)

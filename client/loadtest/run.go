@@ -38,7 +38,7 @@ type test struct {
 	whole          struct{ sound, picture, joins histogram }
 
 	mu       sync.Mutex
-	meetings []*client.Meeting
+	people   []participant
 	failures map[string]int
 	seconds  []Progress
 	ended    int // participations that were over before the test was
@@ -65,16 +65,16 @@ func Run(ctx context.Context, c Config, progress func(Progress)) (Report, error)
 	watching.Go(func() { t.watch(life) })
 
 	t.ramp(ctx, life, &people)
-	before := t.totals()
+	before := t.begin()
 	pause(ctx, c.Duration)
-	after := t.totals()
+	after, seen := t.totals(), t.look()
 	end()
 	watching.Wait()
 	people.Wait()
-	if t.joined.Load() == 0 && t.failed.Load() > 0 && len(t.meetings) == 0 {
-		return t.report(before, after), fmt.Errorf("nobody could join: %s", t.commonest())
+	if t.joined.Load() == 0 && t.failed.Load() > 0 && len(t.people) == 0 {
+		return t.report(before, after, seen), fmt.Errorf("nobody could join: %s", t.commonest())
 	}
-	return t.report(before, after), nil
+	return t.report(before, after, seen), nil
 }
 
 // ramp lets one after the other join, and waits until all have joined or
@@ -114,13 +114,14 @@ const joinLimit = 30 * time.Second
 func (t *test) attend(life context.Context, i int, arrived func()) {
 	p, o := t.cfg.part(i), t.cfg.Options
 	o.Name, o.Feed = fmt.Sprintf("Load %d", i+1), newFeed(t.cfg, p, t.clock)
-	o.VideoSlots, o.Receive = p.slots, t.receive
+	voices := newEar()
+	o.VideoSlots, o.Receive = p.slots, func(f client.Frame) { t.receive(f, voices) }
 	if p.slots == 0 {
 		o.VideoSlots = -1
 	}
 	ctx, cancel := context.WithTimeout(life, joinLimit)
 	began := time.Now()
-	m, err := client.Join(ctx, t.cfg.Link, o)
+	m, err := client.Join(ctx, t.cfg.link(i), o)
 	cancel()
 	if err != nil {
 		if life.Err() == nil {
@@ -132,7 +133,7 @@ func (t *test) attend(life context.Context, i int, arrived func()) {
 	t.whole.joins.add(time.Since(began))
 	t.joined.Add(1)
 	t.mu.Lock()
-	t.meetings = append(t.meetings, m)
+	t.people = append(t.people, participant{m, voices})
 	t.mu.Unlock()
 	arrived()
 	select {
@@ -148,12 +149,13 @@ func (t *test) attend(life context.Context, i int, arrived func()) {
 }
 
 // receive takes a frame of anybody.
-func (t *test) receive(f client.Frame) {
+func (t *test) receive(f client.Frame, voices *ear) {
 	age, ok := t.clock.age(f.Data)
 	if !ok {
 		return
 	}
 	if f.Source == protocol.Mic {
+		voices.hear(f.Participant)
 		t.sound.add(age)
 		t.whole.sound.add(age)
 		return
@@ -198,11 +200,11 @@ type totals struct {
 
 func (t *test) totals() totals {
 	t.mu.Lock()
-	meetings := t.meetings
+	people := t.people
 	t.mu.Unlock()
 	s := totals{at: time.Now()}
-	for _, m := range meetings {
-		for _, tr := range m.Traffic() {
+	for _, p := range people {
+		for _, tr := range p.meeting.Traffic() {
 			s.received += tr.PacketsReceived
 			s.sent += tr.PacketsSent
 			s.lost += tr.PacketsLost

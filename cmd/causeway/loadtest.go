@@ -18,6 +18,7 @@ import (
 type loadtestCmd struct {
 	apiFlags
 	URL          string        `arg:"" optional:"" name:"url" help:"A meeting's link; by default a meeting is created, and ended afterwards."`
+	Panel        string        `name:"panel-url" help:"Of a webinar with a link of its own: the panellists' link, by which those who show come." placeholder:"URL"`
 	Mix          string        `help:"webinar (a few show, the others watch), gallery (everyone shows and sees others) or audio." enum:"webinar,gallery,audio" default:"webinar" placeholder:"webinar|gallery|audio"`
 	Participants int           `short:"n" help:"How many join (default ${default})." default:"20"`
 	Publishers   int           `help:"How many of a webinar's participants show (default ${default})." default:"1"`
@@ -59,11 +60,15 @@ func (c *loadtestCmd) Run(ctx context.Context, to console) error {
 	}
 	if cfg.Link == "" {
 		var m protocol.Meeting
-		if err := c.call(ctx, to, http.MethodPost, protocol.PathMeetings, protocol.CreateMeeting{Topic: "Load test"}, &m); err != nil {
+		body := protocol.CreateMeeting{Topic: "Load test"}
+		if cfg.Mix == loadtest.Webinar {
+			body.Kind = protocol.KindWebinar
+		}
+		if err := c.call(ctx, to, http.MethodPost, protocol.PathMeetings, body, &m); err != nil {
 			return err
 		}
 		defer c.endMeeting(ctx, to, m.Number)
-		cfg.Link = m.JoinURL
+		cfg.Link, cfg.PanelLink = m.JoinURL, m.PanelURL
 	}
 	r, err := loadtest.Run(ctx, cfg, func(p loadtest.Progress) {
 		_, _ = fmt.Fprintf(to.err, "%4.0f s  %d in the meeting, %d failed, %.0f packets/s, %.1f Mbit/s, sound %.0f ms, pictures %.0f ms late\n",
@@ -84,7 +89,7 @@ func (c *loadtestCmd) Run(ctx context.Context, to console) error {
 // config is the test that the flags ask for.
 func (c *loadtestCmd) config(ctx context.Context, to console) (loadtest.Config, error) {
 	cfg := loadtest.DefaultConfig()
-	cfg.Link, cfg.Mix, cfg.Participants, cfg.Publishers, cfg.Slots = c.URL, loadtest.Mix(c.Mix), c.Participants, c.Publishers, c.Slots
+	cfg.Link, cfg.PanelLink, cfg.Mix, cfg.Participants, cfg.Publishers, cfg.Slots = c.URL, c.Panel, loadtest.Mix(c.Mix), c.Participants, c.Publishers, c.Slots
 	cfg.Ramp, cfg.Duration, cfg.KBPS, cfg.FPS, cfg.Height = c.Ramp, c.Duration, c.Bitrate, c.FPS, c.Height
 	cfg.Simulcast, cfg.ServerPID = c.Simulcast, c.ServerPID
 	pool, err := pki.Pool(c.CA)
