@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"causeway/internal/mmr/control"
+	"causeway/internal/mmr/forward"
 	"causeway/internal/mmr/legs"
 	"causeway/protocol"
 )
@@ -130,44 +131,55 @@ func (m *Meeting) want(p *person, w *protocol.Want) *protocol.Problem {
 			s.want = named[s.slot.ID()]
 		}
 	}
-	for i := range p.slots {
-		if s := &p.slots[i]; s.want.Slot != "" && s.want.Participant == "" {
-			s.want.Participant = m.anyone(p)
-		}
-	}
+	m.fill(p)
 	m.lookThrough(p)
 	return unknown
 }
 
-// anyone finds somebody with a camera whom no slot's wish names: who speaks, or
-// else who came first, and before all whose pictures come.
-func (m *Meeting) anyone(p *person) string {
-	free := func(id string) bool {
-		e := m.roster[id]
-		return e != nil && id != p.ID && m.sourceOf(e, protocol.Camera) != nil &&
-			!slices.ContainsFunc(p.slots, func(s place) bool { return s.want.Participant == id })
-	}
-	silent := func(e *entry) int {
-		if e.Path == protocol.PathOK {
-			return 0
-		}
-		return 1
-	}
-	for _, s := range m.loudest.Selected() {
-		if free(s.Owner()) && silent(m.roster[s.Owner()]) == 0 {
-			return s.Owner()
+// fill gives wishes that name nobody somebody whom no wish names.
+func (m *Meeting) fill(p *person) {
+	var open []*place
+	named := map[string]bool{p.ID: true}
+	for i := range p.slots {
+		switch s := &p.slots[i]; {
+		case s.want.Participant != "":
+			named[s.want.Participant] = true
+		case s.want.Slot != "":
+			open = append(open, s)
 		}
 	}
-	var first *entry
+	if len(open) == 0 {
+		return
+	}
+	others := m.cameras(named)
+	for i, s := range open[:min(len(open), len(others))] {
+		s.want.Participant = others[i].ID
+	}
+}
+
+// cameras lists whose camera is on, but for some: who speaks, then who came
+// first, and before all whose pictures come.
+func (m *Meeting) cameras(but map[string]bool) []*entry {
+	speaking := m.loudest.Selected()
+	rank := func(e *entry) int {
+		if e.Path != protocol.PathOK {
+			return len(speaking) + 1
+		}
+		if i := slices.IndexFunc(speaking, func(s *forward.Source) bool { return s.Owner() == e.ID }); i >= 0 {
+			return i
+		}
+		return len(speaking)
+	}
+	var on []*entry
 	for id, e := range m.roster {
-		if free(id) && (first == nil || cmp.Or(silent(e)-silent(first), e.JoinedAt.Compare(first.JoinedAt), strings.Compare(id, first.ID)) < 0) {
-			first = e
+		if !but[id] && m.sourceOf(e, protocol.Camera) != nil {
+			on = append(on, e)
 		}
 	}
-	if first == nil {
-		return ""
-	}
-	return first.ID
+	slices.SortFunc(on, func(a, b *entry) int {
+		return cmp.Or(rank(a)-rank(b), a.JoinedAt.Compare(b.JoinedAt), strings.Compare(a.ID, b.ID))
+	})
+	return on
 }
 
 // clip bounds a text that is told back to whoever sent it.

@@ -8,8 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"causeway/internal/media/offer"
 	"causeway/internal/mmr/control"
 	"causeway/internal/mmr/forward"
+	"causeway/internal/mmr/legs"
 	"causeway/protocol"
 )
 
@@ -181,6 +183,47 @@ func TestAnyone(t *testing.T) {
 			t.Errorf("slots %v, want bob, who came first", got)
 		}
 	})
+}
+
+// BenchmarkWant is what a wish for anybody in every slot costs in a meeting of
+// a thousand.
+func BenchmarkWant(b *testing.B) {
+	router := forward.New(time.Now())
+	router.Start([]forward.Shard{&fakeShard{router: router}})
+	m := New(Config{
+		Router: router, Self: legs.Address{Zone: "z", MMR: "a"}, Publish: func(legs.Out) {},
+		Gone: func(string) {}, Count: func(int) {}, Ended: func(string) {},
+	})
+	m.settleTimer = time.NewTimer(time.Hour)
+	now := time.Now()
+	link := forward.LinkConfig{Kind: protocol.Video, Notify: m.Wake}
+	wish := &protocol.Want{}
+	for i := range protocol.MaxVideoSlots {
+		id := protocol.SlotID(fmt.Sprintf("v%d", i+1))
+		link.Slots = append(link.Slots, forward.SlotConfig{ID: id, Kind: protocol.Camera, SSRC: uint32(i + 1), Codecs: []offer.Codec{vp8}})
+		wish.Slots = append(wish.Slots, protocol.SlotWant{Slot: id, MaxHeight: 180})
+	}
+	for i := range 1000 {
+		id := fmt.Sprintf("p%d", i)
+		media := Media{Sources: map[protocol.Source]*forward.Source{
+			protocol.Camera: router.NewSource(forward.SourceConfig{Owner: id, Kind: protocol.Camera, Codec: vp8}),
+		}}
+		if i == 0 {
+			media.Slots = router.NewLink(link).Slots()
+		}
+		p := m.admit(Admission{Session: id, ID: id, Role: protocol.Guest, Media: media}, now)
+		p.VideoMuted = false
+		m.show(p, now)
+	}
+	m.settle(now)
+	p := m.people["p0"]
+	b.ReportAllocs()
+	for b.Loop() {
+		m.want(p, wish)
+	}
+	if p.slots[0].want.Participant == "" || p.slots[protocol.MaxVideoSlots-1].want.Participant == "" {
+		b.Error("nobody is shown")
+	}
 }
 
 func TestOnlyDecodableSources(t *testing.T) {
