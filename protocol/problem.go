@@ -108,8 +108,12 @@ func (p *Problem) Is(target error) bool {
 	return ok && t.Code == p.Code
 }
 
-// WriteProblem answers a request with a problem.
+// WriteProblem answers a request with a problem. One that has no place in HTTP,
+// such as a word of another server that is not known here, is an internal one.
 func WriteProblem(w http.ResponseWriter, p *Problem) {
+	if p.Status < 400 || p.Status > 599 {
+		p = Wrap(ProblemInternal, p)
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)

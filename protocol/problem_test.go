@@ -83,6 +83,19 @@ func TestProblemOf(t *testing.T) {
 	}
 }
 
+// TestWriteForeignProblem: what another server has said over the bus need not be
+// an error of HTTP, or a status at all.
+func TestWriteForeignProblem(t *testing.T) {
+	for _, status := range []int{-1, 0, 7, 200, 399, 600, 1000} {
+		rec := httptest.NewRecorder()
+		WriteProblem(rec, &Problem{Code: "from_tomorrow", Title: "Something new", Status: status})
+		var p Problem
+		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != 500 || p.Status != 500 || p.Code != ProblemInternal || p.Detail != "Something new" {
+			t.Errorf("status %d is answered with %d: %v: %+v", status, rec.Code, err, p)
+		}
+	}
+}
+
 func TestWriteProblem(t *testing.T) {
 	rec := httptest.NewRecorder()
 	WriteProblem(rec, NewProblem(ProblemWrongPasscode, ""))

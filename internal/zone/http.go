@@ -79,9 +79,6 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 		if p.Code == protocol.ProblemInternal && r.Context().Err() == nil {
 			s.deps.Log.Error("zone: join failed", "err", err)
 		}
-		if p.Status == 0 { // a router's word that has no place in HTTP
-			p = protocol.Wrap(protocol.ProblemInternal, p)
-		}
 		protocol.WriteProblem(w, p)
 		return
 	}

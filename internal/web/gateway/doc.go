@@ -199,9 +199,6 @@ func (s *Server) counted(operation string, do func(http.ResponseWriter, *http.Re
 		if err != nil {
 			p := protocol.ProblemOf(err)
 			outcome = string(p.Code)
-			if p.Status == 0 {
-				p = protocol.Wrap(protocol.ProblemInternal, p)
-			}
 			if r.Context().Err() == nil {
 				s.deps.Log.Debug("gateway: refused", "operation", operation, "err", err)
 			}
