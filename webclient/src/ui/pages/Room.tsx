@@ -1,6 +1,9 @@
 // The meeting's room: the stage, the controls, one side panel at a time.
-import { createEffect, createSignal, onCleanup, onMount, Show } from "solid-js";
+import { createEffect, createMemo, createSignal, onCleanup, onMount, Show } from "solid-js";
 import type { DeviceEvent, Devices } from "../../media/devices.ts";
+import { measure } from "../../media/level.ts";
+import { Talking } from "../../media/talking.ts";
+import { Value } from "../../media/value.ts";
 import type { Meeting } from "../../state/meeting.ts";
 import { announceNotice } from "../announce.ts";
 import { Logo } from "../icons.tsx";
@@ -86,6 +89,7 @@ export default function Room(props: { meeting: Meeting; devices: Devices }) {
   listen(devices.events, deviceToast);
   listen(meeting.publisher.failed, () => toast(t().screenFailed, "problem"));
   announceStatus(meeting);
+  tellMutedTalk(devices, () => !local().microphoneOn && !local().watching);
 
   const inviteLink = () => {
     const { number, passcode } = meeting.link;
@@ -167,6 +171,24 @@ function deviceToast(event: DeviceEvent): void {
   if (event.what === "switched") toast(t().deviceSwitched(kind, event.label));
   else if (event.what === "lost") toast(t().deviceLost(kind), "problem");
   else toast(problemWords(event.problem).title, "problem", problemWords(event.problem).remedy);
+}
+
+/** Tells whoever talks while muted that nobody hears. Once each time: they may be talking to somebody else. */
+function tellMutedTalk(devices: Devices, muted: () => boolean): void {
+  const microphone = watch(devices.microphone);
+  const track = createMemo(() => (muted() ? microphone() : null));
+  createEffect(() => {
+    const source = track();
+    if (!source) return;
+    const life = new AbortController();
+    onCleanup(() => life.abort());
+    const level = new Value(0);
+    const talking = new Talking();
+    level.subscribe((now) => {
+      if (talking.heard(now, performance.now())) toast(t().mutedTalking, "info", t().mutedTalkingText);
+    });
+    measure(source, level, life.signal);
+  });
 }
 
 /** Says when one is in, and when one is back. */

@@ -240,6 +240,8 @@ export const en = {
   saidPathBack: (name: string) => `${name} is back`,
   saidMutedBy: (name: string) => `${name} muted you`,
   saidMutedByHost: "A host muted you",
+  mutedTalking: "You are muted",
+  mutedTalkingText: "Nobody hears you until you unmute.",
   saidMuted: "You are muted",
   saidUnmuted: "You can be heard",
   saidBack: "You are back in the meeting",

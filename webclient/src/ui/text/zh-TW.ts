@@ -225,6 +225,8 @@ export const zhTW: Catalogue = {
   saidPathBack: (name) => `${name} 已恢復連線`,
   saidMutedBy: (name) => `${name} 已將您靜音`,
   saidMutedByHost: "主持人已將您靜音",
+  mutedTalking: "您目前靜音",
+  mutedTalkingText: "解除靜音後，其他人才聽得到您。",
   saidMuted: "您已靜音",
   saidUnmuted: "其他人聽得到您",
   saidBack: "您已回到會議",
