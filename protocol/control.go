@@ -25,6 +25,9 @@ type (
 		Session string `json:"session"`
 		Token   string `json:"token"`
 	}
+	// Soon says on standby that Enter seems to be near, as when the pointer comes
+	// to rest on the button: the picture that is seen first is made ready.
+	Soon struct{}
 	// Enter is the first message after Standby: its sender goes into the
 	// meeting now, as whom the token says. Welcome answers it.
 	Enter struct {
@@ -273,6 +276,7 @@ type Left struct {
 
 // ControlType implementations: the "type" of each message.
 func (Hello) ControlType() string      { return "hello" }
+func (Soon) ControlType() string       { return "soon" }
 func (Enter) ControlType() string      { return "enter" }
 func (SetState) ControlType() string   { return "set_state" }
 func (SendChat) ControlType() string   { return "send_chat" }
@@ -298,7 +302,7 @@ func (Pong) ControlType() string       { return "pong" }
 
 // FromClient and FromRouter list the messages of each direction.
 var (
-	FromClient = []ControlMessage{Hello{}, Enter{}, SetState{}, SendChat{}, Want{}, Restart{}, HostAction{}, Leave{}, Ping{}}
+	FromClient = []ControlMessage{Hello{}, Soon{}, Enter{}, SetState{}, SendChat{}, Want{}, Restart{}, HostAction{}, Leave{}, Ping{}}
 	FromRouter = []ControlMessage{Standby{}, Welcome{}, Roster{}, Audience{}, Slots{}, Sync{}, Speakers{}, Chat{}, Layers{}, Muted{}, Move{}, Farewell{}, Refusal{}, Pong{}}
 )
 
@@ -329,6 +333,8 @@ func DecodeFromClient(data []byte) (ControlMessage, error) {
 		switch t {
 		case "hello":
 			return &Hello{}, true
+		case "soon":
+			return &Soon{}, true
 		case "enter":
 			return &Enter{}, true
 		case "set_state":

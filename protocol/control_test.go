@@ -25,6 +25,7 @@ func ptr[T any](v T) *T { return &v }
 var samples = map[string][]ControlMessage{
 	"from_client.json": {
 		Hello{Session: "0f5c", Token: "eyJ…"},
+		Soon{},
 		Enter{Token: "eyJ…"},
 		SetState{AudioMuted: ptr(true), VideoMuted: ptr(false), Sharing: ptr(true), HandRaised: ptr(true)},
 		SendChat{Text: "大家好 <hello> & goodbye"},

@@ -89,6 +89,15 @@ func (s *standbys) take(session string) *standby {
 	return w
 }
 
+// soon has the first picture made ready for a session that seems to be entered.
+func (s *standbys) soon(session string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.of[session]; w != nil {
+		w.meeting.Soon()
+	}
+}
+
 func (s *standbys) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,6 +152,10 @@ type lobby struct {
 func (l *lobby) Receive(ctx context.Context, ch *control.Channel, m protocol.ControlMessage) {
 	if l.inside != nil {
 		l.inside.Receive(ctx, ch, m)
+		return
+	}
+	if _, soon := m.(*protocol.Soon); soon {
+		l.server.standbys.soon(l.session)
 		return
 	}
 	enter, ok := m.(*protocol.Enter)

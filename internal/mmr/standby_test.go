@@ -6,6 +6,8 @@ import (
 
 	"causeway/internal/mmr/meeting"
 	"causeway/protocol"
+
+	"github.com/pion/rtcp"
 )
 
 // standBy has somebody stand by, with everything up.
@@ -71,6 +73,11 @@ func TestStandby(t *testing.T) {
 		return len(eve.conns[protocol.Audio].in("a1")) > 20 && len(eve.conns[protocol.Video].in("v1")) > 20
 	})
 	w.until("the wish of one who is not there is refused", func() bool { return len(told[protocol.Refusal](bob)) > 0 })
+	before := len(reports[*rtcp.PictureLossIndication](ada.conns[protocol.Video]))
+	bob.say(protocol.Soon{})
+	w.until("a key frame is asked for", func() bool {
+		return len(reports[*rtcp.PictureLossIndication](ada.conns[protocol.Video])) > before
+	})
 	if n := bob.came(); n != 0 {
 		t.Errorf("%d packets of media came", n)
 	}

@@ -144,6 +144,16 @@ await page.addInitScript((who) => {
   }, 250);
 }, watched ?? "");
 
+/** Presses a button as a person does: the pointer rests on it for a moment, and a press takes another, in ms. */
+const manner = { restMS: 150, pressMS: 80 };
+const press = async (button) => {
+  const { x, y, width, height } = await button.boundingBox();
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await page.waitForTimeout(manner.restMS);
+  await page.mouse.down();
+  await page.waitForTimeout(manner.pressMS);
+  await page.mouse.up();
+};
 const measured = () =>
   page.evaluate(async () => {
     await new Promise((resolve) => setTimeout(resolve, 300)); // until the counters are of now
@@ -164,7 +174,7 @@ try {
   if (watched) await page.getByRole("button", { name: "Stop camera" }).click();
   await page.locator(".way-ready").waitFor({ timeout: limit });
   await page.waitForTimeout(1000); // a person looks at the lobby before they go in
-  await page.getByRole("button", { name: "Join now" }).click();
+  await press(page.getByRole("button", { name: "Join now" }));
   await page.locator("#controls").waitFor({ timeout: limit });
   if (watched) await page.waitForFunction(() => globalThis.seen.frames.length > 0, undefined, { timeout: limit });
   tell(await measured());

@@ -55,8 +55,8 @@ async function lose(): Promise<void> {
   await expect.poll(() => connected(), { timeout: patience }).toBe(0);
 }
 
-/** Of what was said, and heard, without the signs of life. */
-const conversation = () => messages.filter((m) => !/ping|pong/.test(m));
+/** Of what was said, and heard, without the signs of life, and of somebody near the button. */
+const conversation = () => messages.filter((m) => !/ping|pong|soon/.test(m));
 
 describe("the lobby", () => {
   it("is not the meeting: nobody sees, and nobody is seen", async () => {
@@ -73,6 +73,9 @@ describe("the lobby", () => {
   });
 
   it("leads in with one message", async () => {
+    expect(messages).not.toContain("> soon");
+    await ben.page.getByRole("button", { name: "Join now" }).hover();
+    await expect.poll(() => messages, { timeout: patience }).toContain("> soon");
     await ben.page.getByRole("button", { name: "Join now" }).click();
     await ben.inRoom();
     await ann.tile(/^Ben/).waitFor();

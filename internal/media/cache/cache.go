@@ -137,6 +137,12 @@ func (c *Cache) Get(seq uint16, dst []byte) (int, bool) {
 	return copy(dst, b.data[e.offset:int(e.offset)+int(e.length)]), true
 }
 
+// Newest returns the highest sequence number that was kept, false if none was.
+func (c *Cache) Newest() (uint16, bool) {
+	highest, ok := c.newest.Highest()
+	return uint16(highest), ok
+}
+
 // Size returns the bytes that the cache has allocated for packets.
 func (c *Cache) Size() int { return len(c.blocks) * blockSize }
 

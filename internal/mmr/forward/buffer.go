@@ -19,13 +19,19 @@ type buffer struct {
 // buffers is a free list of buffers.
 type buffers struct{ pool sync.Pool }
 
-func (b *buffers) copyOf(p []byte, refs int32) *buffer {
+// get returns an empty one.
+func (b *buffers) get(refs int32) *buffer {
 	buf, _ := b.pool.Get().(*buffer)
 	if buf == nil {
 		buf = new(buffer)
 	}
-	buf.n = copy(buf.data[:], p)
 	buf.refs.Store(refs)
+	return buf
+}
+
+func (b *buffers) copyOf(p []byte, refs int32) *buffer {
+	buf := b.get(refs)
+	buf.n = copy(buf.data[:], p)
 	return buf
 }
 

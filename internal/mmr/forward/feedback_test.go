@@ -164,6 +164,7 @@ func TestKeyFrameRequestsAreMerged(t *testing.T) {
 	r := newRig(t, 2)
 	cam := r.publisher("ada", protocol.Camera, vp8Codec, 0, nil)
 	cam.put(cam.frame(0, true, 540))
+	r.pass(missedFor)
 	var takers []*taker
 	for i := range 10 {
 		bob := r.taker(protocol.Camera, 1, i%2, vp8Codec)

@@ -53,17 +53,18 @@ type Link struct {
 
 	// Of the shard's holder; what is touched for each packet that leaves comes
 	// first, so that it takes few lines of a processor's cache.
-	path    path               // what the network takes
-	queue   *pace.Queue[paced] // pictures that wait; nil before the first feedback
-	wire    Wire
-	patient bool // ticks more seldom
-	busy    bool // ticks
-	closed  bool
-	shard   *shard
-	tracks  []*track
-	twcc    *twcc.Recorder
-	next    struct{ reports, twcc time.Time }
-	survey  struct {
+	path     path               // what the network takes
+	queue    *pace.Queue[paced] // pictures that wait; nil before the first feedback
+	wire     Wire
+	patient  bool // ticks more seldom
+	busy     bool // ticks
+	pictured bool // has sent a picture
+	closed   bool
+	shard    *shard
+	tracks   []*track
+	twcc     *twcc.Recorder
+	next     struct{ reports, twcc time.Time }
+	survey   struct {
 		begins, ends time.Time // zero for none
 	}
 	streams []stream

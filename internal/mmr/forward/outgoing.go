@@ -116,6 +116,9 @@ func (s *Slot) write(packet []byte, p *packet, now time.Time) ([]byte, bool) {
 // follow reports whether the packet is of the layer that the slot shows, and
 // goes over to another track where that can begin.
 func (s *Slot) follow(sh *shard, p *packet, now time.Time) bool {
+	if s.caught != nil && s.has(p) {
+		return false
+	}
 	on := p.track != s.current && s.carriesOn(p)
 	if !p.track.video {
 		if !on {
@@ -187,6 +190,7 @@ func (s *Slot) begin(p *packet, now time.Time) {
 		s.layers.Aim(max(0, s.taker.Target()), s.thin)
 	}
 	s.faded(s.link.shard)
+	s.link.pictured = s.link.pictured || t.video
 	o := s.sent
 	o.token++
 	o.carried[int(o.token)%len(o.carried)], o.epochs[int(o.token)%len(o.epochs)] = t, p.epoch

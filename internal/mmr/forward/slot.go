@@ -66,6 +66,8 @@ type Slot struct {
 	aimed        time.Time    // when the layer was last chosen
 	granted      uint32       // version of the budget then
 	share        int          // index into the budget's shares plus one; of its lock
+	caught       *track       // whose packets up to a number were sent from the cache; nil for none
+	caughtTo     uint16       //
 	synchronized bool         // the mapping that was told came from sender reports
 	nextSR       time.Time    //
 
@@ -267,6 +269,9 @@ const askAgain = time.Second
 func (s *Slot) askKey(sh *shard, layer int, now time.Time) {
 	if t := s.source.layers[layer].Load(); t != nil {
 		s.asked = now
+		if s.current == nil && s.catchUp(sh, t, now) {
+			return
+		}
 		t.askKey(sh, s.current == nil, now)
 	}
 }

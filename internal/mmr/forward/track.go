@@ -40,6 +40,7 @@ type track struct {
 	// What takers on other shards read.
 	cacheMu sync.Mutex
 	cache   *cache.Cache // nil once the link is closed
+	latest  beginning    // of pictures
 	mapping atomic.Pointer[mapping]
 
 	// Everything below belongs to the shard's holder.
@@ -149,6 +150,7 @@ func (t *track) keep(p *packet, now time.Time) {
 	t.cacheMu.Lock()
 	defer t.cacheMu.Unlock()
 	t.cache.Store(p.Sequence, p.raw, now)
+	t.latest.bytes += len(p.raw)
 }
 
 // inspect takes what the packet tells of its picture; false if that cannot be
@@ -176,6 +178,7 @@ func (t *track) inspect(p *packet, now time.Time) (known bool) {
 	}
 	if p.key = info.Key; p.key {
 		t.keys.Arrived(now)
+		t.begins(p, now)
 	}
 	return true
 }

@@ -1,6 +1,10 @@
 package meeting
 
-import "causeway/protocol"
+import (
+	"time"
+
+	"causeway/protocol"
+)
 
 // cameras are the forms in which a camera may be sent.
 var cameras = [...]protocol.Source{protocol.Camera, protocol.CameraScalable}
@@ -46,6 +50,55 @@ func (p *person) tellLayers() {
 func (m *Meeting) Expect() {
 	m.expecting.Store(true)
 	m.Wake()
+}
+
+// Soon says that somebody seems to come within the second. Any goroutine may
+// call it; it never blocks.
+func (m *Meeting) Soon() {
+	m.soon.Store(true)
+	m.Wake()
+}
+
+// readied is when a first picture was last made ready, and how often that was
+// in vain since somebody last came.
+type readied struct {
+	at   time.Time
+	vain int
+}
+
+const (
+	// readyEvery is the least time between two pictures that are made ready, and
+	// readyInVain how often that may be in vain before it is twice as long each
+	// time, up to readySeldom: others pay for it with a key frame.
+	readyEvery  = time.Second
+	readyInVain = 4
+	readySeldom = 32 * time.Second
+)
+
+// due reports whether to make one ready, and if so notes that.
+func (r *readied) due(now time.Time) bool {
+	wait := min(readyEvery<<max(0, r.vain-readyInVain), readySeldom)
+	if now.Sub(r.at) < wait {
+		return false
+	}
+	r.at, r.vain = now, min(r.vain+1, readyInVain+5)
+	return true
+}
+
+// ready makes the picture ready that somebody sees first who comes now, so that
+// it does not wait for a key frame.
+func (m *Meeting) ready(now time.Time) {
+	if !m.soon.Swap(false) || !m.readied.due(now) {
+		return
+	}
+	seen := m.cameras(nil)
+	if len(seen) == 0 || seen[0].scalable {
+		return
+	}
+	if camera := m.sourceOf(seen[0], protocol.Camera); camera != nil {
+		camera.Expect() // with layers that nobody takes now
+		camera.Refresh(now)
+	}
 }
 
 // meet has the camera of somebody who is alone sent whole when another one

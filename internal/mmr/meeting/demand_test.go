@@ -40,6 +40,36 @@ func picture(seq uint16) []byte {
 	return append(p, 0x10, 0, 0, 0, 0x9D, 0x01, 0x2A, 64, 1, 180, 0, 1, 2, 3)
 }
 
+// TestFirstPictureIsMadeReady: the camera that is seen first has a key frame
+// asked for when somebody seems to come, once for all who do, and less and less
+// often while nobody comes.
+func TestFirstPictureIsMadeReady(t *testing.T) {
+	run(t, func(t *testing.T, h *house) {
+		ann := h.join("ann", protocol.Host)
+		told := ann.films(time.Second, nil)
+		asked := func(d time.Duration) int {
+			before := h.router.Traffic().KeyRequests
+			for range d / (100 * time.Millisecond) {
+				h.m.Soon()
+				h.m.Soon()
+				told = ann.films(100*time.Millisecond, told)
+			}
+			return int(h.router.Traffic().KeyRequests - before)
+		}
+		if n := asked(5 * time.Second); n != 5 {
+			t.Errorf("asked for %d key frames in 5 s, want one a second", n)
+		}
+		if n := asked(5 * time.Minute); n > 5*60/32+5 {
+			t.Errorf("asked for %d key frames in five minutes in which nobody came", n)
+		}
+		h.admit("ben", protocol.Guest)
+		told = ann.films(time.Second, told) // the camera begins anew
+		if n := asked(3 * time.Second); n != 3 {
+			t.Errorf("asked for %d key frames in 3 s after somebody came", n)
+		}
+	})
+}
+
 func TestPublisherIsToldWhatIsTaken(t *testing.T) {
 	run(t, func(t *testing.T, h *house) {
 		ann := h.join("ann", protocol.Host)

@@ -66,6 +66,7 @@ type Meeting struct {
 	loudest *forward.Loudest
 
 	expecting atomic.Bool // somebody is about to come
+	soon      atomic.Bool // within the second
 
 	// Everything below belongs to Run's goroutine.
 	state     *legs.State        // what all legs make up together
@@ -82,6 +83,7 @@ type Meeting struct {
 	holdoffs  []holdoff         // of scalableCodecs
 	over      bool
 	emptyAt   time.Time
+	readied   readied
 
 	attendees     int // of a webinar
 	attendeesTold int

@@ -136,6 +136,7 @@ func (a admit) handle(m *Meeting, now time.Time) {
 }
 
 func (m *Meeting) admit(a Admission, now time.Time) *person {
+	m.readied.vain = 0
 	p := &person{
 		Participant: protocol.Participant{
 			ID: a.ID, Name: a.Name, Role: m.role(a.ID, a.Role), ClientKind: a.ClientKind,

@@ -17,6 +17,7 @@ func (m *Meeting) settle(now time.Time) {
 	next = min(next, m.publish(now))
 	m.takeIn(now) // time may have made legs lost
 	m.meet()
+	m.ready(now)
 	next = min(next, m.handOvers(now))
 	if m.slotsDirty || m.placesDue {
 		m.assign(now)

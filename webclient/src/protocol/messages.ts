@@ -25,6 +25,7 @@ export const audioSlots = 3;
 /** What a client sends on the control channel. */
 export type FromClient =
   | ({ type: "hello" } & Hello)
+  | ({ type: "soon" } & Soon)
   | ({ type: "enter" } & Enter)
   | ({ type: "set_state" } & SetState)
   | ({ type: "send_chat" } & SendChat)
@@ -535,3 +536,5 @@ export interface ZoneOverview {
 }
 
 export type Leave = Record<never, never>;
+
+export type Soon = Record<never, never>;

@@ -144,6 +144,7 @@ it("the golden messages are what this client may send", () => {
   const messages = golden as FromClient[];
   expect(messages.map((m) => m.type)).toEqual([
     "hello",
+    "soon",
     "enter",
     "set_state",
     "send_chat",

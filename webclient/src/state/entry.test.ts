@@ -66,6 +66,16 @@ describe("in the lobby a session stands by", () => {
     expect(said(m1)).toEqual(["hello"]);
     expect(peers().map((p) => p.connectionState)).toEqual(["connected", "connected", "connected"]);
   });
+  it("and it says when Join seems near, as long as it stands by", async () => {
+    entry.soon();
+    await lobby();
+    entry.soon();
+    expect(said(m1)).toEqual(["hello", "soon"]);
+    await pressJoin();
+    entry.soon();
+    expect(said(m1).slice(0, 3)).toEqual(["hello", "soon", "enter"]);
+    expect(said(m1).filter((type) => type === "soon")).toHaveLength(1);
+  });
   it("and Join is one message, with all that follows right behind it", async () => {
     await lobby();
     await pressJoin();

@@ -108,6 +108,11 @@ export class Entry {
     return this.warm(this.#name);
   }
 
+  /** Join seems to be pressed soon: the first picture is made ready. */
+  soon(): void {
+    this.#standby?.soon();
+  }
+
   /** Finishes what is left to do and hands everything over. */
   async take(name: string): Promise<Ticket> {
     this.#taking = true;

@@ -66,6 +66,11 @@ export class Standby {
     return good ? ready : null;
   }
 
+  /** Says that it seems to be taken soon. */
+  soon(): void {
+    this.#control?.send({ type: "soon" });
+  }
+
   close(): void {
     this.#life.abort();
     this.#control?.close();

@@ -197,6 +197,7 @@ export default function Lobby(props: Props) {
                   ref={joinButton}
                   class="button primary large"
                   aria-disabled={joining() || (state().step === "passcode" && !passcode())}
+                  {...signs(() => entry.soon())}
                 >
                   {joining() ? t().joining : t().joinNow}
                 </button>
@@ -234,6 +235,11 @@ export default function Lobby(props: Props) {
       </main>
     </div>
   );
+}
+
+/** What somebody does who is about to press a button. */
+function signs(soon: () => void) {
+  return { onPointerEnter: soon, onFocus: soon, onPointerDown: soon, onKeyDown: soon };
 }
 
 function retry(entry: Entry, name: string, setFailed: (p: null) => void): Promise<void> {
