@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,15 @@ func TestRules(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// The tunnel of 'causeway up' leads nowhere from its own machine, where
+// controllers speak plain HTTP.
+func TestPlainTunnelIsLeftOut(t *testing.T) {
+	steps := planPackage(protocol.Package{Tunnels: []protocol.Tunnel{{URL: "http://localhost:8080"}, {URL: "https://t.test"}}})
+	if want := []Step{{Check: Tunnel, Target: "https://t.test"}}; !slices.Equal(steps, want) {
+		t.Errorf("%v, want %v", steps, want)
 	}
 }
 

@@ -2,6 +2,8 @@ package check
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -311,7 +313,11 @@ func (c *checker) rung(ctx context.Context, way *connect.Network, session creden
 	if a.OK, a.RTTMS = err == nil, millis(rtt); err != nil && a.Error == "" {
 		a.Error = connect.Explain(err, s.Target)
 	}
-	return attempted(s.Check, a)
+	l := attempted(s.Check, a)
+	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](err); untrusted && s.Check == TLS {
+		l.Words = "tls.untrusted"
+	}
+	return l
 }
 
 // udp checks one address from a socket of its own.

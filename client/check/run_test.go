@@ -85,6 +85,7 @@ func TestReports(t *testing.T) {
 		{name: "TLS inspected", options: func(o *Options) { o.Network.TLS.RootCAs = x509.NewCertPool() }},
 		{name: "TLS opened on the way", network: func(s *system) { s.opened = true }},
 		{name: "TLS opened on the way in Chinese", network: func(s *system) { s.opened = true }, language: protocol.TraditionalChinese},
+		{name: "media of an unknown authority", network: func(s *system) { s.foreign = true }},
 		{name: "clock ahead", network: func(s *system) { s.ahead = -6 * time.Minute }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

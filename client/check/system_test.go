@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 
 	"causeway/client/connect"
+	"causeway/internal/base/pki"
 	"causeway/internal/media/offer"
 	"causeway/internal/peer"
 	"causeway/protocol"
@@ -48,6 +50,7 @@ type system struct {
 	opened  bool             // TLS, on the way to web
 	refusal protocol.Code    // of the lookup
 	plain   bool             // WebSocket does not get through
+	foreign bool             // the certificate for media is of an unknown authority
 	joins   int
 }
 
@@ -62,7 +65,7 @@ func newSystem(t *testing.T) *system {
 	s.media = s.listen(func(c net.Conn) { s.port.ServeStream(c, protocol.TCP) })
 	s.proxy = s.listen(s.connect)
 	s.server = httptest.NewUnstartedServer(s)
-	s.server.TLS = &tls.Config{NextProtos: []string{"http/1.1", protocol.ALPNMedia}}
+	s.server.TLS = &tls.Config{NextProtos: []string{"http/1.1", protocol.ALPNMedia}, GetConfigForClient: s.foreigner}
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.server.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
 		protocol.ALPNMedia: func(_ *http.Server, c *tls.Conn, _ http.Handler) { s.port.ServeStream(c, protocol.TLS) },
@@ -77,6 +80,19 @@ func newSystem(t *testing.T) *system {
 		s.tasks.Wait()
 	})
 	return s
+}
+
+// foreigner shows a certificate of an authority that nobody knows to who wants
+// media.
+func (s *system) foreigner(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if !s.foreign || !slices.Contains(hello.SupportedProtos, protocol.ALPNMedia) {
+		return nil, nil
+	}
+	authority, err := pki.Open(s.t.TempDir(), []string{hello.ServerName})
+	if err != nil {
+		return nil, err
+	}
+	return authority.TLSConfig(), nil
 }
 
 func (s *system) listen(serve func(net.Conn)) net.Listener {

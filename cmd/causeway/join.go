@@ -153,6 +153,9 @@ func (c *joinCmd) options(streams joinIO) (client.Options, *client.Recorder, err
 		}
 		o.Feed = feed
 	}
+	if err := c.checkReport(); err != nil {
+		return o, nil, err
+	}
 	if c.Record == "" {
 		return o, nil, nil
 	}
@@ -297,6 +300,22 @@ func (c *joinCmd) verdict(report protocol.Report, recorder *client.Recorder) err
 		}
 	}
 	return protocol.NewProblem(protocol.ProblemMediaFailed, "nothing was received that could be recorded; was anybody sending?")
+}
+
+// checkReport finds out before joining, rather than after the meeting, whether
+// the report can be written.
+func (c *joinCmd) checkReport() error {
+	if c.Report == "" || c.Report == "-" {
+		return nil
+	}
+	f, err := os.OpenFile(c.Report, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("the report cannot be written: %w; name another file with --report", err)
+	}
+	return nil
 }
 
 // writeReport puts the report where it was asked for.

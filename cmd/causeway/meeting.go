@@ -243,6 +243,9 @@ func readAnswer(res *http.Response, address string, answer any) error {
 	if res.StatusCode/100 != 2 {
 		var p protocol.Problem
 		if json.Unmarshal(data, &p) == nil && p.Code != "" {
+			if p.Code == protocol.ProblemUnauthorized {
+				p.Remedy = "Give one with --api-key or in CAUSEWAY_API_KEY: that of 'causeway up' is in its data folder, 'causeway apikey create' makes one for other servers."
+			}
 			return &p
 		}
 		return fmt.Errorf("the server answered %s; is --server the address of a Causeway system?", res.Status)

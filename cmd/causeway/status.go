@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -128,11 +127,7 @@ func (c *statusCmd) events() func(context.Context, console) error {
 
 // ask is one request, with a word on the key that it needs.
 func (c *statusCmd) ask(ctx context.Context, to console, path string, answer any) error {
-	err := c.call(ctx, to, http.MethodGet, path, nil, answer)
-	if errors.Is(err, protocol.NewProblem(protocol.ProblemUnauthorized, "")) && c.key() == "" {
-		return &hinted{err, "Give an API key by --api-key or CAUSEWAY_API_KEY."}
-	}
-	return err
+	return c.call(ctx, to, http.MethodGet, path, nil, answer)
 }
 
 // happened are events in words.

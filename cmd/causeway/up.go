@@ -119,11 +119,11 @@ Browsers elsewhere warn until they trust the certificate authority in
   %s
 
 From the command line:
-  export CAUSEWAY_SERVER=%s CAUSEWAY_CA='%s'
+  export CAUSEWAY_SERVER=%s CAUSEWAY_CA='%s' CAUSEWAY_API_KEY="$(cat '%s')"
   causeway meeting create --topic 'First meeting'
   causeway join JOIN_URL --publish testcard
 
-The API key is in %s. Ctrl-C ends Causeway.
+Ctrl-C ends Causeway.
 `, h.authority.CAFile(), h.https, h.authority.CAFile(), h.data.file(apiKeyFile))
 	return b.String()
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -230,7 +231,7 @@ func TestUpForPeople(t *testing.T) {
 			break
 		}
 	}
-	for _, want := range []string{"Causeway is ready", "http://localhost:", "https://localhost:", "https://127.0.0.1:", "causeway meeting create", "causeway join", data} {
+	for _, want := range []string{"Causeway is ready", "http://localhost:", "https://localhost:", "https://127.0.0.1:", "causeway meeting create", "causeway join", `CAUSEWAY_API_KEY="$(cat '` + filepath.Join(data, apiKeyFile) + `')"`} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, text.String())
 		}
