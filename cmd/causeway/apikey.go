@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"causeway/internal/base/config"
 	"causeway/internal/base/logging"
 	"causeway/internal/store"
 	"causeway/internal/web"
@@ -37,7 +36,7 @@ revoke others over the API, at /api/v1/keys.`
 
 // Run makes a key and prints it.
 func (c *apiKeyCreateCmd) Run(ctx context.Context, to console) error {
-	f, err := config.Load(c.Config, defaultWebFile())
+	f, err := loadFile(c.Config, kindWeb, defaultWebFile())
 	if err != nil {
 		return err
 	}

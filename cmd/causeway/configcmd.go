@@ -46,13 +46,8 @@ func (c *configCheckCmd) Run(to console) error {
 
 // checkFile checks the file of any kind of server and tells which it is.
 func checkFile(file string, data []byte) (string, error) {
-	var head struct {
-		Server any `yaml:"server"`
-	}
-	// Whatever else is wrong is found below.
-	_ = yaml.Unmarshal(data, &head)
 	var err error
-	kind, _ := head.Server.(string)
+	kind := kindOf(data)
 	switch kind {
 	case kindWeb:
 		_, err = config.Parse(file, data, defaultWebFile())
@@ -66,6 +61,41 @@ func checkFile(file string, data []byte) (string, error) {
 		_, err = config.Parse(file, data, anyFile{})
 	}
 	return kind, err
+}
+
+// kindOf tells what kind of server a file says it is for.
+func kindOf(data []byte) string {
+	var head struct {
+		Server any `yaml:"server"`
+	}
+	_ = yaml.Unmarshal(data, &head) // whatever is wrong is found when all of it is read
+	kind, _ := head.Server.(string)
+	return kind
+}
+
+// loadFile reads the file of a server of a kind. Of the file of another kind
+// it says just that, and not that its fields are unknown.
+func loadFile[T any](path, kind string, defaults T) (T, error) {
+	data, err := config.Read(path)
+	if err != nil {
+		return defaults, err
+	}
+	if is := kindOf(data); is != kind && deploy.Samples[is] != "" {
+		_, err = config.Parse(path, data, otherFile{is, kind})
+		return defaults, err
+	}
+	return config.Parse(path, data, defaults)
+}
+
+// otherFile stands for the file of another kind of server than is wanted.
+type otherFile struct{ is, want string }
+
+// UnmarshalYAML takes any file.
+func (otherFile) UnmarshalYAML([]byte) error { return nil }
+
+// Check implements config.Checker.
+func (f otherFile) Check() []config.Issue {
+	return []config.Issue{{Field: "server", Problem: fmt.Sprintf("%q is another kind of server", f.is), Remedy: "name the file of a " + f.want + " server, or start this one with causeway " + f.is}}
 }
 
 // anyFile stands for a file that does not say whose it is.

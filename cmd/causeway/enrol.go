@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"causeway/internal/base/config"
 	"causeway/internal/base/logging"
 	"causeway/internal/store"
 	"causeway/internal/web"
@@ -29,7 +28,7 @@ func (f *adminFlags) admin(ctx context.Context, to console, method, path string,
 	if f.Config == "" {
 		return f.call(ctx, to, method, path, body, answer)
 	}
-	file, err := config.Load(f.Config, defaultWebFile())
+	file, err := loadFile(f.Config, kindWeb, defaultWebFile())
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,7 @@ func TestWrongServersFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte(deploy.Samples[kindZone]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if status, _, stderr := command(t, "mmr", "--config", file); status != 1 || !strings.Contains(stderr, "no such field") {
+	if status, _, stderr := command(t, "mmr", "--config", file); status != 1 || strings.Contains(stderr, "no such field") || !strings.Contains(stderr, "start this one with causeway zone") {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
 }

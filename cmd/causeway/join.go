@@ -63,6 +63,8 @@ const (
 	ackWait  = 3 * time.Second // for the router to acknowledge what is published
 )
 
+var errEarly = errors.New("interrupted before the meeting was joined and media flowed as asked")
+
 // joinIO is where a join's output goes.
 type joinIO struct {
 	out, log io.Writer
@@ -111,6 +113,7 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 		err = errors.Join(err, recorder.Close(time.Now()))
 	}
 	report := m.Report()
+	early := ctx.Err() != nil && !report.OK // what is not there yet has not failed
 	if err == nil {
 		if err = c.verdict(report, recorder); err != nil && m.Err() != nil {
 			err = m.Err() // it ended too early for that
@@ -120,7 +123,10 @@ func (c *joinCmd) join(ctx context.Context, streams joinIO) error {
 	if e := c.writeReport(report, streams.out); err == nil {
 		err = e
 	}
-	if err != nil {
+	switch {
+	case err != nil && early:
+		return errEarly
+	case err != nil:
 		return &hinted{protocol.ProblemOf(err), hint}
 	}
 	c.summarize(m, recorder, streams)

@@ -244,6 +244,16 @@ func TestJoinProblems(t *testing.T) {
 	}
 }
 
+// Who interrupts a join is not told of a network that is to blame.
+func TestJoinInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, stderr bytes.Buffer
+	if status := execute(ctx, []string{"join", "https://127.0.0.1:1/j/123456789"}, console{&out, &stderr}); status != 1 || stderr.String() != "causeway: "+errEarly.Error()+"\n" {
+		t.Errorf("status %d, said %q", status, stderr.String())
+	}
+}
+
 // A failed join has a report too.
 func TestJoinReportsFailure(t *testing.T) {
 	status, out, _ := joinWith(t, "https://127.0.0.1:1/j/123456789", "--report", "-")

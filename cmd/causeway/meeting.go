@@ -250,7 +250,7 @@ func readAnswer(res *http.Response, address string, answer any) error {
 		}
 		return fmt.Errorf("the server answered %s; is --server the address of a Causeway system?", res.Status)
 	}
-	if len(data) == 0 {
+	if len(data) == 0 || answer == nil {
 		return nil
 	}
 	if err := json.Unmarshal(data, answer); err != nil {

@@ -63,7 +63,7 @@ Examples:
 
 // Run runs a router until ctx ends.
 func (c *mmrCmd) Run(ctx context.Context, to console) error {
-	f, err := config.Load(c.Config, defaultMMRFile())
+	f, err := loadFile(c.Config, kindMMR, defaultMMRFile())
 	if err != nil {
 		return err
 	}

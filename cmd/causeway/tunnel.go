@@ -63,7 +63,7 @@ Examples:
 
 // Run runs a tunnel until ctx ends.
 func (c *tunnelCmd) Run(ctx context.Context, to console) error {
-	f, err := config.Load(c.Config, defaultTunnelFile())
+	f, err := loadFile(c.Config, kindTunnel, defaultTunnelFile())
 	if err != nil {
 		return err
 	}

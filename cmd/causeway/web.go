@@ -87,7 +87,7 @@ The last makes the first API key, for 'causeway meeting' and for programs.`
 
 // Run runs a web server until ctx ends.
 func (c *webCmd) Run(ctx context.Context, to console) error {
-	f, err := config.Load(c.Config, defaultWebFile())
+	f, err := loadFile(c.Config, kindWeb, defaultWebFile())
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ Examples:
 
 // Run runs a zone controller until ctx ends.
 func (c *zoneServeCmd) Run(ctx context.Context, to console) error {
-	f, err := config.Load(c.Config, defaultZoneFile())
+	f, err := loadFile(c.Config, kindZone, defaultZoneFile())
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func Dial(cfg DialConfig) (*Conn, error) {
 		whom = admit{roles: []pki.Role{pki.RoleController}, zone: id.Zone}
 	}
 	cfg.Log, cfg.Dial = logger(cfg.Log), dialler(cfg.Dial)
-	d := &busDialer{cfg: cfg, whom: whom, ticket: newTicket()}
+	d := &busDialer{cfg: cfg, whom: whom, ticket: newTicket(), why: complaint{log: cfg.Log}}
 	d.ctx, d.end = context.WithCancel(context.Background())
 	c, err := connect(cfg.Name, cfg.Log,
 		nats.RetryOnFailedConnect(true),
@@ -68,25 +68,22 @@ func Dial(cfg DialConfig) (*Conn, error) {
 
 // busDialer is how nats.go comes to its connections.
 type busDialer struct {
-	cfg      DialConfig
-	whom     admit
-	ticket   string
-	ctx      context.Context // ends with the connection
-	end      context.CancelFunc
-	reported string
+	cfg    DialConfig
+	whom   admit
+	ticket string
+	ctx    context.Context // ends with the connection
+	end    context.CancelFunc
+	why    complaint
 }
 
 // Dial implements nats.CustomDialer; nats.go calls it once at a time.
 func (d *busDialer) Dial(string, string) (net.Conn, error) {
 	c, err := d.cfg.Trust.dial(d.ctx, d.cfg.Dial, d.cfg.Servers, protocol.ALPNBus, d.ticket, d.whom)
-	switch {
-	case err == nil:
-		d.reported = ""
-	case d.ctx.Err() == nil && err.Error() != d.reported:
-		d.reported = err.Error()
-		d.cfg.Log.Warn("bus: not connected, trying again and again", "err", err)
+	if err != nil {
+		d.why.tell(d.ctx, err)
+		return nil, err
 	}
-	return c, err
+	return d.why.watch(d.ctx, c), nil
 }
 
 // SkipTLSHandshake tells nats.go that the stream is secure already.

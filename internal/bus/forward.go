@@ -16,7 +16,7 @@ type forwarder struct {
 	ln     net.Listener
 	ticket string
 	open   func(ctx context.Context, ticket string) (net.Conn, error)
-	log    *slog.Logger
+	why    complaint
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -30,7 +30,7 @@ func (t *Trust) forward(by DialFunc, addresses []string, alpn string, whom admit
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &forwarder{
-		ln: ln, ticket: newTicket(), cancel: cancel, log: log.With("to", addresses),
+		ln: ln, ticket: newTicket(), cancel: cancel, why: complaint{log: log.With("to", addresses)},
 		open: func(ctx context.Context, ticket string) (net.Conn, error) {
 			return t.dial(ctx, by, addresses, alpn, ticket, whom)
 		},
@@ -46,7 +46,6 @@ func (f *forwarder) url() *url.URL {
 }
 
 func (f *forwarder) accept(ctx context.Context) {
-	reported := ""
 	for {
 		in, err := f.ln.Accept()
 		if err != nil {
@@ -56,14 +55,10 @@ func (f *forwarder) accept(ctx context.Context) {
 		out, err := f.open(ctx, f.ticket)
 		if err != nil {
 			_ = in.Close()
-			if ctx.Err() == nil && err.Error() != reported {
-				reported = err.Error()
-				f.log.Warn("bus: not connected, trying again and again", "err", err)
-			}
+			f.why.tell(ctx, err)
 			continue
 		}
-		reported = ""
-		f.done.Go(func() { splice(ctx, in, out) })
+		f.done.Go(func() { splice(ctx, in, f.why.watch(ctx, out)) })
 	}
 }
 

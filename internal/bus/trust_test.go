@@ -100,6 +100,38 @@ func TestRevocationEndsConnections(t *testing.T) {
 	await(t, "who enrolled anew is connected", back.Connected)
 }
 
+// TestRefusedIsTold: a server that is refused after its handshake, as in TLS
+// 1.3, says so, once however often it tries.
+func TestRefusedIsTold(t *testing.T) {
+	s := newSystem(t)
+	web := s.trust("web/w")
+	web.Learn(protocol.RevocationSet{Revocations: []protocol.Revocation{{Identity: "tunnel/bad", Before: time.Now().Add(time.Hour)}}})
+	_, at := s.hub(web)
+	tries := make(chan struct{}, 1)
+	var said strings.Builder // written while a complaint is told, read when all are
+	c, err := Dial(DialConfig{
+		Name: "t", Trust: s.trust("tunnel/bad"), Servers: []string{at.address},
+		Log: slog.New(slog.NewTextHandler(&said, nil)),
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			select {
+			case tries <- struct{}{}:
+			case <-ctx.Done():
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		<-tries
+	}
+	c.Close()
+	if n := strings.Count(said.String(), "does not take this server"); n != 1 {
+		t.Errorf("told %d times: %s", n, said.String())
+	}
+}
+
 func TestRevocations(t *testing.T) {
 	s := newSystem(t)
 	trust := s.trust("web/w")

@@ -57,6 +57,11 @@ func machineAddresses() ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the machine's addresses: %w", err)
 	}
+	return usable(all), nil
+}
+
+// usable are those of the addresses that clients may be told, one at least.
+func usable(all []net.Addr) []netip.Addr {
 	var addrs, loopback []netip.Addr
 	for _, a := range all {
 		prefix, err := netip.ParsePrefix(a.String())
@@ -69,5 +74,8 @@ func machineAddresses() ([]netip.Addr, error) {
 			addrs = append(addrs, addr)
 		}
 	}
-	return append(addrs, loopback...), nil
+	if addrs = append(addrs, loopback...); len(addrs) == 0 { // no interface is up
+		addrs = append(addrs, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	}
+	return addrs
 }

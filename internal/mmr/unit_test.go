@@ -90,6 +90,13 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// A machine without any network has a router all the same, for itself.
+func TestNoInterfaceIsUp(t *testing.T) {
+	if got := usable(nil); len(got) != 1 || !got[0].IsLoopback() {
+		t.Errorf("%v", got)
+	}
+}
+
 func newTestRegistry(t *testing.T) *registry {
 	router := forward.New(time.Now())
 	router.Start(nil)
