@@ -38,8 +38,11 @@ func (c *complaint) over() {
 // refused hears of it when reading first. The other side speaks first.
 func (c *complaint) watch(ctx context.Context, conn net.Conn) net.Conn {
 	return &watched{Conn: conn, first: func(err error) {
-		if err == nil {
+		switch {
+		case err == nil:
 			c.over()
+			return
+		case errors.Is(err, net.ErrClosed): // by this side
 			return
 		}
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "read" {
