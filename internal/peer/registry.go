@@ -108,6 +108,9 @@ func (p *Port) connNamed(ssrc uint32) *Conn {
 
 // nameSource notes that a source was heard on a connection. Sources are named
 // at random (RFC 3550 section 8.1): of two of one name only the latest is found.
+// Chromium that sends nothing calls itself 1, so most of those who only watch
+// are not found this way; there may be hundreds of them, and only their checks
+// tell them apart.
 func (p *Port) nameSource(c *Conn, ssrc uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
