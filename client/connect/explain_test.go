@@ -81,3 +81,16 @@ func TestProblemOfAnError(t *testing.T) {
 		t.Errorf("raw error shown: %v", p)
 	}
 }
+
+// A certificate that is not trusted is neither trusted behind a tunnel.
+func TestReasonsAreTold(t *testing.T) {
+	direct := protocol.NewProblem(protocol.ProblemCertificate, "a is not trusted\nb is not trusted")
+	for tunnels, want := range map[string]string{
+		"a is not trusted\nb is not trusted": "a is not trusted; b is not trusted",
+		"t refused the connection":           "a is not trusted; b is not trusted; t refused the connection",
+	} {
+		if got := protocol.ProblemOf(bothWays(direct, errors.New(tunnels))).Detail; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

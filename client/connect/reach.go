@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,19 @@ func Reach(ctx context.Context, n *Network, pkg protocol.Package, previous strin
 // tunnel.
 func bothWays(direct, tunnels error) error {
 	p := protocol.ProblemOf(direct)
-	return protocol.Wrap(p.Code, &failure{words: p.Detail + "; " + tunnels.Error(), err: errors.Join(direct, tunnels)})
+	return protocol.Wrap(p.Code, &failure{words: onceEach(p.Detail + "\n" + tunnels.Error()), err: errors.Join(direct, tunnels)})
+}
+
+// onceEach puts reasons, one a line, into one, each once: what keeps us from
+// the zones themselves may be the same behind a tunnel.
+func onceEach(reasons string) string {
+	var all []string
+	for reason := range strings.SplitSeq(reasons, "\n") {
+		if !slices.Contains(all, reason) {
+			all = append(all, reason)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // tunnelled reaches the zones through tunnels: the first that answers, then
