@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -66,6 +67,19 @@ func ValidID(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// HostID makes an id for a server of the name of the host that it runs on, with
+// a prefix, which may be "".
+func HostID(prefix, host string) string {
+	host, _, _ = strings.Cut(strings.ToLower(host), ".")
+	id := prefix + strings.Map(func(r rune) rune {
+		if ValidID(string(r)) {
+			return r
+		}
+		return '-'
+	}, host)
+	return cmp.Or(strings.Trim(id[:min(len(id), 63)], "-"), "server")
 }
 
 // Empty is an answer without content.

@@ -51,3 +51,21 @@ func TestOffersByKind(t *testing.T) {
 		}
 	}
 }
+
+func TestHostID(t *testing.T) {
+	for _, c := range []struct{ prefix, host, want string }{
+		{"", "Tunnel1.example.org", "tunnel1"},
+		{"web-", "my_host", "web-my-host"},
+		{"web-", "", "web"},
+		{"", "", "server"},
+		{"", "---", "server"},
+		{"", "機器", "server"},
+		{"web-", strings.Repeat("a", 100), "web-" + strings.Repeat("a", 59)},
+		{"", strings.Repeat("a", 62) + "_b", strings.Repeat("a", 62)},
+		{"", "höst", "h-st"},
+	} {
+		if got := HostID(c.prefix, c.host); got != c.want || !ValidID(got) {
+			t.Errorf("%q, %q: %q, want %q", c.prefix, c.host, got, c.want)
+		}
+	}
+}

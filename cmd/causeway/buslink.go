@@ -8,7 +8,7 @@ import (
 	"causeway/internal/base/run"
 	"causeway/internal/bus"
 	"causeway/internal/token"
-	"causeway/internal/tunnel"
+	"causeway/protocol"
 )
 
 // A busLink is how a server is on the bus.
@@ -117,9 +117,9 @@ func connectClient(ctx context.Context, s *served, fields BusFields, e Enrolled,
 }
 
 // hostID names a server after its host.
-func hostID() string {
+func hostID(prefix string) string {
 	host, _ := os.Hostname()
-	return tunnel.IDOf("", host)
+	return protocol.HostID(prefix, host)
 }
 
 // withBackground runs what a server does beside its work, and its work.

@@ -77,7 +77,7 @@ func (c *tunnelCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if f.Tunnel.ID == "" {
-		f.Tunnel.ID = hostID()
+		f.Tunnel.ID = hostID("")
 	}
 	b, err := f.connect(ctx, &s, c.enrolFlags)
 	if err != nil {

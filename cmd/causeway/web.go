@@ -60,8 +60,7 @@ func (f webFile) tunnel() tunnel.Config {
 		c.URL = f.Web.PublicURL
 	}
 	if c.ID == "" {
-		host, _ := os.Hostname()
-		c.ID = tunnel.IDOf("web-", host)
+		c.ID = hostID("web-")
 	}
 	return c
 }
@@ -97,7 +96,7 @@ func (c *webCmd) Run(ctx context.Context, to console) error {
 	}
 	defer p.close()
 	if f.Web.ID == "" {
-		f.Web.ID = hostID()
+		f.Web.ID = hostID("")
 	}
 	s := served{name: kindWeb, log: f.logger(to), registry: metrics.New()}
 	if s.tls, err = f.tls(kindWeb, f.Web.PublicURL, f.Bus.CA); err != nil {

@@ -88,7 +88,7 @@ func (c *zoneServeCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if f.Zone.ID == "" {
-		f.Zone.ID = hostID()
+		f.Zone.ID = hostID("")
 	}
 	b, err := f.connect(ctx, &s, c.enrolFlags)
 	if err != nil {

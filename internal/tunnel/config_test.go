@@ -1,11 +1,6 @@
 package tunnel
 
-import (
-	"strings"
-	"testing"
-
-	"causeway/protocol"
-)
+import "testing"
 
 func TestConfigCheck(t *testing.T) {
 	good := DefaultConfig()
@@ -39,22 +34,6 @@ func TestConfigCheck(t *testing.T) {
 		}
 		if _, err := New(cfg, Deps{}); (err == nil) != (c.field == "") {
 			t.Errorf("%q: New: %v", c.field, err)
-		}
-	}
-}
-
-func TestIDOf(t *testing.T) {
-	for _, c := range []struct{ prefix, host, want string }{
-		{"", "Tunnel1.example.org", "tunnel1"},
-		{"web-", "my_host", "web-my-host"},
-		{"web-", "", "web"},
-		{"", "", "tunnel"},
-		{"", "---", "tunnel"},
-		{"web-", strings.Repeat("a", 100), "web-" + strings.Repeat("a", 59)},
-		{"", "höst", "h-st"},
-	} {
-		if got := IDOf(c.prefix, c.host); got != c.want || !protocol.ValidID(got) {
-			t.Errorf("%q, %q: %q, want %q", c.prefix, c.host, got, c.want)
 		}
 	}
 }

@@ -13,7 +13,6 @@ package tunnel
 import (
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
 	"causeway/internal/base/config"
@@ -52,21 +51,6 @@ func DefaultConfig() Config {
 		Limits: Limits{Streams: 10_000, StreamsPerParticipant: 16, BytesPerSecond: 4 << 20, Idle: 2 * time.Minute},
 		Drain:  5 * time.Minute,
 	}
-}
-
-// IDOf makes a valid id of a prefix and a host name.
-func IDOf(prefix, host string) string {
-	host, _, _ = strings.Cut(strings.ToLower(host), ".")
-	id := prefix + strings.Map(func(r rune) rune {
-		if protocol.ValidID(string(r)) {
-			return r
-		}
-		return '-'
-	}, host)
-	if id = strings.Trim(id[:min(len(id), 63)], "-"); id == "" {
-		return "tunnel"
-	}
-	return id
 }
 
 // Check finds what is wrong with a configuration.

@@ -73,7 +73,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	if cfg.ID == "" {
 		host, _ := os.Hostname()
-		cfg.ID = IDOf("", host)
+		cfg.ID = protocol.HostID("", host)
 	}
 	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
 	if d.Dial == nil {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
-	"strings"
 	"time"
 
 	"causeway/internal/base/config"
@@ -53,33 +51,6 @@ type Location struct {
 // DefaultConfig is a zone of one controller. URL has no default.
 func DefaultConfig() Config {
 	return Config{Zone: "zone-1", Name: "Zone 1", JoinsPerMinute: 600, JoinBurst: 200, Drain: time.Minute}
-}
-
-// controllerID is the controller's id, made from the host name if need be.
-func (c Config) controllerID() string {
-	if c.ID != "" {
-		return c.ID
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = ""
-	}
-	return idOf(host)
-}
-
-// idOf makes a valid id of a host name.
-func idOf(host string) string {
-	id := strings.Map(func(r rune) rune {
-		if protocol.ValidID(string(r)) {
-			return r
-		}
-		return '-'
-	}, strings.ToLower(host))
-	id = strings.Trim(id[:min(len(id), 63)], "-")
-	if id == "" {
-		return "controller"
-	}
-	return id
 }
 
 // Check returns everything that is wrong.

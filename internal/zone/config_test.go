@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"causeway/internal/base/config"
-	"causeway/protocol"
 )
 
 func TestCheck(t *testing.T) {
@@ -70,24 +69,5 @@ func TestConfigFile(t *testing.T) {
 	_, err = config.Parse("zone.yaml", []byte("url: https://x\nnetworks:\n  - nonsense\non_premises: true\n"), DefaultConfig())
 	if err == nil || !strings.Contains(err.Error(), "zone.yaml:3: networks[0]") {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestIDOfHost(t *testing.T) {
-	for host, want := range map[string]string{
-		"zc1":                   "zc1",
-		"ZC1.Example.Org":       "zc1-example-org",
-		"":                      "controller",
-		"...":                   "controller",
-		"_under_":               "under",
-		"機器":                    "controller",
-		strings.Repeat("a", 99): strings.Repeat("a", 63),
-	} {
-		if got := idOf(host); got != want || !protocol.ValidID(got) {
-			t.Errorf("%q: %q, want %q", host, got, want)
-		}
-	}
-	if id := (Config{}).controllerID(); !protocol.ValidID(id) {
-		t.Errorf("this machine: %q", id)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,8 +76,12 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if cfg.Name == "" {
 		cfg.Name = cfg.Zone
 	}
+	if cfg.ID == "" {
+		host, _ := os.Hostname()
+		cfg.ID = protocol.HostID("", host)
+	}
 	s := &Server{
-		config: cfg, id: cfg.controllerID(), deps: d, metrics: m, state: newState(),
+		config: cfg, id: cfg.ID, deps: d, metrics: m, state: newState(),
 		keys: cmp.Or(d.Keys, token.NewVerifier()), limits: newLimiter(cfg.JoinsPerMinute, cfg.JoinBurst),
 		drain: drain.New(cfg.Drain, drainQuiet), admitTimeout: admitTimeout,
 		tell: make(chan struct{}, 1),
