@@ -78,10 +78,14 @@ func (z *zone) add(s *server, o protocol.ServerOverview) {
 	}
 }
 
-// meetings gives the largest meetings and counts all. The board is locked.
+// meetings gives the largest meetings and counts all. Who was on a router that
+// is silent is likely to be on another by now. The board is locked.
 func (b *Board) meetings() ([]protocol.MeetingOverview, int) {
 	byMeeting := map[string]*protocol.MeetingOverview{}
 	for key, l := range b.legs {
+		if s := b.servers[protocol.SubjectMMRState(key.zone, key.mmr)]; s != nil && s.Health == protocol.Silent {
+			continue
+		}
 		m := byMeeting[key.meeting]
 		if m == nil {
 			m = &protocol.MeetingOverview{ID: key.meeting}

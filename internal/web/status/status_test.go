@@ -179,7 +179,8 @@ func TestPicture(t *testing.T) {
 		at   float64
 		protocol.LegState
 	}{
-		{"z", 3, protocol.LegState{MMR: "r1", Meeting: "tea", Participants: 3}},
+		{"z", 3, protocol.LegState{MMR: "r1", Meeting: "tea", Participants: 3}}, // who are on r2 by now
+		{"z", 3, protocol.LegState{MMR: "r2", Meeting: "tea", Participants: 3}},
 		{"y", 3, protocol.LegState{MMR: "r9", Meeting: "tea", Participants: 5}},
 		{"z", 3, protocol.LegState{MMR: "r1", Meeting: "gone", Participants: 3}},
 		{"z", 3, protocol.LegState{MMR: "r1", Meeting: "gone", Participants: 0}},
@@ -218,7 +219,7 @@ func TestPicture(t *testing.T) {
 		Webs:    []protocol.ServerOverview{{Kind: protocol.KindWeb, ID: "w", Address: "https://w", Health: protocol.Healthy, HeardMS: 1000}},
 		Meetings: []protocol.MeetingOverview{
 			{ID: "big", Participants: 9, Legs: []protocol.LegOverview{{Zone: "z", MMR: "r2", Participants: 9}}},
-			{ID: "tea", Participants: 8, Legs: []protocol.LegOverview{{Zone: "y", MMR: "r9", Participants: 5}, {Zone: "z", MMR: "r1", Participants: 3}}},
+			{ID: "tea", Participants: 8, Legs: []protocol.LegOverview{{Zone: "y", MMR: "r9", Participants: 5}, {Zone: "z", MMR: "r2", Participants: 3}}},
 		},
 		MeetingCount: 2,
 	}
