@@ -26,6 +26,7 @@
 //	bwe        how much a participant's network takes
 //	alloc      that shared out among the streams received
 //	pace       bursts of pictures spread over time
+//	seal       SRTP by AES-128-GCM
 //	clocksync  RTP time on the router's clock
 //
 // The router (internal/mmr) and the native client (client) are built on them.

@@ -13,7 +13,7 @@ import (
 
 // allowed are the imports of these packages besides each other.
 var allowed = map[string]bool{
-	"encoding/binary": true, "encoding/hex": true, "errors": true, "fmt": true, "hash/fnv": true, "math": true,
+	"crypto/aes": true, "crypto/cipher": true, "encoding/binary": true, "encoding/hex": true, "errors": true, "fmt": true, "hash/fnv": true, "math": true,
 	"net/netip": true, "slices": true, "strconv": true, "strings": true, "sync": true, "time": true,
 	"github.com/pion/sdp/v3": true, "github.com/pion/rtcp": true,
 }

@@ -87,7 +87,7 @@ func BenchmarkReceiveRTP(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		if i++; i%len(sealed) == 0 {
-			c.in = gcmContexts(b).in // start over, or all are replays
+			c.keys.in = gcmContexts(b).in // start over, or all are replays
 		}
 		d.data = buf[:copy(buf, sealed[i%len(sealed)])]
 		s.deliver(&d, now)

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"causeway/protocol"
-
-	"github.com/pion/srtp/v3"
 )
 
 // Errors that Handler.Closed, Accept, Dial and the Send methods report,
@@ -53,27 +51,24 @@ type Conn struct {
 
 	// What follows is touched with the shard held only.
 
-	dialled     *dialled // nil for an accepted connection
-	index       int      // in shard.conns
-	phase       phase
-	path        path
-	nominated   bool
-	addresses   []netip.AddrPort // mapped to this connection, oldest first
-	sources     []uint32         // that lead to this connection from anywhere
-	pursuit     *pursuit         // nil unless the remote seems to have moved
-	streams     []*stream        // bound to this connection, oldest first
-	rung        protocol.Transport
-	live        liveness
-	handshake   *handshake // while DTLS state is kept
-	early       [][]byte
-	in, out     *srtp.Context
-	lastSSRC    uint32
-	ssrcs       int // RTP sources heard
-	rtcpSources int
-	group       int    // of the outbox, if it is still in round groupSeen
-	groupSeen   uint32 // see outbox.round
-	overhead    int    // that encryption adds to an RTP packet; 0 if not known
-	lone        bool   // the path takes no runs of datagrams
+	dialled   *dialled // nil for an accepted connection
+	index     int      // in shard.conns
+	phase     phase
+	path      path
+	nominated bool
+	addresses []netip.AddrPort // mapped to this connection, oldest first
+	sources   []uint32         // that lead to this connection from anywhere
+	pursuit   *pursuit         // nil unless the remote seems to have moved
+	streams   []*stream        // bound to this connection, oldest first
+	rung      protocol.Transport
+	live      liveness
+	handshake *handshake // while DTLS state is kept
+	early     [][]byte
+	keys      keys
+	group     int    // of the outbox, if it is still in round groupSeen
+	groupSeen uint32 // see outbox.round
+	overhead  int    // that encryption adds to an RTP packet; 0 if not known
+	lone      bool   // the path takes no runs of datagrams
 
 	counters counters
 }

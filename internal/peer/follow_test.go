@@ -46,14 +46,14 @@ func follow(t *testing.T) *followed {
 func (f *followed) media() []byte {
 	f.Helper()
 	f.seq++
-	b, err := f.keys.out.EncryptRTP(nil, rtpPacket(f.seq, 7, 10), nil)
+	b, err := f.keys.out.RTP(nil, rtpPacket(f.seq, 7, 10))
 	must(f.T, err)
 	return b
 }
 
 func (f *followed) report() []byte {
 	f.Helper()
-	b, err := f.keys.out.EncryptRTCP(nil, rtcpPacket(7), nil)
+	b, err := f.keys.out.RTCP(nil, rtcpPacket(7))
 	must(f.T, err)
 	return b
 }
@@ -300,7 +300,7 @@ func TestBudget(t *testing.T) {
 func TestNamedSources(t *testing.T) {
 	f := follow(t)
 	for ssrc := range uint32(3 * maxNamed) {
-		b, err := f.keys.out.EncryptRTP(nil, rtpPacket(1, 100+ssrc, 10), nil)
+		b, err := f.keys.out.RTP(nil, rtpPacket(1, 100+ssrc, 10))
 		must(t, err)
 		f.take(sink, b)
 		f.take(sink, f.report())

@@ -113,7 +113,7 @@ func (h *handshake) perform(ctx context.Context) (*dtls.Conn, error) {
 
 // established sets the keys.
 func (h *handshake) established(d *dtls.Conn) error {
-	k, err := exportKeys(d, h.conn.active)
+	k, err := exportKeys(d, h.conn.active, h.conn.maxSources)
 	if err != nil {
 		return err
 	}

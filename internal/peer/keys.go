@@ -4,27 +4,37 @@ import (
 	"errors"
 	"fmt"
 
+	"causeway/internal/media/seal"
+
 	"github.com/pion/dtls/v3"
 	"github.com/pion/srtp/v3"
 )
 
-// Sizes of replay windows in packets: RFC 3711 section 3.3.2 asks for 64 at
-// least. Media arrives reordered by bursts, reports do not.
-const (
-	rtpReplayWindow  = 1024
-	rtcpReplayWindow = 128
-)
-
-// keys are the SRTP contexts of a connection, one per direction.
+// keys protect the packets of a connection, one per direction.
 type keys struct {
-	in, out *srtp.Context
+	in  opener
+	out sealer
+}
+
+// A sealer protects the packets that leave, and appends them to dst.
+type sealer interface {
+	RTP(dst, packet []byte) ([]byte, error)
+	RTCP(dst, packet []byte) ([]byte, error)
+}
+
+// An opener opens the packets that come, in place, if they are authentic, were
+// not seen before, and are not of one source too many. fresh tells that one is
+// the first of its source.
+type opener interface {
+	RTP(packet []byte) (plain []byte, fresh bool, err error)
+	RTCP(packet []byte) (plain []byte, fresh bool, err error)
 }
 
 var errNoProfile = errors.New("peer: no SRTP profile in common")
 
 // exportKeys derives the SRTP keys from a finished handshake (RFC 5764
 // section 4.2).
-func exportKeys(d *dtls.Conn, isClient bool) (keys, error) {
+func exportKeys(d *dtls.Conn, isClient bool, maxSources int) (keys, error) {
 	profile, ok := d.SelectedSRTPProtectionProfile()
 	if !ok {
 		return keys{}, errNoProfile
@@ -37,18 +47,20 @@ func exportKeys(d *dtls.Conn, isClient bool) (keys, error) {
 	if err := config.ExtractSessionKeysFromDTLS(&state, isClient); err != nil {
 		return keys{}, fmt.Errorf("peer: export SRTP keys: %w", err)
 	}
-	return newKeys(config.Profile, config.Keys)
+	return newKeys(config.Profile, config.Keys, maxSources)
 }
 
-func newKeys(profile srtp.ProtectionProfile, k srtp.SessionKeys) (keys, error) {
-	in, err := srtp.CreateContext(k.RemoteMasterKey, k.RemoteMasterSalt, profile,
-		srtp.SRTPReplayProtection(rtpReplayWindow), srtp.SRTCPReplayProtection(rtcpReplayWindow))
+func newKeys(profile srtp.ProtectionProfile, k srtp.SessionKeys, maxSources int) (keys, error) {
+	if profile != srtp.ProtectionProfileAeadAes128Gcm {
+		return newOldKeys(profile, k, maxSources)
+	}
+	in, err := seal.NewReceiver(k.RemoteMasterKey, k.RemoteMasterSalt, maxSources)
 	if err != nil {
 		return keys{}, fmt.Errorf("peer: set receiving keys: %w", err)
 	}
-	out, err := srtp.CreateContext(k.LocalMasterKey, k.LocalMasterSalt, profile)
+	out, err := seal.NewSender(k.LocalMasterKey, k.LocalMasterSalt)
 	if err != nil {
 		return keys{}, fmt.Errorf("peer: set sending keys: %w", err)
 	}
-	return keys{in: in, out: out}, nil
+	return keys{in, out}, nil
 }

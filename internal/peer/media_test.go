@@ -29,7 +29,7 @@ func TestReplayedAndForgedPackets(t *testing.T) {
 			c := establishedWith(t, p, sink, r, profile)
 			sealed := sealedPackets(t, profile, 20)
 			k := testKeys(t, profile)
-			report, err := k.out.EncryptRTCP(nil, rtcpPacket(7), nil)
+			report, err := k.out.RTCP(nil, rtcpPacket(7))
 			must(t, err)
 			forged := bytes.Clone(sealed[0])
 			forged[15] ^= 1
@@ -52,7 +52,7 @@ func TestRollover(t *testing.T) {
 	k := testKeys(t, gcm)
 	var sealed [][]byte
 	for i := range 1000 {
-		b, err := k.out.EncryptRTP(nil, rtpPacket(uint16(65000+i), 7, 10), nil)
+		b, err := k.out.RTP(nil, rtpPacket(uint16(65000+i), 7, 10))
 		must(t, err)
 		sealed = append(sealed, b)
 	}
@@ -68,9 +68,9 @@ func TestSourcesAreBounded(t *testing.T) {
 	c := established(t, p, sink, r)
 	k := testKeys(t, gcm)
 	for ssrc := range uint32(maxSources + 10) {
-		b, err := k.out.EncryptRTP(nil, rtpPacket(1, ssrc, 10), nil)
+		b, err := k.out.RTP(nil, rtpPacket(1, ssrc, 10))
 		must(t, err)
-		report, err := k.out.EncryptRTCP(nil, rtcpPacket(ssrc), nil)
+		report, err := k.out.RTCP(nil, rtcpPacket(ssrc))
 		must(t, err)
 		deliver(c, b, report)
 	}
@@ -155,7 +155,7 @@ func TestAllocations(t *testing.T) {
 	reports := make([][]byte, 5000)
 	for i := range reports {
 		var err error
-		reports[i], err = k.out.EncryptRTCP(nil, rtcpPacket(7), nil)
+		reports[i], err = k.out.RTCP(nil, rtcpPacket(7))
 		must(t, err)
 	}
 	check := checkFor(c)

@@ -23,7 +23,7 @@ func testKeys(tb testing.TB, profile srtp.ProtectionProfile) keys {
 	key, salt := bytes.Repeat([]byte{1}, keyLen), bytes.Repeat([]byte{2}, saltLen)
 	k, err := newKeys(profile, srtp.SessionKeys{
 		LocalMasterKey: key, LocalMasterSalt: salt, RemoteMasterKey: key, RemoteMasterSalt: salt,
-	})
+	}, maxSources)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func sealedPackets(tb testing.TB, profile srtp.ProtectionProfile, n int) [][]byt
 	sealed := make([][]byte, n)
 	for i := range sealed {
 		var err error
-		if sealed[i], err = k.out.EncryptRTP(nil, rtpPacket(uint16(i), 7, 1180), nil); err != nil {
+		if sealed[i], err = k.out.RTP(nil, rtpPacket(uint16(i), 7, 1180)); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -59,68 +59,36 @@ func (c *Conn) media(p []byte, now time.Time) bool {
 	if c.closing.Load() {
 		return false
 	}
-	size := len(p)
-	var plain []byte
-	rtp := classify(p) == kindRTP
-	if rtp {
-		plain = c.openRTP(p)
+	var (
+		size, at = len(p), 4 // of the packet; where the source is named
+		isRTP    = classify(p) == kindRTP
+		plain    []byte
+		fresh    bool
+		err      error
+	)
+	if isRTP {
+		at = 8
+		plain, fresh, err = c.keys.in.RTP(p)
 	} else {
-		plain = c.openRTCP(p)
+		plain, fresh, err = c.keys.in.RTCP(p)
 	}
-	if plain == nil {
+	if err != nil {
 		c.counters.packetsDropped.Add(1)
 		return false
+	}
+	if fresh {
+		c.name(binary.BigEndian.Uint32(p[at:]))
 	}
 	c.counters.packetsReceived.Add(1)
 	c.counters.bytesReceived.Add(uint64(size))
 	c.heard(now)
-	if rtp {
+	if isRTP {
 		c.Shard().working = true
 		c.handler.RTP(c, plain, now)
 	} else {
 		c.handler.RTCP(c, plain, now)
 	}
 	return true
-}
-
-// openRTP decrypts in place; nil means that the packet is not authentic, was
-// seen before, or is of one source too many.
-func (c *Conn) openRTP(p []byte) []byte {
-	ssrc := binary.BigEndian.Uint32(p[8:])
-	fresh := false
-	if ssrc != c.lastSSRC || c.ssrcs == 0 {
-		_, known := c.in.ROC(ssrc)
-		if fresh = !known; fresh && c.ssrcs >= c.maxSources {
-			return nil
-		}
-	}
-	plain, err := c.in.DecryptRTP(p, p, &c.Shard().header)
-	if err != nil {
-		return nil
-	}
-	if fresh {
-		c.ssrcs++
-		c.name(ssrc)
-	}
-	c.lastSSRC = ssrc
-	return plain
-}
-
-func (c *Conn) openRTCP(p []byte) []byte {
-	ssrc := binary.BigEndian.Uint32(p[4:])
-	_, known := c.in.Index(ssrc)
-	if !known && c.rtcpSources >= c.maxSources {
-		return nil
-	}
-	plain, err := c.in.DecryptRTCP(p, p, &c.Shard().rtcpHeader)
-	if err != nil || len(plain) < rtcpHeaderSize {
-		return nil
-	}
-	if !known {
-		c.rtcpSources++
-		c.name(ssrc)
-	}
-	return plain
 }
 
 // dtls takes a DTLS record of a known address.

@@ -26,7 +26,7 @@ func (c *Conn) sendRTP(packet []byte, mayPad bool) error {
 	if n := s.out.missing(c, len(packet)+c.overhead); n > 0 && mayPad {
 		packet = pad(s.padding[:0], packet, n)
 	}
-	sealed, err := c.out.EncryptRTP(buf[:0], packet, &s.header)
+	sealed, err := c.keys.out.RTP(buf[:0], packet)
 	if err != nil {
 		return fmt.Errorf("peer: encrypt RTP: %w", err)
 	}
@@ -61,7 +61,7 @@ func (c *Conn) SendRTCP(packet []byte) error {
 		return ErrPacket
 	}
 	s := c.Shard()
-	sealed, err := c.out.EncryptRTCP(s.buffer()[:0], packet, &s.rtcpHeader)
+	sealed, err := c.keys.out.RTCP(s.buffer()[:0], packet)
 	if err != nil {
 		return fmt.Errorf("peer: encrypt RTCP: %w", err)
 	}
@@ -159,7 +159,7 @@ func (c *Conn) ready(k keys, now time.Time) {
 		return
 	}
 	c.phase = phaseReady
-	c.in, c.out = k.in, k.out
+	c.keys = k
 	c.live.hear(now)
 	c.counters.heard.Store(now.UnixNano())
 	c.counters.ready.Store(true)

@@ -4,9 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 )
 
 const (
@@ -57,12 +54,10 @@ type Shard struct {
 	working  bool      // media was seen since the last tick
 
 	// Scratch space, so that packets cost no allocation.
-	header     rtp.Header
-	rtcpHeader rtcp.Header
-	binding    binding
-	writer     bindingWriter
-	counted    tally
-	padding    [slotSize]byte
+	binding binding
+	writer  bindingWriter
+	counted tally
+	padding [slotSize]byte
 
 	leavingMu sync.Mutex // guards leaving
 	leaving   []*Conn    // Close was called, Handler.Closed was not
