@@ -26,7 +26,7 @@ var (
 	// layers are the packages from the bottom up; each may import from those
 	// below it, and from its own where sameLayer allows it.
 	layers = [][]string{
-		{"internal/base"},
+		{"internal/base", "internal/prefetch"},
 		{"protocol"},
 		{"internal/media"},
 		{"internal/peer", "internal/bus", "internal/route", "internal/port443", "internal/nettest"},

@@ -14,8 +14,9 @@ import (
 // allowed are the imports of these packages besides each other.
 var allowed = map[string]bool{
 	"crypto/aes": true, "crypto/cipher": true, "encoding/binary": true, "encoding/hex": true, "errors": true, "fmt": true, "hash/fnv": true, "math": true,
-	"net/netip": true, "slices": true, "strconv": true, "strings": true, "sync": true, "time": true,
-	"github.com/pion/sdp/v3": true, "github.com/pion/rtcp": true,
+	"net/netip": true, "reflect": true, "slices": true, "strconv": true, "strings": true, "sync": true, "time": true, "unsafe": true,
+	"causeway/internal/prefetch": true,
+	"github.com/pion/sdp/v3":     true, "github.com/pion/rtcp": true,
 }
 
 // TestPurity holds what the package comment says: no sockets, no clock, no

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"causeway/internal/media/twcc"
+	"causeway/internal/prefetch"
 )
 
 // Path is one connection of the participant. Make it with Estimator.NewPath.
@@ -21,6 +22,13 @@ func (e *Estimator) NewPath() *Path {
 	p := &Path{estimator: e}
 	e.paths = append(e.paths, p)
 	return p
+}
+
+// Prefetch brings what Sent needs into the processor's cache. Unlike all else it
+// may be called while others use the estimator: only Sent changes what it looks at.
+func (p *Path) Prefetch() {
+	prefetch.First(p.estimator, 192)
+	p.history.Prefetch()
 }
 
 // Close takes the connection out of the reckoning.

@@ -19,6 +19,7 @@ import (
 	"causeway/internal/media/red"
 	"causeway/internal/media/seqmap"
 	"causeway/internal/media/seqnum"
+	"causeway/internal/prefetch"
 )
 
 // maxJump is how far a source's sequence numbers may jump either way before it
@@ -94,6 +95,10 @@ func New(c Config) Stream {
 	s.seqs.Start(c.Sequence)
 	return s
 }
+
+// Prefetch brings what Rewrite needs into the processor's cache, but for the
+// beginning of the stream.
+func (s *Stream) Prefetch() { prefetch.First(&s.seqs, 128) }
 
 // Switch makes source the one that the stream carries, from the next packet
 // on: for pictures call it when the first packet of a key frame is there, and

@@ -1,6 +1,10 @@
 package seal
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"causeway/internal/prefetch"
+)
 
 // A Sender protects what leaves on a connection. It is not safe for concurrent
 // use.
@@ -25,6 +29,19 @@ func NewSender(masterKey, masterSalt []byte) (*Sender, error) {
 		return nil, err
 	}
 	return &Sender{rtp: rtp, rtcp: rtcp}, nil
+}
+
+// Prefetch brings what RTP needs into the processor's cache, in two steps from 0
+// on: the second looks at what the first has brought.
+func (s *Sender) Prefetch(step int) {
+	if step == 0 {
+		prefetch.All(s)
+		return
+	}
+	s.rtp.prefetch()
+	if s.sources.recent < len(s.sources.list) {
+		prefetch.All(&s.sources.list[s.sources.recent])
+	}
 }
 
 // RTP appends the protected packet to dst, which must not overlap it.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"causeway/internal/media/seqnum"
+	"causeway/internal/prefetch"
 )
 
 const (
@@ -77,6 +78,13 @@ func (h *History) Sent(size int, probe uint16, now time.Time) uint16 {
 	*r = record{sent: now.Sub(h.epoch).Microseconds(), size: uint16(min(max(size, 0), 0xffff)), probe: probe, fate: inFlight}
 	h.inFlight += int(r.size)
 	return uint16(n)
+}
+
+// Prefetch brings what Sent needs into the processor's cache.
+func (h *History) Prefetch() {
+	if h.records != nil {
+		prefetch.All(h.at(h.next))
+	}
 }
 
 func (h *History) at(n uint64) *record { return &h.records[n&uint64(len(h.records)-1)] }

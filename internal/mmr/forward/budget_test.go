@@ -99,6 +99,8 @@ type viewerWire struct {
 
 func (w *viewerWire) SendRTCP([]byte) error { return nil }
 
+func (w *viewerWire) Prefetch(int) {}
+
 func (w *viewerWire) SendVerbatim(p []byte) error { return w.SendRTP(p) }
 
 func (w *viewerWire) SendRTP(p []byte) error {

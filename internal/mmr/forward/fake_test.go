@@ -39,6 +39,8 @@ type fakeWire struct {
 	rtcp     []rtcp.Packet
 }
 
+func (w *fakeWire) Prefetch(int) {}
+
 func (w *fakeWire) SendVerbatim(p []byte) error {
 	w.verbatim++
 	return w.SendRTP(p)

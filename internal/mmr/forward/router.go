@@ -21,6 +21,9 @@ type Wire interface {
 	// to the byte the same each time.
 	SendVerbatim(packet []byte) error
 	SendRTCP(packet []byte) error
+	// Prefetch brings what SendRTP needs into the processor's cache, in steps from
+	// 0 to 2: there must be time between them.
+	Prefetch(step int)
 }
 
 // Router is the packet path of one router.

@@ -223,7 +223,8 @@ func (s *Source) handOver(sh *shard, p *packet, now time.Time, bit uint32) {
 // slot after the other, so that those of a picture leave as one, and what is
 // kept of a slot and its connection is brought into the processor's cache once.
 func (f *fan) deliver(sh *shard, run []packet, now time.Time) {
-	for _, slot := range f.slots {
+	for i, slot := range f.slots {
+		f.prefetch(i)
 		for i := range run {
 			slot.take(sh, &run[i], now)
 		}

@@ -37,6 +37,8 @@ type inFlight struct {
 	data []byte
 }
 
+func (c *cable) Prefetch(int) {}
+
 func (c *cable) SendVerbatim(p []byte) error { return c.SendRTP(p) }
 
 func (c *cable) SendRTP(p []byte) error {

@@ -41,6 +41,7 @@ func (s *fakeShard) Run(f func()) {
 type fakeWire struct{}
 
 func (fakeWire) SendRTP([]byte) error        { return nil }
+func (fakeWire) Prefetch(int)                {}
 func (fakeWire) SendVerbatim(p []byte) error { return nil }
 func (fakeWire) SendRTCP([]byte) error       { return nil }
 

@@ -48,7 +48,9 @@ func realNode(b *testing.B, zone string, other *atomic.Pointer[Relays]) *node {
 // counter is a participant's wire that counts.
 type counter struct{ n atomic.Uint64 }
 
-func (c *counter) SendRTP([]byte) error        { c.n.Add(1); return nil }
+func (c *counter) SendRTP([]byte) error { c.n.Add(1); return nil }
+func (c *counter) Prefetch(int)         {}
+
 func (c *counter) SendVerbatim(p []byte) error { return c.SendRTP(p) }
 func (c *counter) SendRTCP([]byte) error       { return nil }
 

@@ -291,6 +291,8 @@ type wire struct {
 	rtcp []rtcp.Packet
 }
 
+func (w *wire) Prefetch(int) {}
+
 func (w *wire) SendVerbatim(p []byte) error { return w.SendRTP(p) }
 
 func (w *wire) SendRTP(p []byte) error {
