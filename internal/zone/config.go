@@ -33,7 +33,9 @@ type Config struct {
 	OnPremises bool     `yaml:"on_premises"`
 	Networks   []string `yaml:"networks"`
 	// JoinsPerMinute and JoinBurst limit the joins of one client address
-	// (IPv6: one /64); 0 is no limit.
+	// (IPv6: one /64); 0 is no limit. A whole company may share one address, and
+	// all who come through a web node's gateway share that node's, so the
+	// defaults are those of web's lookups.
 	JoinsPerMinute int `yaml:"joins_per_minute"`
 	JoinBurst      int `yaml:"join_burst"`
 	// Limits say when this controller is full: clients then prefer others.
@@ -50,7 +52,7 @@ type Location struct {
 
 // DefaultConfig is a zone of one controller. URL has no default.
 func DefaultConfig() Config {
-	return Config{Zone: "zone-1", Name: "Zone 1", JoinsPerMinute: 600, JoinBurst: 200, Drain: time.Minute}
+	return Config{Zone: "zone-1", Name: "Zone 1", JoinsPerMinute: 1200, JoinBurst: 1000, Drain: time.Minute}
 }
 
 // Check returns everything that is wrong.
