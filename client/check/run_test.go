@@ -32,6 +32,7 @@ var varying = []struct {
 	{regexp.MustCompile(`(right \(|正確（相差 )\d+`), "${1}N"},
 	{regexp.MustCompile(`clock is (3\d\d) s`), "clock is ~360 s"},
 	{regexp.MustCompile(`until [\d-]+`), "until DATE"},
+	{regexp.MustCompile(`authority on \S+ [\d-]+`), "authority on HOST DATE"},
 	{regexp.MustCompile(`至 [\d-]+`), "至 DATE"},
 }
 
