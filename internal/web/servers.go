@@ -155,25 +155,30 @@ func describe(e store.Enrolment) string {
 
 // admitServer certifies a server whose token is right, and uses the token up.
 // A token for this very name takes the place of a server of that name, whose
-// older certificates then count no longer.
+// older certificates then count no longer; that is not done before it is clear
+// that the new one gets its own.
 func (s *Server) admitServer(ctx context.Context, q protocol.EnrollRequest, e store.Enrolment, id pki.Identity, now time.Time) (protocol.Certificate, error) {
 	replace := e.Name != ""
 	there, err := s.store.Server(ctx, id.String())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return protocol.Certificate{}, err
 	}
-	if good := err == nil && there.RevokedAt == nil && there.ExpiresAt.After(now); good {
-		if !replace {
-			return protocol.Certificate{}, protocol.NewProblem(protocol.ProblemEnrolled, "")
-		}
-		if _, err := s.store.RevokeServers(ctx, id.String(), "", now); err != nil {
-			return protocol.Certificate{}, err
-		}
+	good := err == nil && there.RevokedAt == nil && there.ExpiresAt.After(now)
+	if good && !replace {
+		return protocol.Certificate{}, protocol.NewProblem(protocol.ProblemEnrolled, "")
+	}
+	if _, err := pki.RequestedKey(q.CSR); err != nil {
+		return protocol.Certificate{}, protocol.Wrap(protocol.ProblemBadRequest, err)
+	}
+	err = s.store.UseEnrolment(ctx, q.Secret, now)
+	if err == nil && good {
+		_, err = s.store.RevokeServers(ctx, id.String(), "", now)
 		signal(s.revoked)
 	}
-	answer, expires, err := s.issue(ctx, q.CSR, id, now)
+	var answer protocol.Certificate
+	var expires time.Time
 	if err == nil {
-		err = s.store.UseEnrolment(ctx, q.Secret, now)
+		answer, expires, err = s.issue(ctx, q.CSR, id, now)
 	}
 	if err == nil {
 		err = s.store.EnrolServer(ctx, store.EnrolledServer{Identity: id.String(), Zone: id.Zone, EnrolledAt: now, ExpiresAt: expires}, replace)

@@ -136,6 +136,27 @@ func TestEnrolRefuses(t *testing.T) {
 	n.fails(protocol.ProblemNotFound, request{method: "POST", path: protocol.PathEnrolments, key: n.key, body: protocol.CreateEnrolment{Role: "mmr", Zone: "unknown"}})
 }
 
+// TestReplacingNeedsAGoodRequest: a server is not revoked for a request by which no other can take its place.
+func TestReplacingNeedsAGoodRequest(t *testing.T) {
+	n := startNode(t, "sqlite:"+t.TempDir()+"/web.db", testConfig())
+	n.addZone("z")
+	own := protocol.CreateEnrolment{Role: "mmr", Zone: "z", Name: "m"}
+	n.enroll(n.ticket(own).Secret, "zone/z/mmr/m")
+	q, _ := enrollRequest(t, n.ticket(own).Secret, "zone/z/mmr/m")
+	good := q.CSR
+	q.CSR = []byte("none")
+	n.fails(protocol.ProblemBadRequest, request{method: "POST", path: protocol.PathEnroll, body: q})
+	if there, err := n.store.Server(t.Context(), "zone/z/mmr/m"); err != nil || there.RevokedAt != nil {
+		t.Errorf("after a bad request: %+v, %v", there, err)
+	}
+	q.CSR = good // the token still works
+	get[protocol.Certificate](n, http.StatusOK, request{method: "POST", path: protocol.PathEnroll, body: q})
+	set, err := n.Server.revocations(t.Context(), time.Now())
+	if err != nil || len(set.Revocations) != 1 {
+		t.Errorf("the older certificate: %+v, %v", set, err)
+	}
+}
+
 // TestEnrolmentExpires: a token works for as long as it says.
 func TestEnrolmentExpires(t *testing.T) {
 	both(t, func(t *testing.T, dsn string) {

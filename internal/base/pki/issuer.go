@@ -103,20 +103,30 @@ func (i *Issuer) Issue(csr []byte, id Identity, now time.Time, life time.Duratio
 	if !id.Valid() {
 		return nil, fmt.Errorf("certify %s: not an identity", id)
 	}
+	key, err := RequestedKey(csr)
+	if err != nil {
+		return nil, fmt.Errorf("certify %s: %w", id, err)
+	}
+	return i.certify(key, id, now, life)
+}
+
+// RequestedKey is the key that a certificate signing request (DER) is for.
+func RequestedKey(csr []byte) (*ecdsa.PublicKey, error) {
 	if len(csr) > maxCSR {
-		return nil, fmt.Errorf("certify %s: the request has %d bytes, more than %d", id, len(csr), maxCSR)
+		return nil, fmt.Errorf("the request has %d bytes, more than %d", len(csr), maxCSR)
 	}
 	request, err := x509.ParseCertificateRequest(csr)
 	if err == nil {
 		err = request.CheckSignature()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("certify %s: %w", id, err)
+		return nil, err
 	}
-	if key, ok := request.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("certify %s: the key is not one of curve P-256", id)
+	key, ok := request.PublicKey.(*ecdsa.PublicKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, errors.New("the key is not one of curve P-256")
 	}
-	return i.certify(request.PublicKey, id, now, life)
+	return key, nil
 }
 
 func (i *Issuer) certify(key crypto.PublicKey, id Identity, now time.Time, life time.Duration) ([]byte, error) {
