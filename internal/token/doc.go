@@ -19,6 +19,8 @@ const (
 	// MaxKeys bounds the keys that a verifier holds; beyond it, those not
 	// heard for longest are forgotten.
 	MaxKeys = 64
+	// maxRevoked bounds the revoked ones that it remembers.
+	maxRevoked = 256
 	// Leeway is how far the clocks of signer and verifier may be apart.
 	Leeway = 30 * time.Second
 )

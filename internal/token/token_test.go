@@ -305,3 +305,23 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// TestRevokedKeysStayRevoked, though one who has not heard of it tells them again.
+func TestRevokedKeysStayRevoked(t *testing.T) {
+	signer, err := token.NewSigner(token.NewSeed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := token.NewVerifier()
+	v.Learn(signer.Public())
+	if !v.Knows() {
+		t.Fatal("the key is not known")
+	}
+	for id := range signer.Public().Keys {
+		v.Learn(protocol.KeySet{Revoked: []string{id}})
+	}
+	v.Learn(signer.Public())
+	if v.Knows() {
+		t.Error("a revoked key is believed again")
+	}
+}

@@ -21,9 +21,10 @@ var ErrUnknownKey = errors.New("signed with a key that is not known")
 // A Verifier checks join tokens with the keys that it has learned; it keeps
 // them for as long as it lives. It is safe for concurrent use.
 type Verifier struct {
-	mu    sync.RWMutex
-	keys  map[string]ed25519.PublicKey
-	order []string // key ids, those heard last at the end
+	mu      sync.RWMutex
+	keys    map[string]ed25519.PublicKey
+	order   []string // key ids, those heard last at the end
+	revoked []string // key ids, the same
 }
 
 // NewVerifier makes a verifier that knows no key yet.
@@ -31,13 +32,14 @@ func NewVerifier() *Verifier {
 	return &Verifier{keys: map[string]ed25519.PublicKey{}}
 }
 
-// Learn adds keys, and forgets those that were revoked. Those that are not
-// Ed25519 public keys are passed over.
+// Learn adds keys, and forgets those that were revoked, for good: who has not
+// heard of it yet may still tell them. Those that are not Ed25519 public keys are
+// passed over.
 func (v *Verifier) Learn(set protocol.KeySet) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for id, key := range set.Keys {
-		if id == "" || len(id) > 64 || len(key) != ed25519.PublicKeySize {
+		if id == "" || len(id) > 64 || len(key) != ed25519.PublicKeySize || slices.Contains(v.revoked, id) {
 			continue
 		}
 		if _, known := v.keys[id]; known {
@@ -52,7 +54,9 @@ func (v *Verifier) Learn(set protocol.KeySet) {
 	}
 	for _, id := range set.Revoked {
 		delete(v.keys, id)
-		v.order = slices.DeleteFunc(v.order, func(o string) bool { return o == id })
+		same := func(o string) bool { return o == id }
+		v.order, v.revoked = slices.DeleteFunc(v.order, same), append(slices.DeleteFunc(v.revoked, same), id)
+		v.revoked = v.revoked[max(0, len(v.revoked)-maxRevoked):]
 	}
 }
 
