@@ -24,6 +24,7 @@ import (
 	"causeway/internal/base/metrics"
 	"causeway/internal/base/pki"
 	"causeway/internal/base/run"
+	"causeway/internal/base/target"
 	"causeway/internal/bus"
 	"causeway/internal/mmr"
 	"causeway/internal/port443"
@@ -209,8 +210,16 @@ func (h *house) openTunnel() error {
 	}
 	cfg := tunnel.DefaultConfig()
 	cfg.ID, cfg.URL, cfg.LocalURL = houseTunnel, h.https, h.http
-	h.tunnel, err = tunnel.New(cfg, tunnel.Deps{Bus: conn, Log: h.log, Metrics: h.registry, Version: version(), Dial: h.dial})
+	h.tunnel, err = tunnel.New(cfg, tunnel.Deps{Bus: conn, Log: h.log, Metrics: h.registry, Version: version(), Dial: h.dialTunnel})
 	return err
+}
+
+// dialTunnel is dial, but to this machine only as far as the house is here.
+func (h *house) dialTunnel(ctx context.Context, network, address string) (net.Conn, error) {
+	if slices.Contains(h.own, address) {
+		return h.dial(ctx, network, address)
+	}
+	return target.Dialer(target.OnLoopback(h.https)).DialContext(ctx, network, address)
 }
 
 // dial connects tunnel and gateway to the house's own servers: past what may
@@ -220,8 +229,7 @@ func (h *house) dial(ctx context.Context, network, address string) (net.Conn, er
 	if slices.Contains(h.own, address) {
 		address = reachable(h.tls.Addr())
 	}
-	var d net.Dialer
-	return d.DialContext(ctx, network, address)
+	return target.Dialer(true).DialContext(ctx, network, address)
 }
 
 // reachable is the address by which this machine reaches its own listener.

@@ -2,7 +2,9 @@
 // data centres, for clients that reach nothing else of the system. For the
 // bearer of a valid join token it connects to the system's own servers, and
 // to nothing else: which those are it learns from the bus, not from the
-// client. The bytes it carries are TLS between the client and that server.
+// client; of them those that are not on the tunnel's own machine alone, or on no
+// network that others reach (see base/target). The bytes it carries are TLS between
+// the client and that server.
 //
 // A stream is a WebSocket or, where middleboxes refuse those, a series of
 // plain requests (see protocol/tunnel.go). Each WebSocket stream has two

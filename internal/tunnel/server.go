@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"causeway/internal/base/run"
+	"causeway/internal/base/target"
 	"causeway/internal/bus"
 	"causeway/internal/drain"
 	"causeway/internal/load"
@@ -39,7 +40,8 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Version string
-	// Dial connects to a target; nil is the network.
+	// Dial connects to a target; nil is the network, and of this machine itself
+	// only what is reached as the tunnel is: by loopback.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Keys verify join tokens; nil begins with none and learns them.
 	Keys *token.Verifier
@@ -77,7 +79,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
 	if d.Dial == nil {
-		d.Dial = (&net.Dialer{}).DialContext
+		d.Dial = target.Dialer(target.OnLoopback(cfg.URL)).DialContext
 	}
 	most := cfg.Limits.Process.Of()
 	most.MaxEgressBPS = cfg.Limits.EgressBPS
@@ -219,7 +221,7 @@ func (s *Server) wait(ctx context.Context, tick <-chan time.Time, soon *time.Tic
 
 func (s *Server) health() protocol.Health {
 	// One that knows nobody yet leads nowhere.
-	if s.drain.On() || s.Ready() != nil || s.targets.none() {
+	if s.drain.On() || s.Ready() != nil || s.targets.none(time.Now()) {
 		return protocol.Draining
 	}
 	return protocol.Healthy

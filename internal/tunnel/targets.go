@@ -47,11 +47,16 @@ func (t *targets) allows(address string, now time.Time) bool {
 	return ok && now.Sub(at) <= forget
 }
 
-// none reports whether nobody has been heard.
-func (t *targets) none() bool {
+// none reports whether there is no target.
+func (t *targets) none(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.heard) == 0
+	for _, at := range t.heard {
+		if now.Sub(at) <= forget {
+			return false
+		}
+	}
+	return true
 }
 
 // hostPort gives the address of a URL with its port; "" for a URL that is

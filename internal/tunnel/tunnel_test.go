@@ -65,7 +65,7 @@ func newWorld(t *testing.T, limits func(*Limits), wrap func(http.Handler) http.H
 	w.startEcho()
 
 	cfg := DefaultConfig()
-	cfg.ID, cfg.URL = "t1", "https://tunnel.example.org"
+	cfg.ID, cfg.URL = "t1", "https://localhost"
 	if limits != nil {
 		limits(&cfg.Limits)
 	}
@@ -495,5 +495,32 @@ func TestTargets(t *testing.T) {
 	}
 	if ts.allows("zc.example.org:443", now.Add(forget+time.Second)) {
 		t.Error("a server that fell silent is still a target")
+	}
+	if ts.none(now) || !ts.none(now.Add(forget+time.Second)) {
+		t.Error("there is a target when it is, and none when all are silent")
+	}
+}
+
+// TestATunnelElsewhereLeavesItsMachineAlone, whatever a server announces.
+func TestATunnelElsewhereLeavesItsMachineAlone(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for url, reached := range map[string]bool{"https://tunnel.example.org": false, "https://localhost:8443": true} {
+		cfg := DefaultConfig()
+		cfg.ID, cfg.URL = "t1", url
+		s, err := New(cfg, Deps{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.dial(t.Context(), ln.Addr().String())
+		if reached != (err == nil) {
+			t.Errorf("of %s: %v", url, err)
+		}
+		if err == nil {
+			_ = c.Close()
+		}
 	}
 }

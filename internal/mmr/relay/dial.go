@@ -8,8 +8,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
+	"causeway/internal/base/target"
 	"causeway/internal/peer"
 	"causeway/protocol"
 )
@@ -63,6 +65,7 @@ func (m *Mesh) reach(l *leg, kinds []protocol.MediaKind) ([]*connection, error) 
 	if len(answer.Connections) != len(kinds) {
 		return nil, fmt.Errorf("router %s of zone %s answered with %d connections, not %d", to.MMR, to.Zone, len(answer.Connections), len(kinds))
 	}
+	answer.UDP, answer.TCP = r.elsewhere(answer.UDP), r.elsewhere(answer.TCP)
 	var conns []*connection
 	for i, kind := range kinds {
 		c, err := m.call(l, kind, local[i], &answer, answer.Connections[i])
@@ -93,6 +96,18 @@ func (m *Mesh) call(l *leg, kind protocol.MediaKind, local peer.Credentials, a *
 	}
 	r.dialled.Add(1)
 	return c, nil
+}
+
+// elsewhere are the addresses that may be another router's: whoever tells all
+// those of its machine tells loopback as well, which here is this one. They
+// count where this router has no others itself.
+func (r *Relays) elsewhere(list []string) []string {
+	local := func(a string) bool { at, err := netip.ParseAddrPort(a); return err == nil && at.Addr().IsLoopback() }
+	loopback := !slices.ContainsFunc(r.cfg.Addresses().UDP, func(a string) bool { return !local(a) })
+	return slices.DeleteFunc(slices.Clone(list), func(a string) bool {
+		at, err := netip.ParseAddrPort(a)
+		return err != nil || !target.Allowed(at.Addr(), loopback)
+	})
 }
 
 // addresses reads those that can be read.

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"causeway/internal/base/config"
+	"causeway/internal/base/target"
 	"causeway/internal/bus"
 	"causeway/internal/token"
 	"causeway/internal/turn"
@@ -139,7 +140,11 @@ type Server struct {
 // New makes a gateway. Nothing happens before Run.
 func New(cfg Config, d Deps) *Server {
 	if d.Dial == nil {
-		d.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		// Whatever is on this machine: what has no certificate for the name that
+		// was announced hears nothing.
+		dialer := target.Dialer(true)
+		dialer.Timeout = dialTimeout
+		d.Dial = dialer.DialContext
 	}
 	if !d.Address.IsValid() {
 		d.Address = netip.AddrFrom4([4]byte{192, 0, 0, 8}) // RFC 7600: a dummy address
