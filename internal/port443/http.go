@@ -16,8 +16,11 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	bodyTimeout   = time.Minute // the largest that anybody takes has 256 KiB
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 64 << 10
+	// writeTimeout is how long a client may take for writeChunk bytes of an answer.
+	writeTimeout = time.Minute
+	writeChunk   = 32 << 10
+	idleTimeout  = 2 * time.Minute
+	maxHeader    = 64 << 10
 	// grace is how long requests may go on when the port is closed.
 	grace = 5 * time.Second
 )
@@ -61,12 +64,15 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 	return s
 }
 
-// hurry bounds the time that a request's body may take. Server.ReadTimeout
-// would count while a handler works, or waits, and end that.
+// hurry bounds the time that a request's body may take, and each part of its
+// answer. Server.ReadTimeout and WriteTimeout would count while a handler works,
+// or waits, and end that.
 func hurry(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		_ = c.SetWriteDeadline(time.Time{}) // of the answer before, on the same connection
+		w = hurriedAnswer{w, c}
 		if r.ContentLength != 0 { // -1: it does not say
-			c := http.NewResponseController(w)
 			if c.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
 				r.Body = hurried{r.Body, c}
 			}
@@ -88,6 +94,37 @@ func (h hurried) Read(p []byte) (int, error) {
 		_ = h.c.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// hurriedAnswer is an answer whose client has to take it. A connection that
+// becomes something else has no deadline any more.
+type hurriedAnswer struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+// Unwrap leads http.ResponseController, and who hijacks the connection, on.
+func (h hurriedAnswer) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (h hurriedAnswer) WriteHeader(status int) {
+	h.hurry()
+	h.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements io.Writer.
+func (h hurriedAnswer) Write(p []byte) (n int, err error) {
+	for {
+		h.hurry()
+		k, err := h.ResponseWriter.Write(p[n:min(n+writeChunk, len(p))])
+		if n += k; err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+func (h hurriedAnswer) hurry() {
+	_ = h.c.SetWriteDeadline(time.Now().Add(writeTimeout))
 }
 
 // shutdown ends connections without a request at once, requests after grace.
