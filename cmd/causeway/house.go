@@ -65,15 +65,17 @@ type house struct {
 	https, http string
 	own         []string // host:port of addresses
 	apiKey      string
-	turnSecret  []byte   // of router and gateway, which share the port of TURN
-	undo        []func() // what close does, last first
+	turnSecret  func() []byte // of router and gateway, which share the port of TURN
+	undo        []func()      // what close does, last first
 }
 
 // openHouse opens everything. What is most likely to fail comes first, so
 // that nothing has happened when it does.
 func openHouse(ctx context.Context, c *upCmd, data *dataDir, log *slog.Logger) (*house, error) {
-	h := &house{data: data, log: log, registry: metrics.New(), turnSecret: make([]byte, 32)}
-	_, _ = rand.Read(h.turnSecret) // never fails
+	h := &house{data: data, log: log, registry: metrics.New()}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	h.turnSecret = func() []byte { return secret }
 	if err := h.open(ctx, c); err != nil {
 		h.close()
 		return nil, err

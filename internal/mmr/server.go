@@ -38,7 +38,7 @@ type Deps struct {
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// TURNSecret signs TURN credentials, for another TURN server that is to
 	// take them; nil makes one.
-	TURNSecret []byte
+	TURNSecret func() []byte
 	// Keys verify join tokens; nil begins with none and learns them.
 	Keys *token.Verifier
 }

@@ -50,9 +50,9 @@ type Config struct {
 	// Allow says whether a peer address may be reached and where it really
 	// is: a router's own relay sends to the loopback interface.
 	Allow func(peer netip.AddrPort) (to netip.AddrPort, ok bool)
-	// Secret signs credentials; servers that share one accept each other's.
-	// nil makes one.
-	Secret []byte
+	// Secret is what signs credentials now; servers that share one accept each
+	// other's, and credentials end when it changes. nil makes one that stays.
+	Secret func() []byte
 	// Allocations bounds them in all.
 	Allocations int
 	Log         *slog.Logger
@@ -76,8 +76,9 @@ type Server struct {
 // New makes a server; Close ends it.
 func New(cfg Config) (*Server, error) {
 	if cfg.Secret == nil {
-		cfg.Secret = make([]byte, 32)
-		_, _ = rand.Read(cfg.Secret) // never fails
+		secret := make([]byte, 32)
+		_, _ = rand.Read(secret) // never fails
+		cfg.Secret = func() []byte { return secret }
 	}
 	if cfg.Allocations <= 0 {
 		cfg.Allocations = 3000
@@ -95,7 +96,7 @@ func New(cfg Config) (*Server, error) {
 	s.turn, err = pion.NewServer(pion.ServerConfig{
 		Realm:         realm,
 		LoggerFactory: quiet,
-		AuthHandler:   pion.LongTermTURNRESTAuthHandler(string(cfg.Secret), quiet.NewLogger("turn")),
+		AuthHandler:   s.authenticate(quiet.NewLogger("turn")),
 		QuotaHandler:  s.quota,
 		EventHandler: pion.EventHandler{
 			OnAllocationCreated: func(from, _ net.Addr, _, username, _ string, at net.Addr, _ int) {
@@ -126,9 +127,16 @@ func (s *Server) Allocations() int {
 	return s.allocations
 }
 
+// authenticate knows who has credentials of the secret of now.
+func (s *Server) authenticate(log logging.LeveledLogger) pion.AuthHandler {
+	return func(r *pion.RequestAttributes) (userID string, key []byte, ok bool) {
+		return pion.LongTermTURNRESTAuthHandler(string(s.cfg.Secret()), log)(r)
+	}
+}
+
 // Credentials makes a user name and password for one participant.
 func (s *Server) Credentials(participant string, valid time.Duration) (username, password string, err error) {
-	username, password, err = pion.GenerateLongTermTURNRESTCredentials(string(s.cfg.Secret), participant, valid)
+	username, password, err = pion.GenerateLongTermTURNRESTCredentials(string(s.cfg.Secret()), participant, valid)
 	if err != nil {
 		return "", "", fmt.Errorf("turn: credentials: %w", err)
 	}

@@ -29,6 +29,16 @@ func (r *relays) take(at net.Addr) *relay {
 	return c
 }
 
+// drop forgets a socket that was closed before an allocation had it, as those
+// are by which the library looks for a free port.
+func (r *relays) drop(port int, c *relay) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fresh[port] == c {
+		delete(r.fresh, port)
+	}
+}
+
 // Validate has nothing to check.
 func (r *relays) Validate() error { return nil }
 
@@ -41,6 +51,7 @@ func (r *relays) AllocatePacketConn(pion.AllocateListenerConfig) (net.PacketConn
 	hearClass(c)
 	port := c.LocalAddr().(*net.UDPAddr).Port
 	made := &relay{UDPConn: c, allow: r.cfg.Allow, peers: map[netip.AddrPort]netip.AddrPort{}}
+	made.closed = func() { r.drop(port, made) }
 	r.mu.Lock()
 	r.fresh[port] = made // whatever had the port before is gone
 	r.mu.Unlock()
@@ -62,7 +73,8 @@ var errPeer = errors.New("turn: not a router's address")
 // what comes from where it has sent to.
 type relay struct {
 	*net.UDPConn
-	allow func(netip.AddrPort) (netip.AddrPort, bool)
+	allow  func(netip.AddrPort) (netip.AddrPort, bool)
+	closed func()
 
 	client net.Conn // set before anything is read
 	looked int      // packets that were looked at for their class
@@ -70,6 +82,12 @@ type relay struct {
 
 	mu    sync.Mutex
 	peers map[netip.AddrPort]netip.AddrPort // where it really is → as the client calls it
+}
+
+// Close closes the socket.
+func (r *relay) Close() error {
+	r.closed()
+	return r.UDPConn.Close()
 }
 
 // WriteTo sends a packet to a router.

@@ -143,6 +143,44 @@ func TestAllocationsPerUserAreBounded(t *testing.T) {
 	}
 }
 
+// TestAChangeOfSecretEndsCredentials, and allocations are made with new ones.
+func TestAChangeOfSecretEndsCredentials(t *testing.T) {
+	s := start(t, echo(t))
+	u, p, err := s.Credentials("p1", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.Secret = func() []byte { return []byte("another") }
+	if conn, err := dial(t, s, u, p).Allocate(); err == nil {
+		_ = conn.Close()
+		t.Error("what the old secret has signed counts")
+	}
+	if u, p, err = s.Credentials("p1", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := dial(t, s, u, p).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}
+
+// TestSocketsWithoutAnAllocationAreForgotten when they are closed: the library
+// opens such to find a free port.
+func TestSocketsWithoutAnAllocationAreForgotten(t *testing.T) {
+	r := newRelays(Config{})
+	c, _, err := r.AllocatePacketConn(pion.AllocateListenerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.fresh) != 0 {
+		t.Errorf("%d are remembered", len(r.fresh))
+	}
+}
+
 func TestRelayDropsStrangersPackets(t *testing.T) {
 	r, addr, err := newRelays(Config{
 		Address: netip.MustParseAddr("203.0.113.30"),

@@ -100,10 +100,10 @@ func TestTURNSecretIsShared(t *testing.T) {
 	both(t, func(t *testing.T, dsn string) {
 		one, two := startNode(t, dsn, testConfig()), startNode(t, dsn, testConfig())
 		other := startNode(t, "sqlite:"+t.TempDir()+"/other.db", testConfig())
-		if len(one.turnSecret) != 32 || string(one.turnSecret) != string(two.turnSecret) {
+		if len(*one.turnSecret.Load()) != 32 || string(*one.turnSecret.Load()) != string(*two.turnSecret.Load()) {
 			t.Error("nodes of one database have different secrets")
 		}
-		if string(one.turnSecret) == string(other.turnSecret) {
+		if string(*one.turnSecret.Load()) == string(*other.turnSecret.Load()) {
 			t.Error("nodes of two databases have one secret")
 		}
 	})

@@ -42,7 +42,7 @@ type Deps struct {
 	// The rest is for the gateway; see gateway.Deps. The zero values do.
 	Roots        *x509.CertPool
 	Dial         func(ctx context.Context, network, address string) (net.Conn, error)
-	TURNSecret   []byte // nil: one that all nodes of this database share
+	TURNSecret   func() []byte // nil: one that all nodes of this database share
 	RelayAddress netip.Addr
 	OwnMedia     func(media netip.AddrPort) (netip.AddrPort, bool)
 }
@@ -71,7 +71,7 @@ type Server struct {
 	// keysChanged and revoked ask for what has changed to be told at once.
 	keysChanged, revoked chan struct{}
 	// turnSecret signs TURN credentials, the same on all nodes.
-	turnSecret []byte
+	turnSecret atomic.Pointer[[]byte]
 	verifier   *token.Verifier
 	running    atomic.Bool
 	handler    http.Handler
@@ -130,7 +130,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	secret := d.TURNSecret
 	if secret == nil {
-		secret = s.turnSecret
+		secret = func() []byte { return *s.turnSecret.Load() }
 	}
 	s.gateway = gateway.New(cfg.Gateway, gateway.Deps{
 		Bus: d.Bus, Log: d.Log, Metrics: d.Metrics, Keys: s.verifier,

@@ -423,6 +423,7 @@ func TestRotateKeys(t *testing.T) {
 		if _, err := v.Verify(n.signed(claimsFor(m, time.Now())), time.Now()); err != nil {
 			t.Errorf("right after: %v", err)
 		}
+		relay := string(*n.turnSecret.Load())
 		if keys := rotate(true); len(keys) != 3 || keys[0].State != keySigning || keys[1].State != keyRetired || keys[2].State != keyRetired {
 			t.Errorf("keys %+v", keys)
 		}
@@ -430,6 +431,7 @@ func TestRotateKeys(t *testing.T) {
 			_, err := v.Verify(before, time.Now())
 			return err != nil
 		})
+		await(t, "credentials of TURN end with the key", func() bool { return string(*n.turnSecret.Load()) != relay })
 		await(t, "the new key signs", func() bool {
 			_, err := v.Verify(n.signed(claimsFor(m, time.Now())), time.Now())
 			return err == nil

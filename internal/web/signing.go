@@ -42,9 +42,8 @@ func (s *Server) loadKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load signing keys: %w", err)
 	}
-	if s.turnSecret == nil && len(keys) > 0 {
-		s.turnSecret = turnSecret(keys)
-	}
+	secret := turnSecret(keys)
+	s.turnSecret.Store(&secret)
 	return s.useKeys(keys, time.Now())
 }
 

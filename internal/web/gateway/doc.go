@@ -106,9 +106,9 @@ type Deps struct {
 	Roots *x509.CertPool
 	// Dial connects to them; nil is the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Secret signs TURN credentials. Web nodes that clients reach by one name
-	// share it.
-	Secret []byte
+	// Secret is what signs TURN credentials now. Web nodes that clients reach by
+	// one name share it.
+	Secret func() []byte
 	// Address is told to browsers as that of their relay; nobody dials it.
 	Address netip.Addr
 	// Own tells whether an address is one of a router in this process, and

@@ -86,7 +86,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w.gateway = New(cfg, Deps{
 		Bus: w.bus, Log: slog.New(slog.DiscardHandler), Metrics: w.registry, Keys: keys, Roots: roots,
 		Client: func(context.Context) netip.Prefix { return netip.MustParsePrefix("198.51.100.7/32") },
-		Secret: []byte("a secret of web nodes"),
+		Secret: func() []byte { return []byte("a secret of web nodes") },
 		Own: func(a netip.AddrPort) (netip.AddrPort, bool) {
 			return w.media, a.Addr() == advertised.Addr() && (a.Port() == 0 || a.Port() == advertised.Port())
 		},
