@@ -31,16 +31,16 @@ func scanReport(r row) (Report, error) {
 	return v, nil
 }
 
-// AddReport keeps a report.
-func (s *Store) AddReport(ctx context.Context, r Report) error {
+// AddReport keeps a report, and says how many bytes it has.
+func (s *Store) AddReport(ctx context.Context, r Report) (int, error) {
 	text, err := json.Marshal(r.Report)
 	if err != nil {
-		return fmt.Errorf("store: add report: %w", err)
+		return 0, fmt.Errorf("store: add report: %w", err)
 	}
 	_, err = s.exec(ctx, "add report",
-		`INSERT INTO reports (id, meeting, participant, ok, received_at, report) VALUES ($1, $2, $3, $4, $5, $6)`,
-		r.ID, r.Report.Meeting, r.Report.Participant, r.Report.OK, stamp(r.ReceivedAt), string(text))
-	return err
+		`INSERT INTO reports (id, meeting, participant, ok, received_at, report, size) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		r.ID, r.Report.Meeting, r.Report.Participant, r.Report.OK, stamp(r.ReceivedAt), string(text), len(text))
+	return len(text), err
 }
 
 // Reports lists reports, newest first, with a cursor like Meetings. meeting
@@ -61,10 +61,15 @@ func (s *Store) Reports(ctx context.Context, meeting, after string, limit int) (
 	return page[:limit], cursor{last.ReceivedAt, last.ID}.String(), nil
 }
 
-// DeleteReports forgets the reports received before a time and says how many
-// they were.
-func (s *Store) DeleteReports(ctx context.Context, before time.Time) (int64, error) {
-	return s.exec(ctx, "delete old reports", `DELETE FROM reports WHERE received_at < $1`, stamp(before))
+// DeleteReports forgets the reports received before a time, and the oldest where
+// there are more than so many, or more bytes of them. It says how many they were.
+func (s *Store) DeleteReports(ctx context.Context, before time.Time, most int, mostBytes int64) (int64, error) {
+	return s.exec(ctx, "delete old reports", `
+		DELETE FROM reports WHERE received_at < $1 OR id IN (
+			SELECT id FROM (
+				SELECT id, count(*) OVER newer AS reports, sum(size) OVER newer AS bytes
+				FROM reports WINDOW newer AS (ORDER BY received_at DESC, id DESC)
+			) AS upto WHERE reports > $2 OR bytes > $3)`, stamp(before), most, mostBytes)
 }
 
 // validText reports whether both databases can hold s: PostgreSQL refuses the

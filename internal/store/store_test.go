@@ -280,14 +280,13 @@ func TestSigningKeys(t *testing.T) {
 func TestReports(t *testing.T) {
 	both(t, func(t *testing.T, dsn string) {
 		ctx, s := context.Background(), open(t, dsn)
+		var size int // of each
 		for i := range 4 {
 			r := store.Report{ID: fmt.Sprintf("r-%d", i), ReceivedAt: noon.Add(time.Duration(i) * time.Hour), Report: protocol.Report{
 				OK: i%2 == 0, Meeting: fmt.Sprintf("%09d", i%2), Participant: "p", Zone: "a\x00b",
 				Phases: []protocol.PhaseReport{{Name: protocol.PhaseLookup, OK: true}},
 			}}
-			if err := s.AddReport(ctx, r); err != nil {
-				t.Fatal(err)
-			}
+			size = must[int](t)(s.AddReport(ctx, r))
 		}
 		list := func(meeting, after string, limit int) (ids, next string) {
 			page, next, err := s.Reports(ctx, meeting, after, limit)
@@ -310,11 +309,25 @@ func TestReports(t *testing.T) {
 		if ids, _ := list("000000001", "", 10); ids != "r-3 r-1 " {
 			t.Errorf("of one meeting: %q", ids)
 		}
-		if n := must[int64](t)(s.DeleteReports(ctx, noon.Add(2*time.Hour))); n != 2 {
-			t.Errorf("deleted %d reports, want 2", n)
-		}
-		if ids, _ := list("", "", 10); ids != "r-3 r-2 " {
-			t.Errorf("left: %q", ids)
+		for _, c := range []struct {
+			name  string
+			from  time.Time
+			most  int
+			bytes int
+			left  string
+		}{
+			{"few", noon, 4, 5 * size, "r-3 r-2 r-1 r-0 "},
+			{"by age", noon.Add(time.Hour), 4, 5 * size, "r-3 r-2 r-1 "},
+			{"by number", noon, 2, 5 * size, "r-3 r-2 "},
+			{"by bytes", noon, 4, 2*size - 10, "r-3 "}, // "ok":false is longer than "ok":true
+			{"all", noon, 4, 1, ""},
+		} {
+			before, _ := list("", "", 10)
+			n := must[int64](t)(s.DeleteReports(ctx, c.from, c.most, int64(c.bytes)))
+			left, _ := list("", "", 10)
+			if left != c.left || int(n) != strings.Count(before, "r-")-strings.Count(left, "r-") {
+				t.Errorf("%s: deleted %d, left %q", c.name, n, left)
+			}
 		}
 	})
 }

@@ -51,8 +51,11 @@ type Config struct {
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	// TokenLifetime is how long a join token is valid.
 	TokenLifetime time.Duration `yaml:"token_lifetime"`
-	// ReportRetention is how long join reports are kept.
+	// ReportRetention is how long join reports are kept, ReportCount how many at
+	// most, and ReportBytes how large together: else the oldest go.
 	ReportRetention time.Duration `yaml:"report_retention"`
+	ReportCount     int           `yaml:"report_count"`
+	ReportBytes     int64         `yaml:"report_bytes"`
 	Limits          Limits        `yaml:"limits"`
 	// Gateway is what browsers that reach nothing else are given.
 	Gateway gateway.Config `yaml:"gateway"`
@@ -81,6 +84,8 @@ func DefaultConfig() Config {
 		Gateway:         gateway.DefaultConfig(),
 		TokenLifetime:   2 * time.Hour,
 		ReportRetention: 30 * 24 * time.Hour,
+		ReportCount:     200_000,
+		ReportBytes:     1 << 30,
 		Limits: Limits{
 			Lookups:   limit.Rate{PerMinute: 1200, Burst: 1000},
 			Wrong:     limit.Rate{PerMinute: 10, Burst: 10},
@@ -129,6 +134,12 @@ func (c Config) Check() []config.Issue {
 	}
 	if c.ReportRetention < time.Hour {
 		add("report_retention", fmt.Sprintf("%v is too short", c.ReportRetention), "use 1h or more")
+	}
+	if c.ReportCount < 1 {
+		add("report_count", "is not positive", "use how many reports are kept at most")
+	}
+	if c.ReportBytes < maxReport {
+		add("report_bytes", "has no room for a report", fmt.Sprintf("use %d or more", maxReport))
 	}
 	issues = append(issues, config.Prefix("limits", c.Limits.check())...)
 	return append(issues, config.Prefix("gateway", c.Gateway.Check())...)

@@ -31,6 +31,8 @@ func TestCheck(t *testing.T) {
 		{"token_lifetime", func(c *Config) { c.TokenLifetime = time.Second }},
 		{"token_lifetime", func(c *Config) { c.TokenLifetime = 25 * time.Hour }},
 		{"report_retention", func(c *Config) { c.ReportRetention = 0 }},
+		{"report_count", func(c *Config) { c.ReportCount = 0 }},
+		{"report_bytes", func(c *Config) { c.ReportBytes = 1000 }},
 		{"limits.wrong.burst", func(c *Config) { c.Limits.Wrong.Burst = 0 }},
 		{"limits.lookups.per_minute", func(c *Config) { c.Limits.Lookups.PerMinute = -1 }},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"causeway/internal/store"
@@ -61,11 +62,30 @@ func (s *Server) takeReport(ctx context.Context, in *reportInput) (*struct{}, er
 	}
 	r := store.Report{ID: newID(), ReceivedAt: now, Report: in.Body}
 	r.Report.Meeting, r.Report.Participant = claims.Number, claims.Subject // not what the sender says
-	if err := s.store.AddReport(ctx, r); err != nil {
+	size, err := s.store.AddReport(ctx, r)
+	if err != nil {
 		return nil, err
+	}
+	if s.unswept.add(size, s.cfg) {
+		signal(s.sweepSoon)
 	}
 	s.metrics.reports.WithLabelValues(strconv.FormatBool(r.Report.OK)).Inc()
 	return nil, nil
+}
+
+// unswept counts the reports that came since they were last looked through.
+type unswept struct{ count, bytes atomic.Int64 }
+
+// add counts a report, and says whether it is time to look them through: when
+// a twentieth of what is kept may have come.
+func (u *unswept) add(size int, cfg Config) bool {
+	many := u.count.Add(1) > int64(cfg.ReportCount/20)
+	return u.bytes.Add(int64(size)) > cfg.ReportBytes/20 || many
+}
+
+func (u *unswept) reset() {
+	u.count.Store(0)
+	u.bytes.Store(0)
 }
 
 func (s *Server) listReports(ctx context.Context, in *reportsInput) (*reportsOutput, error) {

@@ -79,3 +79,22 @@ func TestBadReports(t *testing.T) {
 		})
 	}
 }
+
+// TestReportsAreBounded: however many come, only the newest are kept.
+func TestReportsAreBounded(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		cfg := testConfig()
+		cfg.ReportCount = 20
+		n := startNode(t, dsn, cfg)
+		m := n.create(protocol.CreateMeeting{})
+		token := n.signed(claimsFor(m, time.Now()))
+		for range 50 {
+			if w := n.do(request{method: "POST", path: protocol.PathReports, body: `{}`, key: token}); w.Code != http.StatusNoContent {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+		}
+		await(t, "there are not more than are to be kept", func() bool {
+			return len(get[ReportList](n, 200, request{method: "GET", path: protocol.PathReports + "?limit=200", key: n.key}).Reports) <= cfg.ReportCount+1
+		})
+	})
+}

@@ -70,6 +70,9 @@ type Server struct {
 	trust     *bus.Trust                      // may be nil
 	// keysChanged and revoked ask for what has changed to be told at once.
 	keysChanged, revoked chan struct{}
+	// unswept counts new reports, sweepSoon asks for old ones to be forgotten.
+	unswept   unswept
+	sweepSoon chan struct{}
 	// turnSecret signs TURN credentials, the same on all nodes.
 	turnSecret atomic.Pointer[[]byte]
 	verifier   *token.Verifier
@@ -99,7 +102,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	cfg.ID = cmp.Or(cfg.ID, "web")
 	s := &Server{
 		cfg: cfg, store: d.Store, bus: d.Bus, trust: d.Trust, log: d.Log, version: d.Version,
-		keysChanged: make(chan struct{}, 1), revoked: make(chan struct{}, 1),
+		keysChanged: make(chan struct{}, 1), revoked: make(chan struct{}, 1), sweepSoon: make(chan struct{}, 1),
 		listening: time.Now(), zones: delivery.NewTable(), tunnels: delivery.NewTunnels(), board: status.NewBoard(d.Log), verifier: token.NewVerifier(),
 		limits: limits{
 			lookups:      limit.NewTable[netip.Prefix](cfg.Limits.Lookups, maxClients),
@@ -235,19 +238,21 @@ func signal(asked chan<- struct{}) {
 	}
 }
 
-// sweep forgets what is old, at once and then each hour.
+// sweep forgets what is old, at once, each hour, and when many reports have come.
 func (s *Server) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		n, err := s.store.DeleteReports(ctx, now.Add(-s.cfg.ReportRetention))
+		s.unswept.reset()
+		n, err := s.store.DeleteReports(ctx, now.Add(-s.cfg.ReportRetention), s.cfg.ReportCount, s.cfg.ReportBytes)
 		s.swept(ctx, "reports", n, err)
 		n, err = s.store.ForgetEnded(ctx, now.Add(-maxTokenLifetime-time.Hour))
 		s.swept(ctx, "ends of deleted meetings", n, err)
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-s.sweepSoon:
 		case <-tick.C:
 		}
 	}

@@ -108,7 +108,7 @@ func TestOldReportsAreForgotten(t *testing.T) {
 		}
 		cfg := testConfig()
 		for id, age := range map[string]time.Duration{"old": cfg.ReportRetention + time.Minute, "new": cfg.ReportRetention - time.Minute} {
-			if err := st.AddReport(ctx, store.Report{ID: id, ReceivedAt: time.Now().Add(-age)}); err != nil {
+			if _, err := st.AddReport(ctx, store.Report{ID: id, ReceivedAt: time.Now().Add(-age)}); err != nil {
 				t.Fatal(err)
 			}
 		}
