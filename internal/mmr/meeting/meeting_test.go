@@ -573,3 +573,20 @@ func TestSecondChannelReplacesTheFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyIsAdmittedWhoseAskerHasGone: a session that nobody was told of would
+// keep its place until a control channel had been waited for.
+func TestNobodyIsAdmittedWhoseAskerHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, nil)
+		gone, leave := context.WithCancel(context.Background())
+		leave()
+		late := admit{gone, Admission{Session: "s", ID: "a"}, make(chan error, 1), make(chan int64, 1)}
+		if err := h.m.ask(context.Background(), late, late.answer); !errors.Is(err, context.Canceled) {
+			t.Errorf("admitted: %v", err)
+		}
+		if _, err := h.m.Attach(context.Background(), "s", control.NewDetached()); err == nil {
+			t.Error("there is a session")
+		}
+	})
+}

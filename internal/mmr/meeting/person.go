@@ -110,7 +110,7 @@ type place struct {
 // returns when the session was admitted, in Unix milliseconds, later than the
 // earlier ones. Errors: ErrOver, or a *protocol.Problem.
 func (m *Meeting) Admit(ctx context.Context, a Admission) (admitted int64, err error) {
-	msg := admit{a, make(chan error, 1), make(chan int64, 1)}
+	msg := admit{ctx, a, make(chan error, 1), make(chan int64, 1)}
 	if err := m.ask(ctx, msg, msg.answer); err != nil {
 		return 0, err
 	}
@@ -118,6 +118,7 @@ func (m *Meeting) Admit(ctx context.Context, a Admission) (admitted int64, err e
 }
 
 type admit struct {
+	asker context.Context
 	Admission
 	answer   chan error
 	admitted chan int64
@@ -127,6 +128,8 @@ func (a admit) handle(m *Meeting, now time.Time) {
 	switch {
 	case m.over:
 		a.answer <- ErrOver
+	case a.asker.Err() != nil: // else nobody would know of the session, and it would be waited for
+		a.answer <- a.asker.Err()
 	case m.state.Setting(removed+a.ID) != "":
 		a.answer <- protocol.NewProblem(protocol.ProblemForbidden, "a host removed you from this meeting")
 	default:
