@@ -100,6 +100,7 @@ type Health string
 const (
 	Healthy  Health = "healthy"
 	Draining Health = "draining"
+	Waiting  Health = "waiting"  // a tunnel: for servers to lead to, and for the bus
 	Stopping Health = "stopping" // its last word before it goes
 )
 

@@ -63,8 +63,10 @@ type Attempt struct {
 	ScoreMS float64 `json:"score_ms,omitempty"`
 	OK      bool    `json:"ok"`
 	Error   string  `json:"error,omitempty"` // in words
-	Zone    string  `json:"zone,omitempty"`
-	Media   string  `json:"media,omitempty"` // media kind, in phase 4
+	// Untrusted says that it answered, with a certificate that is not trusted.
+	Untrusted bool   `json:"untrusted,omitempty"`
+	Zone      string `json:"zone,omitempty"`
+	Media     string `json:"media,omitempty"` // media kind, in phase 4
 }
 
 // MediaReport is one media connection.

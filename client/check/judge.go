@@ -81,6 +81,9 @@ func attempted(id ID, a protocol.Attempt) Line {
 	l := Line{Check: id, Verdict: OK, Target: a.Target, Via: a.Via, MS: a.RTTMS, Words: string(id) + ".ok", Args: []string{nameOf(a), ms(a.RTTMS)}}
 	if !a.OK {
 		l.Verdict, l.Words, l.Args, l.Detail = Fail, string(id)+".fail", []string{nameOf(a)}, a.Error
+		if a.Untrusted {
+			l.Words = "untrusted"
+		}
 	}
 	return l
 }

@@ -113,12 +113,18 @@ func rules(lines []Line) []Rule {
 		open := (l.Verdict == OK || l.Verdict == Warn) && !tunnels[l.Via]
 		if i, ok := at[key]; ok {
 			list[i].Open = list[i].Open || open
+			list[i].Untrusted = list[i].Untrusted || l.untrusted()
 			continue
 		}
 		at[key] = len(list)
-		list = append(list, Rule{Host: host, Port: port, Protocol: proto, For: l.Check, Open: open})
+		list = append(list, Rule{Host: host, Port: port, Protocol: proto, For: l.Check, Open: open, Untrusted: l.untrusted()})
 	}
 	return list
+}
+
+// untrusted reports whether it is the certificate that is wrong.
+func (l Line) untrusted() bool {
+	return l.Words == "untrusted" || l.Code == protocol.ProblemCertificate
 }
 
 // hostPort takes a URL or host:port apart.

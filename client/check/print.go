@@ -33,8 +33,11 @@ func (r *Report) Print(w io.Writer, language protocol.Language) error {
 		rows := [][]string{{say["host"], say["port"], say["protocol"], say["for"], say["state"]}}
 		for _, rule := range r.Rules {
 			state := say["closed"]
-			if rule.Open {
+			switch {
+			case rule.Open:
 				state = say["open"]
+			case rule.Untrusted:
+				state = say["untrusted"]
 			}
 			rows = append(rows, []string{rule.Host, rule.Port, rule.Protocol, rule.Purpose, state})
 		}

@@ -60,7 +60,9 @@ type Rule struct {
 	Protocol string `json:"protocol"` // TCP or UDP
 	For      ID     `json:"for"`
 	Open     bool   `json:"open"` // it is let out already
-	Purpose  string `json:"purpose"`
+	// Untrusted says that something answers, with a certificate that is not trusted.
+	Untrusted bool   `json:"untrusted,omitempty"`
+	Purpose   string `json:"purpose"`
 }
 
 // A Report is everything that was found.

@@ -2,8 +2,6 @@ package check
 
 import (
 	"context"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -313,11 +311,7 @@ func (c *checker) rung(ctx context.Context, way *connect.Network, session creden
 	if a.OK, a.RTTMS = err == nil, millis(rtt); err != nil && a.Error == "" {
 		a.Error = connect.Explain(err, s.Target)
 	}
-	l := attempted(s.Check, a)
-	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](err); untrusted && s.Check == TLS {
-		l.Words = "tls.untrusted"
-	}
-	return l
+	return attempted(s.Check, a)
 }
 
 // udp checks one address from a socket of its own.

@@ -87,6 +87,7 @@ func TestReports(t *testing.T) {
 		{name: "TLS opened on the way", network: func(s *system) { s.opened = true }},
 		{name: "TLS opened on the way in Chinese", network: func(s *system) { s.opened = true }, language: protocol.TraditionalChinese},
 		{name: "media of an unknown authority", network: func(s *system) { s.foreign = true }},
+		{name: "zone of an unknown authority", network: func(s *system) { s.stranger = "a1.example.com" }},
 		{name: "clock ahead", network: func(s *system) { s.ahead = -6 * time.Minute }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

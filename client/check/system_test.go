@@ -38,20 +38,21 @@ const (
 // A system is everything that a check looks at, on this machine: one server
 // of all names under example.com, and a real media port.
 type system struct {
-	t       *testing.T
-	server  *httptest.Server
-	port    *peer.Port
-	media   net.Listener // RFC 4571
-	proxy   net.Listener
-	tasks   sync.WaitGroup
-	blocked map[string]error // by address or transport: "udp"; nil passes
-	behind  map[string]error // the same, for the proxy and the tunnel
-	ahead   time.Duration    // web's clock
-	opened  bool             // TLS, on the way to web
-	refusal protocol.Code    // of the lookup
-	plain   bool             // WebSocket does not get through
-	foreign bool             // the certificate for media is of an unknown authority
-	joins   int
+	t        *testing.T
+	server   *httptest.Server
+	port     *peer.Port
+	media    net.Listener // RFC 4571
+	proxy    net.Listener
+	tasks    sync.WaitGroup
+	blocked  map[string]error // by address or transport: "udp"; nil passes
+	behind   map[string]error // the same, for the proxy and the tunnel
+	ahead    time.Duration    // web's clock
+	opened   bool             // TLS, on the way to web
+	refusal  protocol.Code    // of the lookup
+	plain    bool             // WebSocket does not get through
+	foreign  bool             // the certificate for media is of an unknown authority
+	stranger string           // whose certificate is, of all that this host serves; "" nobody's
+	joins    int
 }
 
 var errDropped = errors.New("dropped")
@@ -83,9 +84,10 @@ func newSystem(t *testing.T) *system {
 }
 
 // foreigner shows a certificate of an authority that nobody knows to who wants
-// media.
+// media, or the stranger.
 func (s *system) foreigner(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	if !s.foreign || !slices.Contains(hello.SupportedProtos, protocol.ALPNMedia) {
+	media := s.foreign && slices.Contains(hello.SupportedProtos, protocol.ALPNMedia)
+	if !media && (s.stranger == "" || hello.ServerName != s.stranger) {
 		return nil, nil
 	}
 	authority, err := pki.Open(s.t.TempDir(), []string{hello.ServerName})

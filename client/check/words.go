@@ -46,7 +46,7 @@ var table = map[protocol.Language]map[string]words{
 		"tcp.fail":           {"%s does not answer.", "Needed only where UDP does not work. Ask your administrator to open TCP outward to this port."},
 		"tls.ok":             {"%s answers after %s ms.", ""},
 		"tls.fail":           {"%s does not answer with media.", "Needed only where neither UDP nor TCP works. TLS on this port must pass as it is, without being opened on the way."},
-		"tls.untrusted":      {"%s shows a certificate that is not trusted.", "Needed only where neither UDP nor TCP works. If the server has its own authority, pass its certificate with --ca FILE; otherwise TLS is opened on the way, and must not be."},
+		"untrusted":          {"%s answers, with a certificate that is not trusted.", "If the server has its own authority, pass its certificate with --ca FILE; otherwise its certificate is wrong, or TLS is opened on the way and must not be."},
 		"nat.none":           {"There is no address translation on the way of UDP.", ""},
 		"nat.ok":             {"Silent UDP paths stay open for %s s at least.", ""},
 		"nat.between":        {"Silent UDP paths stay open for %s s, and are gone after %s s; media never is silent for so long.", ""},
@@ -96,7 +96,7 @@ var table = map[protocol.Language]map[string]words{
 		"tcp.fail":           {"%s 沒有回應。", "僅在 UDP 無法使用時需要。請管理員開放對外連往此連接埠的 TCP。"},
 		"tls.ok":             {"%s 於 %s 毫秒後回應。", ""},
 		"tls.fail":           {"%s 沒有以媒體回應。", "僅在 UDP 與 TCP 都無法使用時需要。此連接埠的 TLS 必須原樣通過，途中不得解開。"},
-		"tls.untrusted":      {"%s 的憑證不受信任。", "僅在 UDP 與 TCP 都無法使用時需要。若伺服器使用自己的憑證授權單位，請以 --ca FILE 指定其憑證；否則 TLS 在途中被解開，而這裡不得解開。"},
+		"untrusted":          {"%s 有回應，但其憑證不受信任。", "若伺服器使用自己的憑證授權單位，請以 --ca FILE 指定其憑證；否則是憑證有誤，或 TLS 在途中被解開，而這裡不得解開。"},
 		"nat.none":           {"UDP 路徑上沒有位址轉換。", ""},
 		"nat.ok":             {"閒置的 UDP 路徑至少可維持 %s 秒。", ""},
 		"nat.between":        {"閒置的 UDP 路徑可維持 %s 秒，%s 秒後消失；媒體不會閒置這麼久。", ""},
@@ -134,12 +134,12 @@ var phrases = map[protocol.Language]map[string]string{
 	protocol.English: {
 		"heading": "Connection check of %s", "ok": "ok", "skipped": "skip", "warn": "warn", "fail": "FAIL",
 		"rules": "For the administrator of this network: let these out.",
-		"host":  "HOST", "port": "PORT", "protocol": "PROTOCOL", "for": "FOR", "state": "NOW", "open": "open", "closed": "CLOSED",
+		"host":  "HOST", "port": "PORT", "protocol": "PROTOCOL", "for": "FOR", "state": "NOW", "open": "open", "closed": "CLOSED", "untrusted": "certificate not trusted",
 	},
 	protocol.TraditionalChinese: {
 		"heading": "連線檢查：%s", "ok": "正常", "skipped": "略過", "warn": "注意", "fail": "失敗",
 		"rules": "請此網路的管理員開放下列對外連線。",
-		"host":  "主機", "port": "連接埠", "protocol": "協定", "for": "用途", "state": "現況", "open": "已開放", "closed": "未開放",
+		"host":  "主機", "port": "連接埠", "protocol": "協定", "for": "用途", "state": "現況", "open": "已開放", "closed": "未開放", "untrusted": "憑證不受信任",
 	},
 }
 

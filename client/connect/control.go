@@ -67,7 +67,7 @@ func openControl(ctx context.Context, n *Network, controlURL string, hello proto
 	conn, welcome, err := open(t.watch(opening), n, controlURL, hello)
 	a := t.attempt(controlURL, n.Via(controlURL))
 	if a.OK = err == nil; !a.OK {
-		a.Error = explain(err, controlURL)
+		blame(&a, err, controlURL)
 	}
 	rec.Attempt(protocol.PhaseMMR, a)
 	if err != nil {

@@ -43,7 +43,7 @@ func (n *Network) visit(ctx context.Context, base string) (Visit, error) {
 	err := n.knockAt(t.watch(ctx), base, &v)
 	v.Attempt = t.attempt(base, n.Via(base))
 	if v.Attempt.OK = err == nil; err != nil {
-		v.Attempt.Error = explain(err, base)
+		blame(&v.Attempt, err, base)
 		v.Problem = problem(protocol.ProblemWebUnreachable, err, base)
 	}
 	return v, err
@@ -116,7 +116,7 @@ func (n *Network) ExamineTunnel(ctx context.Context, tunnel, address string) (a 
 		}
 	}
 	if a.OK = err == nil; err != nil {
-		a.Error = explain(err, tunnel)
+		blame(&a, err, tunnel)
 	}
 	return a, way.tunnel.Plain()
 }
@@ -129,7 +129,7 @@ func (n *Network) Knock(ctx context.Context, controlURL string) protocol.Attempt
 	err := n.knock(t.watch(ctx), controlURL)
 	a := t.attempt(controlURL, n.Via(controlURL))
 	if a.OK = err == nil; err != nil {
-		a.Error = explain(err, controlURL)
+		blame(&a, err, controlURL)
 	}
 	return a
 }

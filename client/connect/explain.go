@@ -93,6 +93,11 @@ func untrusted(err error) bool {
 	return errors.As(err, &c) || errors.As(err, &a) || errors.As(err, &h) || errors.As(err, &i)
 }
 
+// blame notes in an attempt what happened.
+func blame(a *protocol.Attempt, err error, target string) {
+	a.Error, a.Untrusted = explain(err, target), untrusted(err)
+}
+
 // explain says in words what happened to whom. target is an address, with or
 // without a scheme.
 func explain(err error, target string) string {

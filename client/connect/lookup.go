@@ -104,7 +104,7 @@ func lookup(ctx context.Context, n *Network, link Link, req protocol.LookupReque
 	}, &pkg, &t)
 	a := t.attempt(link.Base, n.Via(link.Base))
 	if a.OK = err == nil; !a.OK {
-		a.Error = explain(err, link.Base)
+		blame(&a, err, link.Base)
 	}
 	rec.Attempt(protocol.PhaseLookup, a)
 	if err != nil {

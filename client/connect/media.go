@@ -29,7 +29,7 @@ func (n *Network) MediaDial(ctx context.Context, transport protocol.Transport, a
 		a.Via = by.Via(address)
 	}
 	if a.OK = err == nil; !a.OK {
-		a.Error = explain(err, address)
+		blame(&a, err, address)
 	}
 	return conn, a, err
 }

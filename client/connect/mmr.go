@@ -158,7 +158,7 @@ func (s *Survey) joinAt(ctx context.Context, r Record, token string, req protoco
 	a := t.attempt(r.Controller.URL, s.network.Via(r.Controller.URL))
 	a.Zone = r.Zone.ID
 	if a.OK = err == nil; !a.OK {
-		a.Error = explain(err, r.Controller.URL)
+		blame(&a, err, r.Controller.URL)
 	}
 	rec.Attempt(protocol.PhaseMMR, a)
 	return answer, err

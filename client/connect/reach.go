@@ -132,7 +132,7 @@ func race(ctx context.Context, ways []*Network, rec *Recorder) (*Network, error)
 		err := t.Ping(took.watch(ctx))
 		a := took.attempt(t.URL(), byTunnel[t].base.Via(t.URL()))
 		if a.OK = err == nil; !a.OK {
-			a.Error = explain(err, t.URL())
+			blame(&a, err, t.URL())
 			failed <- errors.New("the tunnel " + a.Error)
 		}
 		rec.Attempt(protocol.PhaseZone, a)

@@ -116,7 +116,7 @@ func (n *Network) ask(ctx context.Context, at Record, token string, req protocol
 	attempt := t.attempt(url, n.Via(url))
 	attempt.Zone = at.Zone.ID
 	if attempt.OK = a.err == nil; !attempt.OK {
-		attempt.Error = explain(a.err, url)
+		blame(&attempt, a.err, url)
 		a.err = problem(protocol.ProblemZonesUnreachable, a.err, url)
 	}
 	rec.Attempt(protocol.PhaseMMR, attempt)

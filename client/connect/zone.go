@@ -221,9 +221,9 @@ func (s *Survey) attempts() []protocol.Attempt {
 		}
 		switch {
 		case r.Err != nil:
-			a.Error = explain(r.Err, r.Controller.URL)
+			blame(&a, r.Err, r.Controller.URL)
 		case !a.OK && time.Since(s.start) >= zonesBudget:
-			a.Error = explain(context.DeadlineExceeded, r.Controller.URL)
+			blame(&a, context.DeadlineExceeded, r.Controller.URL)
 		case !a.OK:
 			a.Error = hostOf(r.Controller.URL) + " had not answered when a zone as near as any was found"
 		}

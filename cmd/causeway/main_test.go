@@ -31,7 +31,7 @@ func TestHelp(t *testing.T) {
 		{"--help", []string{"causeway up"}},
 		{"up --help", []string{"Examples:", "(default :8443)", "8801)", "--public-address", "--media-port", "Ctrl-C"}},
 		{"web --help", []string{"Examples:", "causeway config sample web"}},
-		{"zone --help", []string{"Examples:", "causeway config sample zone"}},
+		{"zone --help", []string{"Examples:", "causeway config sample zone", "--config=FILE", "--enroll=TOKEN", "--ready-json", "CAUSEWAY_ENROLL"}},
 		{"mmr --help", []string{"Examples:", "causeway config sample mmr"}},
 		{"join --help", []string{"Examples:", "--publish"}},
 		{"meeting create --help", []string{"Examples:", "CAUSEWAY_API_KEY"}},

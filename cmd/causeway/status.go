@@ -227,6 +227,8 @@ func healthWord(o protocol.ServerOverview) string {
 		return fmt.Sprintf("draining, %d left", o.Drain.Left)
 	case o.Ailment != "":
 		return "ailing: " + ailing[o.Ailment]
+	case o.Health == protocol.Waiting:
+		return "waiting for a zone"
 	}
 	return string(o.Health)
 }

@@ -24,7 +24,8 @@ func TestPrintStatus(t *testing.T) {
 				{Kind: protocol.KindMMR, Zone: "taipei", ID: "r3", Health: protocol.Healthy, Ailment: protocol.AilsNoMedia},
 			},
 		}, {ID: "empty", State: protocol.ZoneEmpty}},
-		Webs: []protocol.ServerOverview{{Kind: protocol.KindWeb, ID: "web", Health: protocol.Healthy}},
+		Tunnels: []protocol.ServerOverview{{Kind: protocol.KindTunnel, ID: "t1", Health: protocol.Waiting}},
+		Webs:    []protocol.ServerOverview{{Kind: protocol.KindWeb, ID: "web", Health: protocol.Healthy}},
 		Meetings: []protocol.MeetingOverview{
 			{Number: "123456789", Topic: "Tea", Participants: 5, Legs: []protocol.LegOverview{{Zone: "taipei", MMR: "r1", Participants: 5}}},
 			{Participants: 1},
@@ -38,7 +39,7 @@ func TestPrintStatus(t *testing.T) {
 	for _, want := range []string{
 		"6 participants in 3 meetings in 2 zones", "Zone taipei (Taipei): open, load 25 %, 6 participants, on premises",
 		"controller/taipei/c1  SILENT for 7s", "mmr/taipei/r1", "6/20", "1234", "5.5", "draining, 4 left", "ailing: media does not connect",
-		"Zone empty: closed", "web/web", "123456789  5       taipei/r1 5  Tea", "and 2 more",
+		"Zone empty: closed", "web/web", "waiting for a zone", "123456789  5       taipei/r1 5  Tea", "and 2 more",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)

@@ -69,7 +69,14 @@ Examples:
   causeway config check zone.yaml
   causeway zone add zone-1 --config web.yaml         # where web's database is
   causeway zone --config zone.yaml --enroll TOKEN    # the first time
-  causeway zone --config zone.yaml`
+  causeway zone --config zone.yaml
+
+Flags of the controller itself:
+
+  --config=FILE     The server's configuration, a YAML file.
+  --enroll=TOKEN    Enrolment token, for the first start: from 'causeway token
+                    create' ($CAUSEWAY_ENROLL).
+  --ready-json      When ready, print one line of JSON.`
 }
 
 // Run runs a zone controller until ctx ends.

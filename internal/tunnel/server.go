@@ -220,9 +220,11 @@ func (s *Server) wait(ctx context.Context, tick <-chan time.Time, soon *time.Tic
 }
 
 func (s *Server) health() protocol.Health {
-	// One that knows nobody yet leads nowhere.
-	if s.drain.On() || s.Ready() != nil || s.targets.none(time.Now()) {
+	switch {
+	case s.drain.On():
 		return protocol.Draining
+	case s.Ready() != nil || s.targets.none(time.Now()):
+		return protocol.Waiting // it leads nowhere
 	}
 	return protocol.Healthy
 }
@@ -256,8 +258,8 @@ func (s *Server) count(direction string) func(n int) {
 func (s *Server) ping(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Access-Control-Allow-Origin", "*")
-	if s.health() != protocol.Healthy {
-		protocol.WriteProblem(w, protocol.NewProblem(protocol.ProblemTunnelFull, "draining"))
+	if h := s.health(); h != protocol.Healthy {
+		protocol.WriteProblem(w, protocol.NewProblem(protocol.ProblemTunnelFull, string(h)))
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -121,6 +121,9 @@ func (w *world) untilReady() {
 			once.Do(func() { close(healthy) })
 			return
 		}
+		if s.Health == protocol.Draining {
+			w.t.Error("it is said to drain while it waits for servers to lead to")
+		}
 		_ = bus.Publish(w.conn, protocol.SubjectController("z", "c"), protocol.ControllerState{ID: "c", Zone: "z", URL: "https://" + w.echo.Addr().String()})
 	})
 	if err != nil {

@@ -42,7 +42,7 @@ var enums = map[string][]string{
 	"PathState":      strs(protocol.PathConnecting, protocol.PathOK, protocol.PathSilent, protocol.PathLost),
 	"PhaseName":      strs(protocol.PhaseLookup, protocol.PhaseZone, protocol.PhaseMMR, protocol.PhaseMedia),
 	"ResumeReason":   strs(protocol.ResumeDead, protocol.ResumeDrain, protocol.ResumeMedia),
-	"Health":         strs(protocol.Healthy, protocol.Draining, protocol.Stopping, protocol.Silent),
+	"Health":         strs(protocol.Healthy, protocol.Draining, protocol.Waiting, protocol.Stopping, protocol.Silent),
 	"ServerKind":     strs(protocol.KindWeb, protocol.KindController, protocol.KindMMR, protocol.KindTunnel),
 	"EventKind":      strs(protocol.EventAppeared, protocol.EventSilent, protocol.EventReturned, protocol.EventStopped, protocol.EventDraining, protocol.EventHealthy, protocol.EventFull, protocol.EventRoom),
 	"Ailment":        strs(protocol.AilsSilent, protocol.AilsNoMedia, protocol.AilsLeft),

@@ -143,7 +143,7 @@ func (b *Board) compare(before, s *server, now time.Time) {
 	case s.Health == before.Health:
 	case s.Health == protocol.Draining:
 		b.tell(protocol.EventDraining, s, now)
-	case s.Health == protocol.Healthy:
+	case s.Health == protocol.Healthy && before.Health == protocol.Draining:
 		b.tell(protocol.EventHealthy, s, now)
 	}
 	switch {

@@ -4,7 +4,7 @@ export type Ailment = "silent" | "no_media" | "left";
 export type Code = "already_enrolled" | "bad_invitation" | "bad_link" | "bad_offer" | "bad_request" | "browser_too_old" | "certificate_untrusted" | "connection_lost" | "control_failed" | "device_denied" | "device_missing" | "enrolment_refused" | "forbidden" | "gateway_failed" | "insecure_page" | "internal" | "media_failed" | "meeting_ended" | "meeting_not_found" | "method_not_allowed" | "mmr_unavailable" | "no_zone" | "not_found" | "not_host" | "pac_failed" | "proxy_auth_failed" | "proxy_auth_required" | "proxy_refused" | "proxy_settings_invalid" | "proxy_unreachable" | "rate_limited" | "recording_failed" | "removed" | "server_silent" | "session_unknown" | "source_unreadable" | "token_expired" | "token_invalid" | "too_large" | "tunnel_full" | "tunnel_refused" | "unauthorized" | "view_only" | "web_unreachable" | "wrong_passcode" | "zone_full" | "zones_unreachable";
 export type EventKind = "appeared" | "silent" | "returned" | "stopped" | "draining" | "healthy" | "full" | "room";
 export type FarewellReason = "left" | "removed" | "ended" | "lost" | "resumed" | "moved" | "audience";
-export type Health = "healthy" | "draining" | "stopping" | "silent";
+export type Health = "healthy" | "draining" | "waiting" | "stopping" | "silent";
 export type HostVerb = "mute" | "mute_all" | "lower_hand" | "remove" | "end" | "promote" | "demote";
 export type Language = "en" | "zh-TW";
 export type MediaKind = "audio" | "video" | "content";
@@ -65,6 +65,7 @@ export interface Attempt {
   score_ms?: number;
   ok: boolean;
   error?: string;
+  untrusted?: boolean;
   zone?: string;
   media?: string;
 }

@@ -52,6 +52,7 @@ const en = {
   healthWord: {
     healthy: "healthy",
     draining: "draining",
+    waiting: "waiting for a zone",
     stopping: "stopping",
     silent: "silent",
   } satisfies Record<Health, string>,
@@ -112,7 +113,7 @@ const zhTW: typeof en = {
   left: (n) => `淨空中，尚有 ${n}`,
   zone: { open: "開放", full: "已滿", draining: "淨空中", empty: "關閉" },
   kind: { web: "網頁伺服器", controller: "控制器", mmr: "路由器", tunnel: "通道" },
-  healthWord: { healthy: "正常", draining: "淨空中", stopping: "停止中", silent: "沒有回報" },
+  healthWord: { healthy: "正常", draining: "淨空中", waiting: "等待區域", stopping: "停止中", silent: "沒有回報" },
   ailment: { silent: "近來未回應控制器", no_media: "媒體無法連線", left: "與會者認為已失效" },
   event: {
     appeared: "出現",
