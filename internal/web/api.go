@@ -61,6 +61,9 @@ func (s *Server) routes() (http.Handler, error) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // for viewers of others
 		_, _ = w.Write(spec)                               // whoever asked may be gone
 	})
+	described := http.RedirectHandler("/docs", http.StatusFound)
+	mux.Handle("GET /api", described)
+	mux.Handle("GET /api/{$}", described)
 	mux.Handle("/docs", doc)
 	mux.Handle("/docs/", doc)
 	mux.Handle("/api/", nothing(mux))

@@ -14,7 +14,7 @@ import (
 
 func TestUnknownAddresses(t *testing.T) {
 	n := startNode(t, "sqlite:"+t.TempDir()+"/web.db", testConfig())
-	for _, path := range []string{"/api/", "/api/v1", "/api/v1/nothing", "/api/v2/meetings", "/api/v1/meetings/1/2/3"} {
+	for _, path := range []string{"/api/v1", "/api/v1/nothing", "/api/v2/meetings", "/api/v1/meetings/1/2/3"} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			n.fails(protocol.ProblemNotFound, request{method: method, path: path})
 		}
@@ -192,6 +192,11 @@ func TestOpenAPI(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	n := startNode(t, "sqlite:"+t.TempDir()+"/web.db", testConfig())
+	for _, begin := range []string{"/api", "/api/"} {
+		if w := n.do(request{method: "GET", path: begin}); w.Code != 302 || w.Header().Get("Location") != "/docs" {
+			t.Errorf("%s: %d to %s", begin, w.Code, w.Header().Get("Location"))
+		}
+	}
 	if w := n.do(request{method: "GET", path: "/docs"}); w.Code != 200 || !strings.Contains(w.Body.String(), "POST /api/v1/meetings/{number}/lookup") {
 		t.Errorf("/docs: %d", w.Code)
 	}
