@@ -39,6 +39,7 @@ type fakeSystem struct {
 
 	mu       sync.Mutex
 	lookups  []protocol.LookupRequest
+	reports  []protocol.Report
 	joins    []protocol.JoinRequest
 	conns    []*fakeConn            // of the latest session
 	sessions map[string][]*fakeConn // by session
@@ -64,6 +65,7 @@ func newFakeSystem(t *testing.T) *fakeSystem {
 	mux.HandleFunc("GET "+protocol.PathProbe, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, protocol.ProbeAnswer{Zone: "z", Controller: "c", State: protocol.ZoneOpen})
 	})
+	mux.HandleFunc("POST "+protocol.PathReports, f.report)
 	mux.HandleFunc("POST "+protocol.PathJoin, f.join)
 	mux.HandleFunc("GET "+protocol.PathControl, f.control)
 	f.server = httptest.NewTLSServer(mux)
@@ -173,6 +175,27 @@ func (f *fakeSystem) lookup(w http.ResponseWriter, r *http.Request) {
 		Participant: protocol.Identity{ID: "me", Name: q.Name, Role: cmp.Or(f.role, protocol.Guest)}, Token: "ticket",
 		Zones: []protocol.Zone{{ID: "z", Name: "Zone", Controllers: []protocol.Controller{{ID: "c", URL: f.server.URL}}}},
 	})
+}
+
+func (f *fakeSystem) report(w http.ResponseWriter, r *http.Request) {
+	var report protocol.Report
+	if err := json.NewDecoder(r.Body).Decode(&report); err != nil || r.Header.Get("Authorization") != "Bearer ticket" {
+		f.t.Errorf("a report of %q: %v", r.Header.Get("Authorization"), err)
+	}
+	f.mu.Lock()
+	f.reports = append(f.reports, report)
+	f.mu.Unlock()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// lastReport is the report that was left last, and how many there were.
+func (f *fakeSystem) lastReport() (last protocol.Report, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n = len(f.reports); n > 0 {
+		last = f.reports[n-1]
+	}
+	return last, n
 }
 
 func (f *fakeSystem) join(w http.ResponseWriter, r *http.Request) {

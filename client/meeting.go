@@ -88,6 +88,7 @@ func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 		m.cancel()
 		m.startFeed() // it ends at once
 		m.tasks.Wait()
+		m.leaveReport()
 		m.network.Close()
 		close(m.done)
 		m.err = err
@@ -95,6 +96,7 @@ func Join(ctx context.Context, link string, o Options) (*Meeting, error) {
 	}
 	m.tasks.Go(m.deliver)
 	m.tasks.Go(m.keepPackage)
+	m.tasks.Go(m.firstReport)
 	m.startFeed()
 	go m.run(newStay(m, a))
 	return m, nil
@@ -156,7 +158,8 @@ func (m *Meeting) Err() error {
 // Whoever does not read misses the oldest.
 func (m *Meeting) Events() <-chan Event { return m.outbox.events }
 
-// Leave leaves the meeting and returns when everything has ended.
+// Leave leaves the meeting and returns when everything has ended, and web has the
+// report of it.
 func (m *Meeting) Leave() {
 	m.leave.Do(func() { close(m.leaving) })
 	<-m.done

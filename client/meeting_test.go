@@ -409,6 +409,35 @@ func TestJoinFails(t *testing.T) {
 	}
 }
 
+// TestReportIsLeft with web, of joins that work and of those that do not, unless
+// it is not wanted.
+func TestReportIsLeft(t *testing.T) {
+	f := newFakeSystem(t)
+	m := join(t, f, Options{NoReport: true})
+	m.Leave()
+	if _, n := f.lastReport(); n != 0 {
+		t.Errorf("%d reports that are not wanted", n)
+	}
+	m = join(t, f, Options{Feed: TestCard()})
+	for deadline := time.Now().Add(15 * time.Second); !m.Report().OK && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	m.Leave()
+	r, n := f.lastReport()
+	if n == 0 || !r.OK || r.Zone != "z" || len(r.Phases) == 0 || len(r.Events) == 0 {
+		t.Errorf("%d reports, the last %+v", n, r)
+	}
+	f.setRefusal(protocol.PathJoin, protocol.NewProblem(protocol.ProblemZoneFull, ""))
+	if _, err := Join(t.Context(), f.link(), Options{Name: "Ada", Roots: f.roots()}); err == nil {
+		t.Fatal("joined")
+	}
+	r, after := f.lastReport()
+	failed := r.Phases[len(r.Phases)-1].Error
+	if after != n+1 || r.OK || failed == nil || failed.Code != protocol.ProblemZoneFull {
+		t.Errorf("%d reports more, the last %+v", after-n, r)
+	}
+}
+
 type oddFeed struct{}
 
 func (oddFeed) Tracks() []Track       { return []Track{{Source: protocol.Mic, Codec: VP8}} }

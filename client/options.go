@@ -57,6 +57,8 @@ type Options struct {
 	// Media is the only way that media may go, for an operator's tests; "" is
 	// the best that works.
 	Media protocol.Transport
+	// NoReport leaves no report of the join with web, for made-up participants.
+	NoReport bool
 	// Version names the program to servers.
 	Version string
 	// Log takes what an operator should know; nil discards it.

@@ -18,7 +18,6 @@ func (m *Meeting) run(s *stay) {
 	m.recordTraffic()
 	close(m.frames) // no link is left that emits
 	m.tasks.Wait()
-	m.network.Close()
 	m.mu.Lock()
 	m.err = end.err
 	m.mu.Unlock()
@@ -27,6 +26,8 @@ func (m *Meeting) run(s *stay) {
 		e.Problem = protocol.ProblemOf(end.err)
 	}
 	m.note(e)
+	m.leaveReport()
+	m.network.Close()
 	close(m.outbox.events)
 	close(m.done)
 }

@@ -42,6 +42,23 @@ func (n *Network) do(ctx context.Context, c call, out any, t *timing) error {
 	return readAnswer(resp, out)
 }
 
+// LeaveReport tells the web server of a meeting's link how a join went.
+func (n *Network) LeaveReport(ctx context.Context, link Link, token string, r protocol.Report) error {
+	req, err := n.request(ctx, call{method: http.MethodPost, url: link.Base + protocol.PathReports, bearer: token, in: r})
+	if err != nil {
+		return err
+	}
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("leave report: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	return readAnswer(resp, nil)
+}
+
 // readAnswer reads and decodes an answer.
 func readAnswer(resp *http.Response, out any) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))

@@ -113,6 +113,7 @@ const joinLimit = 30 * time.Second
 // attend is the life of the i-th participant.
 func (t *test) attend(life context.Context, i int, arrived func()) {
 	p, o := t.cfg.part(i), t.cfg.Options
+	o.NoReport = true // the test's own tells more
 	o.Name, o.Feed = fmt.Sprintf("Load %d", i+1), newFeed(t.cfg, p, t.clock)
 	voices := newEar()
 	o.VideoSlots, o.Receive = p.slots, func(f client.Frame) { t.receive(f, voices) }
