@@ -11,7 +11,8 @@ import (
 	"causeway/protocol"
 )
 
-// mediaBudget bounds how long media connections may take to get ready.
+// mediaBudget bounds how long media connections may take to get ready, from
+// when the control channel stands: the router may be slow before that.
 const mediaBudget = 10 * time.Second
 
 // An admission is one stay at one router: what the four phases led to.
@@ -127,7 +128,6 @@ func (m *Meeting) settleIn(ctx, life context.Context, a *admission, plans []*pla
 // successor takes over as soon as its sound is ready.
 func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, l *ladder) error {
 	life, a.cancel = context.WithCancel(life)
-	start := time.Now()
 	attaching, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	attached := make(chan error, 1)
@@ -142,7 +142,7 @@ func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithDeadline(ctx, start.Add(mediaBudget))
+	ctx, cancel := context.WithTimeout(ctx, mediaBudget)
 	defer cancel()
 	if a.follows != nil {
 		return m.awaitMedia(ctx, a, a.links[:1])

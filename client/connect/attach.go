@@ -10,9 +10,15 @@ import (
 	"causeway/protocol"
 )
 
-// otherWaysAfter is how long the control channel's way may take before the
-// other ways are asked whether they are quicker.
-const otherWaysAfter = 2 * time.Second
+const (
+	// otherWaysAfter is how long the control channel's way may take before the
+	// other ways are asked whether they are quicker.
+	otherWaysAfter = 2 * time.Second
+	// slowRouter is how much longer a way gets that has led to the router: then
+	// it is the router that is slow, and what it has done for us so far would be
+	// lost with the way.
+	slowRouter = 5 * time.Second
+)
 
 // Attach opens the control channel as OpenControl does, by way, the one that
 // the zones were reached by or the channel had before. When that leads
@@ -57,16 +63,14 @@ func attach(ctx context.Context, way *Network, controlURL string, hello protocol
 	var c *Control
 	var welcome *protocol.Welcome
 	var err error
+	var t timing
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c, welcome, err = openControl(trying, way, controlURL, hello, rec)
+		c, welcome, err = openControl(trying, way, controlURL, hello, &t, rec)
 	}()
-	patience := time.NewTimer(otherWaysAfter)
-	defer patience.Stop()
-	select {
-	case <-done:
-	case <-patience.C:
+	if !within(otherWaysAfter, done) && t.stands() {
+		within(slowRouter, done)
 	}
 	found := make(chan *Network, 1)
 	if !settled(done, &err) && len(others) > 0 {
@@ -85,6 +89,9 @@ func attach(ctx context.Context, way *Network, controlURL string, hello protocol
 			other = <-found
 		}
 	}
+	if other != nil && t.stands() {
+		within(slowRouter, done)
+	}
 	if other == nil {
 		<-done
 		return c, welcome, way, err
@@ -94,8 +101,20 @@ func attach(ctx context.Context, way *Network, controlURL string, hello protocol
 	if <-done; err == nil {
 		return c, welcome, way, nil
 	}
-	c, welcome, err = openControl(ctx, other, controlURL, hello, rec)
+	c, welcome, err = openControl(ctx, other, controlURL, hello, new(timing), rec)
 	return c, welcome, other, err
+}
+
+// within waits for the end of an attempt, but only so long.
+func within(d time.Duration, done <-chan struct{}) bool {
+	enough := time.NewTimer(d)
+	defer enough.Stop()
+	select {
+	case <-done:
+		return true
+	case <-enough.C:
+		return false
+	}
 }
 
 // settled reports whether the attempt is over and its outcome would be the

@@ -18,15 +18,17 @@ const (
 	keepMS    = 10.0      // the old zone is kept unless a new one is better by this
 	keepShare = 2.0 / 3.0 // and its score is at most this share of the old one's
 
-	wantSamples  = 3  // round trips of each zone in the running
-	ownMS        = 20 // what an organisation's own zone is preferred by
-	clearMS      = 10 // a zone this much,
-	clearShare   = 1.5
-	firstAnswer  = 4 // round trips to a first answer at most: TCP, TLS 1.3 (or 1.2: two), request
-	firstLeeway  = 60 * time.Millisecond
-	zonesBudget  = 5500 * time.Millisecond
-	maxSamples   = 5
-	probeTimeout = zonesBudget
+	wantSamples = 3  // round trips of each zone in the running
+	ownMS       = 20 // what an organisation's own zone is preferred by
+	clearMS     = 10 // a zone this much,
+	clearShare  = 1.5
+	firstAnswer = 4 // round trips to a first answer at most: TCP, TLS 1.3 (or 1.2: two), request
+	firstLeeway = 60 * time.Millisecond
+	zonesBudget = 5500 * time.Millisecond
+	maxSamples  = 5
+	// lateBudget is how long controllers are probed that have taken the
+	// connection: they are there, and slow. Tunnels are tried meanwhile.
+	lateBudget = 20 * time.Second
 )
 
 // A Record is what was measured of one controller.

@@ -55,15 +55,16 @@ type Control struct {
 // those of the router (session_unknown, token_…), control_failed,
 // certificate_untrusted, proxy_….
 func OpenControl(ctx context.Context, n *Network, controlURL string, hello protocol.Hello, rec *Recorder) (*Control, *protocol.Welcome, error) {
-	c, welcome, err := openControl(ctx, n, controlURL, hello, rec)
+	c, welcome, err := openControl(ctx, n, controlURL, hello, new(timing), rec)
 	rec.End(protocol.PhaseMMR, err, time.Now())
 	return c, welcome, err
 }
 
-func openControl(ctx context.Context, n *Network, controlURL string, hello protocol.Hello, rec *Recorder) (*Control, *protocol.Welcome, error) {
+func openControl(
+	ctx context.Context, n *Network, controlURL string, hello protocol.Hello, t *timing, rec *Recorder,
+) (*Control, *protocol.Welcome, error) {
 	opening, cancel := context.WithTimeout(ctx, controlBudget)
 	defer cancel()
-	var t timing
 	conn, welcome, err := open(t.watch(opening), n, controlURL, hello)
 	a := t.attempt(controlURL, n.Via(controlURL))
 	if a.OK = err == nil; !a.OK {

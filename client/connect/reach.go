@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,50 +24,108 @@ const (
 // Reach is phase 2 with its special case. It probes the zones as ProbeZones
 // does; when no controller has answered after 5.5 s, or as soon as all have
 // definitely failed, it pings the tunnels of the package and probes the zones
-// through the first that answers, and so on until none is left. The survey's
-// Network is the way that worked.
+// through the first that answers, and so on until none is left. Controllers
+// that have taken the connection meanwhile go on being probed, and may be the
+// first to answer after all. The survey's Network is the way that worked.
 func Reach(ctx context.Context, n *Network, pkg protocol.Package, previous string, rec *Recorder) (*Survey, error) {
 	n.learn(pkg)
 	direct := newSurvey(ctx, n.base, pkg.Zones, previous)
 	decided := make(chan error, 1)
-	go func() { decided <- direct.decide(ctx) }()
-	finish := func(err error) (*Survey, error) {
-		rec.Begin(protocol.PhaseZone, direct.start)
-		direct.record(rec, err)
-		if err != nil {
-			direct.Close()
-			return nil, err
-		}
-		n.remember(false)
-		direct.reportRoute(rec)
-		return direct, nil
-	}
+	go func() { decided <- direct.decide(ctx, zonesBudget) }()
 	if n.wasTunneled() && len(pkg.Tunnels) > 0 {
 		select {
 		case err := <-decided:
 			decided <- err
 		case <-time.After(headStart):
-			if s, err := n.tunnelled(ctx, pkg.Zones, previous, rec); err == nil {
+			if s, err := n.tunnelled(ctx, ctx, pkg.Zones, previous, rec); err == nil {
 				direct.Close()
 				<-decided
-				_, _ = finish(protocol.NewProblem(protocol.ProblemZonesUnreachable, "given up: a tunnel was quicker"))
+				direct.tell(direct.start, protocol.NewProblem(protocol.ProblemZonesUnreachable, "given up: a tunnel was quicker"), rec)
 				s.reportRoute(rec)
 				return s, nil
 			}
-			return finish(<-decided)
+			return direct.reached(direct.start, <-decided, rec)
 		}
 	}
-	s, err := finish(<-decided)
-	if err == nil || len(pkg.Tunnels) == 0 || ctx.Err() != nil || protocol.ProblemOf(err).Code == protocol.ProblemNoZone {
-		return s, err
+	err := <-decided
+	if err == nil || ctx.Err() != nil || protocol.ProblemOf(err).Code == protocol.ProblemNoZone || len(pkg.Tunnels) == 0 && !direct.promising() {
+		return direct.reached(direct.start, err, rec)
 	}
-	rec.Event("no zone controller was reached; asking the tunnels", time.Now())
-	s, more := n.tunnelled(ctx, pkg.Zones, previous, rec)
-	if more != nil {
-		return nil, bothWays(err, more)
+	direct.tell(direct.start, err, rec)
+	return n.late(ctx, direct, err, pkg, rec)
+}
+
+// late reaches the zones through a tunnel or, if that comes first, directly
+// after all: direct goes on, although it has failed in time because of err.
+func (n *Network) late(ctx context.Context, direct *Survey, err error, pkg protocol.Package, rec *Recorder) (*Survey, error) {
+	trying, stop := context.WithCancel(ctx)
+	defer stop()
+	type outcome struct {
+		survey *Survey
+		err    error
 	}
+	begun := time.Now()
+	answered, tunnelled := make(chan error, 1), make(chan outcome, 1)
+	go func() { answered <- direct.decide(trying, lateBudget) }()
+	go func() {
+		if len(pkg.Tunnels) == 0 {
+			tunnelled <- outcome{err: err}
+			return
+		}
+		rec.Event("no zone controller was reached; asking the tunnels", begun)
+		s, err := n.tunnelled(ctx, trying, pkg.Zones, direct.previous, rec)
+		tunnelled <- outcome{s, err}
+	}()
+	var by outcome
+	var slow error // why the direct way has failed for good
+	select {
+	case by = <-tunnelled:
+		if by.err != nil && direct.promising() {
+			slow = <-answered
+		} else {
+			stop()
+			slow = cmp.Or(<-answered, err)
+		}
+	case slow = <-answered:
+		if slow == nil {
+			stop()
+		}
+		by = <-tunnelled
+	}
+	switch {
+	case slow == nil:
+		if by.survey != nil {
+			by.survey.Close()
+		}
+		return direct.reached(begun, nil, rec)
+	case by.err == nil:
+		direct.Close()
+		by.survey.reportRoute(rec)
+		return by.survey, nil
+	}
+	direct.Close()
+	if len(pkg.Tunnels) == 0 {
+		return nil, slow
+	}
+	return nil, bothWays(err, by.err)
+}
+
+// reached is the end of phase 2 by the direct way, which was begun then.
+func (s *Survey) reached(begun time.Time, err error, rec *Recorder) (*Survey, error) {
+	s.tell(begun, err, rec)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.network.remember(false)
 	s.reportRoute(rec)
 	return s, nil
+}
+
+// tell tells the report of the phase.
+func (s *Survey) tell(begun time.Time, err error, rec *Recorder) {
+	rec.Begin(protocol.PhaseZone, begun)
+	s.record(rec, err)
 }
 
 // bothWays joins why the zones were reached neither directly nor through a
@@ -89,9 +148,10 @@ func onceEach(reasons string) string {
 }
 
 // tunnelled reaches the zones through tunnels: the first that answers, then
-// the first of the others, until one leads there.
-func (n *Network) tunnelled(ctx context.Context, zones []protocol.Zone, previous string, rec *Recorder) (*Survey, error) {
-	deciding, cancel := context.WithTimeout(ctx, tunnelsBudget)
+// the first of the others, until one leads there or trying ends. ctx is the
+// survey's.
+func (n *Network) tunnelled(ctx, trying context.Context, zones []protocol.Zone, previous string, rec *Recorder) (*Survey, error) {
+	deciding, cancel := context.WithTimeout(trying, tunnelsBudget)
 	defer cancel()
 	left := n.overTunnels()
 	var reasons []string
@@ -105,7 +165,7 @@ func (n *Network) tunnelled(ctx context.Context, zones []protocol.Zone, previous
 		}
 		rec.Event("through the tunnel "+way.tunnel.URL(), time.Now())
 		s := newSurvey(ctx, way, zones, previous)
-		err = s.decide(deciding)
+		err = s.decide(deciding, zonesBudget)
 		s.record(rec, err)
 		if err == nil {
 			n.remember(true)

@@ -1,12 +1,15 @@
 package connect
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"causeway/protocol"
 )
@@ -189,6 +192,74 @@ func TestAttachTakesNoForAnAnswer(t *testing.T) {
 		_, _, way, err := Attach(t.Context(), nw, controlURL, protocol.Hello{Session: "another"}, NewRecorder(time.Now()))
 		if err == nil || way != nw {
 			t.Fatalf("%v", err)
+		}
+	})
+}
+
+// A controller that takes connections and is slow to answer is waited for while
+// the tunnels are tried: what it has done for us so far is not lost.
+func TestSlowControllersAreWaitedFor(t *testing.T) {
+	const slow = 9 * time.Second
+	for name, refuse := range map[string]protocol.Code{
+		"the tunnels are full":      protocol.ProblemTunnelFull,
+		"it is slow by tunnels too": "",
+	} {
+		bubble(t, name, func(t *testing.T, n *internet) {
+			sys := newSystem(n)
+			sys.zone.slow = slow
+			for _, t := range []*tunnel{sys.near, sys.far, sys.onWeb} {
+				t.refuse = refuse
+			}
+			v := n.visitor(nil)
+			nw, rec := v.network(ProxyOptions{}), NewRecorder(time.Now())
+			pkg, err := Lookup(t.Context(), nw, link, protocol.LookupRequest{Name: "Ada"}, rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			s, err := Reach(t.Context(), nw, pkg, "", rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if took := time.Since(start); took < slow || took > slow+500*ms {
+				t.Errorf("took %v", took)
+			}
+			if s.Network() != nw {
+				t.Errorf("by %s", s.Network().Via(sys.zone.url()))
+			}
+			r := rec.Report()
+			if first, last := r.Phases[1], r.Phases[len(r.Phases)-1]; first.OK || !last.OK || last.Attempts[0].Via != "direct" || r.Route != "direct" {
+				t.Errorf("first %+v, last %+v, by %s", first, last, r.Route)
+			}
+		})
+	}
+}
+
+// A router that is only slow is not left for another way.
+func TestAttachWaitsForASlowRouter(t *testing.T) {
+	bubble(t, "", func(t *testing.T, n *internet) {
+		const slow = otherWaysAfter + slowRouter - time.Second
+		n.router(func(ctx context.Context, c *websocket.Conn) {
+			hear(ctx, c)
+			if wait(ctx, slow) == nil {
+				tell(ctx, c, protocol.Welcome{Participant: "p1"})
+			}
+		})
+		n.tunnel("near", 30*ms)
+		v := n.visitor(nil)
+		nw := v.network(ProxyOptions{})
+		nw.learn(protocol.Package{Token: "token", Tunnels: []protocol.Tunnel{{URL: "https://near.test"}}})
+		control, _, way, err := Attach(t.Context(), nw, controlURL, protocol.Hello{Session: "s", Token: "t"}, NewRecorder(time.Now()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer control.Close()
+		if way != nw {
+			t.Errorf("by %s", way.Via(controlURL))
+		}
+		if _, times := v.dialledAt("near.test:443"); times > 0 {
+			t.Error("a tunnel was asked")
 		}
 	})
 }

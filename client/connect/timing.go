@@ -134,6 +134,21 @@ func (t *timing) waited() time.Duration {
 	return t.wait
 }
 
+// stands reports whether the connection is there, TLS included.
+func (t *timing) stands() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.sentAt.IsZero()
+}
+
+// connected reports whether something has taken the connection; it may not
+// have said anything yet.
+func (t *timing) connected() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conn != nil && t.conn.dialled.Load() > 0
+}
+
 // isHTTP2 reports whether many requests share the connection.
 func (t *timing) isHTTP2() bool {
 	t.mu.Lock()

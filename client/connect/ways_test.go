@@ -339,13 +339,14 @@ func (t *tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // one on the web server itself.
 type system struct {
 	*internet
+	zone             *controller
 	near, far, onWeb *tunnel
 	control          chan protocol.ControlMessage
 }
 
 func newSystem(n *internet) *system {
-	s := &system{internet: n, control: make(chan protocol.ControlMessage, 64)}
 	a := &controller{zone: "a", id: "a1"}
+	s := &system{internet: n, zone: a, control: make(chan protocol.ControlMessage, 64)}
 	n.controller(a, 50*ms, serving{})
 	s.near, s.far = n.tunnel("near", 30*ms), n.tunnel("far", 90*ms)
 	s.onWeb = &tunnel{n: n, name: "meet"}

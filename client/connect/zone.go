@@ -35,7 +35,7 @@ type Survey struct {
 func ProbeZones(ctx context.Context, n *Network, zones []protocol.Zone, previous string, rec *Recorder) (*Survey, error) {
 	s := newSurvey(ctx, n, zones, previous)
 	rec.Begin(protocol.PhaseZone, s.start)
-	err := s.decide(ctx)
+	err := s.decide(ctx, zonesBudget)
 	s.record(rec, err)
 	if err != nil {
 		s.Close()
@@ -93,7 +93,7 @@ func (s *Survey) Records() []Record {
 
 // probe runs a few requests on one controller's warm connection.
 func (s *Survey) probe(ctx context.Context, i int) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lateBudget)
 	defer cancel()
 	zone, controller := s.records[i].Zone, s.records[i].Controller
 	first := s.records[i].timing
@@ -150,7 +150,7 @@ func (s *Survey) settle(elapsed time.Duration) {
 
 // decide waits until the choice is made, every attempt has failed, or the
 // budget is spent.
-func (s *Survey) decide(ctx context.Context) error {
+func (s *Survey) decide(ctx context.Context, budget time.Duration) error {
 	for {
 		s.mu.Lock()
 		elapsed := time.Since(s.start)
@@ -162,16 +162,22 @@ func (s *Survey) decide(ctx context.Context) error {
 		if won {
 			return nil
 		}
-		if !pending || elapsed >= zonesBudget {
+		if !pending || elapsed >= budget {
 			return s.unreachable()
 		}
 		if wait <= 0 { // patience is over; only samples in flight are awaited
-			wait = zonesBudget - elapsed
+			wait = budget - elapsed
 		}
 		if err := s.await(ctx, changed, wait); err != nil {
 			return problem(protocol.ProblemZonesUnreachable, err, "the zones")
 		}
 	}
+}
+
+// promising reports whether a controller that has not answered has at least
+// taken the connection.
+func (s *Survey) promising() bool {
+	return slices.ContainsFunc(s.Records(), func(r Record) bool { return !r.Done && !r.Answered() && r.timing.connected() })
 }
 
 // await waits for a change, at most for d.
