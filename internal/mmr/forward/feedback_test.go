@@ -97,6 +97,27 @@ func TestSenderReports(t *testing.T) {
 	}
 }
 
+// A clock that is told three times is told seldom after that, until it is
+// another one.
+func TestSenderReportsBecomeSeldom(t *testing.T) {
+	r := newRig(t, 1)
+	ada, eve := r.publisher("ada", protocol.Mic, opusCodec, 0, nil), r.publisher("eve", protocol.Mic, opusCodec, 0, nil)
+	bob := r.taker(protocol.Mic, 1, 0, opusCodec)
+	for _, speaker := range []*publisher{ada, eve} {
+		bob.assign(0, speaker.source, 0)
+		for i, want := range []int{3, 1, 1} {
+			before := len(sentRTCP[*rtcp.SenderReport](bob.wire))
+			for range 120 { // three seconds
+				speaker.say(20)
+				r.pass(25 * time.Millisecond)
+			}
+			if n := len(sentRTCP[*rtcp.SenderReport](bob.wire)) - before; n != want {
+				t.Errorf("%s: %d reports from second %d on, not %d", speaker.source.cfg.Owner, n, 3*i, want)
+			}
+		}
+	}
+}
+
 func TestSyncOfAnEmptySlot(t *testing.T) {
 	r := newRig(t, 1)
 	mic := r.publisher("ada", protocol.Mic, opusCodec, 0, nil)

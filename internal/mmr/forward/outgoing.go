@@ -206,7 +206,7 @@ func (s *Slot) begin(p *packet, now time.Time) {
 		source.Extensions = []header.IDMap{{From: t.levelID, To: s.level}}
 	}
 	o.stream.Switch(source)
-	s.nextSR, s.synchronized = now, false // tell the receiver's clock soon
+	s.nextSR, s.reported, s.synchronized = now, 0, false // tell the receiver's clock soon
 	s.source.fans[s.link.shard.index].refresh()
 	s.link.started.Store(true)
 	s.link.notify()

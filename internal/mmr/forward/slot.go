@@ -70,6 +70,7 @@ type Slot struct {
 	caughtTo     uint16       //
 	synchronized bool         // the mapping that was told came from sender reports
 	nextSR       time.Time    //
+	reported     uint8        // times since the clock is new
 
 	// Fixed, or atomic.
 	id     protocol.SlotID

@@ -15,6 +15,10 @@ const (
 	twccEvery    = 50 * time.Millisecond
 	soundEvery   = 100 * time.Millisecond // the same for sound, which hardly adapts
 	reportsEvery = time.Second
+	// A slot's clock hardly drifts: after the first reports, which tell the
+	// receiver how fast it goes, more come seldom.
+	settledEvery = 3 * time.Second
+	firstReports = 3
 	remapEvery   = time.Second
 	aimEvery     = 100 * time.Millisecond
 	maxBlocks    = 31 // of a receiver report (RFC 3550 section 6.4.2)
@@ -86,7 +90,7 @@ func (s *Slot) tick(sh *shard, now time.Time) {
 	// The mapping becomes exact with the publisher's first report: tell that
 	// at once.
 	if m := s.current.mapping.Load(); m != nil && m.synchronized != s.synchronized {
-		s.synchronized, s.nextSR = m.synchronized, now
+		s.synchronized, s.nextSR, s.reported = m.synchronized, now, 0
 		s.link.started.Store(true)
 		s.link.notify()
 	}
@@ -148,7 +152,11 @@ func (s *Slot) report(now time.Time) {
 	if !ok {
 		return
 	}
-	s.nextSR = now.Add(reportsEvery)
+	every := reportsEvery
+	if s.reported = min(s.reported+1, firstReports); s.reported == firstReports {
+		every = settledEvery
+	}
+	s.nextSR = now.Add(every)
 	_ = s.link.wire.SendRTCP(appendReport(s.link.shard.scratch[:0], &sr, string(s.id))) // not up any more: nobody to tell
 }
 
