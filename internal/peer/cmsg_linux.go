@@ -80,12 +80,14 @@ func scope(zone string) uint32 {
 	return 0
 }
 
-// putControl appends the control messages of a group: type of service, source
-// address and segment size. Where a v6 socket sends to an IPv4 address the
-// kernel wants IPv4's type of service but IPv6's packet info.
-func putControl(b []byte, g *group, v6 bool) []byte {
+// putControl appends the control messages of a group: type of service, unless
+// it is the socket's, source address and segment size. Where a v6 socket sends
+// to an IPv4 address the kernel wants IPv4's type of service but IPv6's packet
+// info. A single message without padding at its end is taken by the kernel
+// without allocating room for it.
+func putControl(b []byte, g *group, v6 bool, tos uint8) []byte {
 	is4 := g.to.remote.Addr().Is4()
-	if g.tos != 0 {
+	if g.tos != tos {
 		var data []byte
 		if is4 {
 			b, data = appendCmsg(b, unix.IPPROTO_IP, unix.IP_TOS, 4)
@@ -117,11 +119,12 @@ func putControl(b []byte, g *group, v6 bool) []byte {
 // appendCmsg appends a zeroed control message of n data bytes and returns the
 // whole and the data.
 func appendCmsg(b []byte, level, kind int32, n int) (all, data []byte) {
-	at := len(b)
-	b = b[:at+unix.CmsgSpace(n)]
-	clear(b[at:])
+	from := len(b)
+	at := (from + unix.SizeofPtr - 1) &^ (unix.SizeofPtr - 1)
+	b = b[:at+unix.CmsgLen(n)]
+	clear(b[from:])
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[at]))
 	h.Level, h.Type = level, kind
 	h.SetLen(unix.CmsgLen(n))
-	return b, b[at+unix.CmsgLen(0) : at+unix.CmsgLen(n)]
+	return b, b[at+unix.CmsgLen(0):]
 }

@@ -14,18 +14,19 @@ type sender struct {
 	names    []unix.RawSockaddrInet6
 	control  [][controlSize]byte
 	v6       bool
+	tos      uint8            // of the socket
 	attempt  func(fd uintptr) // made once, so that sending does not allocate
 	from, to int              // messages to send
 	n        int
 	errno    syscall.Errno
 }
 
-func (s *sender) init(batch int, v6 bool) {
+func (s *sender) init(batch int, v6 bool, tos uint8) {
 	*s = sender{
 		messages: make([]mmsghdr, batch),
 		names:    make([]unix.RawSockaddrInet6, batch),
 		control:  make([][controlSize]byte, batch),
-		v6:       v6,
+		v6:       v6, tos: tos,
 	}
 	for i := range s.messages {
 		s.messages[i].hdr.Name = (*byte)(unsafe.Pointer(&s.names[i]))
@@ -112,7 +113,7 @@ func isFull(errno syscall.Errno) bool { return errno == unix.EAGAIN || errno == 
 func (k *kernelSocket) writeSingly(o *outbox, g *group, failed func(*group, int, error)) {
 	s := &k.lone
 	if s.messages == nil {
-		s.init(1, k.v6)
+		s.init(1, k.v6, k.tos)
 		s.iovecs = make([]unix.Iovec, 1)
 	}
 	one := *g
@@ -146,7 +147,7 @@ func (s *sender) prepare(i int, o *outbox, g *group, v int) int {
 	}
 	h.SetIovlen(v - first)
 	h.Namelen = putSockaddr(&s.names[i], g.to.remote, s.v6)
-	control := putControl(s.control[i][:0], g, s.v6)
+	control := putControl(s.control[i][:0], g, s.v6, s.tos)
 	h.Control = nil
 	if len(control) > 0 {
 		h.Control = &s.control[i][0]

@@ -32,6 +32,7 @@ type kernelSocket struct {
 	wake *waker
 	at   netip.AddrPort
 	v6   bool
+	tos  uint8 // of what says nothing else
 	gso  bool
 	gro  bool
 	in   receiver
@@ -73,7 +74,7 @@ func openSocket(listen netip.AddrPort, batch int, shared bool) (socket, int, err
 		k.in.init(batch, maxDatagram)
 	}
 	k.in.attempt = func(uintptr) bool { return k.glance() }
-	k.out.init(batch, k.v6)
+	k.out.init(batch, k.v6, k.tos)
 	return k, granted, nil
 }
 
@@ -121,11 +122,26 @@ func (k *kernelSocket) configure() (granted int, err error) {
 		} else {
 			err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 		}
+		k.tos = markSound(fd, k.v6)
 		_, gsoErr := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
 		k.gso = gsoErr == nil
 		k.gro = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 	})
 	return granted, errors.Join(cerr, err)
+}
+
+// markSound makes sound's type of service the socket's, and returns what it is:
+// most messages are sound, which goes one packet at a time.
+func markSound(fd int, v6 bool) uint8 {
+	const tos = expedited << 2
+	if unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, tos) != nil {
+		return 0
+	}
+	if v6 && unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, tos) != nil {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0)
+		return 0
+	}
+	return tos
 }
 
 // growBuffers asks for large buffers, beyond the system's limit where we are

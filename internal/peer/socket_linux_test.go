@@ -44,21 +44,22 @@ func TestKernelSocket(t *testing.T) {
 		{"[::1]:0", "::1", "::1"},
 		{"0.0.0.0:0", "127.0.0.7", "127.0.0.1"},
 	} {
-		for _, offload := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s to %s, offload %v", test.listen, test.to, offload), func(t *testing.T) {
+		for i, tos := range []uint8{34 << 2, 34 << 2, 46 << 2, 0} { // pictures', sound's, none
+			offload := i != 1
+			t.Run(fmt.Sprintf("%s to %s, offload %v, type of service %#x", test.listen, test.to, offload, tos), func(t *testing.T) {
 				listen, _ := netip.ParseAddrPort(test.listen)
 				s, _, err := openSocket(listen, batchSize, false)
 				must(t, err)
 				defer func() { must(t, s.close()) }()
 				k := s.(*kernelSocket)
 				k.gso = k.gso && offload
-				checkSocket(t, k, netip.MustParseAddr(test.from), netip.MustParseAddr(test.to))
+				checkSocket(t, k, netip.MustParseAddr(test.from), netip.MustParseAddr(test.to), tos)
 			})
 		}
 	}
 }
 
-func checkSocket(t *testing.T, k *kernelSocket, local, remote netip.Addr) {
+func checkSocket(t *testing.T, k *kernelSocket, local, remote netip.Addr, want uint8) {
 	t.Helper()
 	receiver, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, 0)))
 	must(t, err)
@@ -71,7 +72,7 @@ func checkSocket(t *testing.T, k *kernelSocket, local, remote netip.Addr) {
 	}))
 	o := newOutbox()
 	o.segments = k.segments()
-	c := &Conn{tos: 34 << 2}
+	c := &Conn{tos: want}
 	to := path{remote: addrPort(receiver.LocalAddr()), local: local}
 	sizes := []int{1000, 1000, 1000, 400, 1000, 1, 1500}
 	for i, n := range sizes {
@@ -84,7 +85,7 @@ func checkSocket(t *testing.T, k *kernelSocket, local, remote netip.Addr) {
 		if len(payload) != n || payload[0] != byte(i+1) || payload[n-1] != byte(i+1) {
 			t.Errorf("datagram %d has %d bytes of %d, beginning with %d", i, len(payload), n, payload[0])
 		}
-		if tos != 34<<2 {
+		if tos != int(want) {
 			t.Errorf("datagram %d has type of service %#x", i, tos)
 		}
 		if from.Addr() != local {
@@ -390,7 +391,7 @@ func TestVectors(t *testing.T) {
 		o.add(c, path{remote: sink}, size)
 	}
 	var s sender
-	s.init(2, false)
+	s.init(2, false, 0)
 	s.iovecs = make([]unix.Iovec, len(o.slots))
 	at := 0
 	for i, want := range []struct {
