@@ -24,7 +24,10 @@ const (
 	// two ticks rests for restFor after each batch, so that more comes
 	// together: being woken costs as much as several packets. It ends when it
 	// finds something in less than restBelow of these batches.
-	restFor   = 2 * time.Millisecond
+	//
+	// The runtime sleeps by whole milliseconds and rounds down what is left, then
+	// sleeps once more: a little above three, it sleeps once.
+	restFor   = 3*time.Millisecond + 40*time.Microsecond
 	restAbove = 40 // 1600 a second
 	restBelow = 6
 )
