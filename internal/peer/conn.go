@@ -32,29 +32,40 @@ const (
 
 // A Conn is one media connection.
 type Conn struct {
+	// What is touched for each packet that leaves comes first, so that it takes
+	// few lines of a processor's cache; see Prefetch.
+
+	shard     atomic.Pointer[Shard]
+	keys      keys
+	path      path
+	group     int    // of the outbox, if it is still in round groupSeen
+	groupSeen uint32 // see outbox.round
+	overhead  int    // that encryption adds to an RTP packet; 0 if not known
+	sent      struct{ packets, bytes uint64 }
+	phase     phase
+	lone      bool // the path takes no runs of datagrams
+	tos       uint8
+	closing   atomic.Bool // Close was called; nothing is delivered any more
+	counters  counters
+
 	port        *Port
 	local       Credentials
 	remote      atomic.Pointer[remoteCredentials]
 	localPwd    []byte // key of the checks that we receive
 	fingerprint fingerprint
 	active      bool // we are the DTLS client
-	tos         uint8
 	backlog     time.Duration
 	maxSources  int // heard, in RTP and in RTCP
 	handler     Handler
 	born        time.Time
 
-	shard   atomic.Pointer[Shard]
-	closing atomic.Bool // Close was called; nothing is delivered any more
-	done    chan struct{}
-	ended   sync.Once
+	done  chan struct{}
+	ended sync.Once
 
 	// What follows is touched with the shard held only.
 
 	dialled   *dialled // nil for an accepted connection
 	index     int      // in shard.conns
-	phase     phase
-	path      path
 	nominated bool
 	addresses []netip.AddrPort // mapped to this connection, oldest first
 	sources   []uint32         // that lead to this connection from anywhere
@@ -64,13 +75,6 @@ type Conn struct {
 	live      liveness
 	handshake *handshake // while DTLS state is kept
 	early     [][]byte
-	keys      keys
-	group     int    // of the outbox, if it is still in round groupSeen
-	groupSeen uint32 // see outbox.round
-	overhead  int    // that encryption adds to an RTP packet; 0 if not known
-	lone      bool   // the path takes no runs of datagrams
-
-	counters counters
 }
 
 // remoteCredentials are the remote's, and the key of the checks that we send.

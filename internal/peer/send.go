@@ -83,10 +83,17 @@ func (c *Conn) sendMedia(s *Shard, n int) {
 		c.counters.sendDropped.Add(1)
 		return
 	}
-	c.counters.packetsSent.Add(1)
-	c.counters.bytesSent.Add(uint64(n))
+	c.sent.packets++
+	c.sent.bytes += uint64(n)
 	s.out.add(c, c.path, n)
 	s.queued()
+}
+
+// tellSent lets everybody know what has been sent: once for all that leaves
+// together, since an atomic operation waits for memory.
+func (c *Conn) tellSent() {
+	c.counters.packetsSent.Store(c.sent.packets)
+	c.counters.bytesSent.Store(c.sent.bytes)
 }
 
 // sendPlain queues a DTLS record: on the connection's path, or, as long as a
@@ -126,6 +133,9 @@ func (s *Shard) failed(g *group, packets int, err error) {
 func (s *Shard) flush() {
 	if len(s.out.slots) == 0 {
 		return
+	}
+	for i := range s.out.groups {
+		s.out.groups[i].conn.tellSent()
 	}
 	if s.out.streamed {
 		s.out.divert(time.Now())

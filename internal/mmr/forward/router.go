@@ -52,7 +52,8 @@ type shard struct {
 	run     []packet // scratch
 	seqs    []uint16 // scratch
 
-	traffic [12]atomic.Uint64 // by counter
+	counted [counters]uint64        // since told, by counter
+	traffic [counters]atomic.Uint64 // likewise, all that was told
 }
 
 // New makes the packet path. Its clock starts at now. Start must follow.
@@ -141,6 +142,7 @@ func (s *shard) deliver() {
 		s.router.free.release(buf)
 	}
 	s.made = s.made[:0]
+	s.tell()
 }
 
 // sameSource counts the packets at the beginning that are of one source.
@@ -207,11 +209,21 @@ const (
 	relayedIn
 	relayedOut
 	recovered // from redundant sound
+	counters  // how many there are
 )
 
-// count adds to a counter. The shard is held, so nobody else writes.
-func (s *shard) count(c counter, n uint64) {
-	s.traffic[c].Store(s.traffic[c].Load() + n)
+// count adds to a counter. The shard is held.
+func (s *shard) count(c counter, n uint64) { s.counted[c] += n }
+
+// tell lets everybody know what was counted: once for a batch, since an atomic
+// operation waits for memory.
+func (s *shard) tell() {
+	for c, n := range s.counted {
+		if n > 0 {
+			s.traffic[c].Add(n)
+		}
+	}
+	clear(s.counted[:])
 }
 
 // Traffic returns the counters of all shards; any goroutine may call it.
