@@ -236,12 +236,16 @@ func (c *Control) Close() {
 }
 
 // Abort ends the channel at once, as when the network that it went by is gone.
-func (c *Control) Abort() { c.lost(net.ErrClosed) }
+func (c *Control) Abort() {
+	c.fail(&failure{words: "the network that it went by is gone", err: net.ErrClosed})
+}
 
 // lost ends the channel for a reason that was not ours.
 func (c *Control) lost(err error) {
-	c.cancel(protocol.Wrap(protocol.ProblemConnectionLost, &failure{words: explain(err, "the router"), err: err}))
+	c.fail(&failure{words: explain(err, "the router"), err: err})
 }
+
+func (c *Control) fail(why *failure) { c.cancel(protocol.Wrap(protocol.ProblemConnectionLost, why)) }
 
 // read hands on what comes. Every read has the silence limit of its own, so
 // that time spent waiting for Receive is not taken for silence.

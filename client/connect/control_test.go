@@ -206,6 +206,22 @@ func TestControlIsDead(t *testing.T) {
 	}
 }
 
+// TestAbortedControl: that the network went is not put down to the router.
+func TestAbortedControl(t *testing.T) {
+	bubble(t, "", func(t *testing.T, n *internet) {
+		n.router(welcomes(func(ctx context.Context, _ *websocket.Conn) { <-ctx.Done() }))
+		ctl, _, _, err := dialControl(t, n, hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctl.Abort()
+		_, err = ctl.Receive(t.Context())
+		if p := protocol.ProblemOf(err); p.Code != protocol.ProblemConnectionLost || p.Detail != "the network that it went by is gone" {
+			t.Errorf("problem %v", p)
+		}
+	})
+}
+
 func TestControlIsNotOpened(t *testing.T) {
 	refuse := func(m protocol.ControlMessage) func(*internet) {
 		return func(n *internet) {
