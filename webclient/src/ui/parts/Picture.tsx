@@ -5,8 +5,6 @@ import { shows, takeVideo } from "../../media/videos.ts";
 
 interface Layer {
   stream: MediaStream;
-  /** It takes the place of another, and does so at once. */
-  instead: boolean;
   seen: () => boolean;
   see: () => void;
 }
@@ -28,18 +26,18 @@ export function Picture(props: Props) {
       (stream) => {
         const kept = stream ? untrack(layers).filter((l) => l.seen() && props.same(l.stream, stream)) : [];
         if (kept.length === 0) props.seen?.(false);
-        setLayers(stream ? [...kept.slice(-1), layer(stream, kept.length > 0)] : []);
+        setLayers(stream ? [...kept.slice(-1), layer(stream)] : []);
       },
     ),
   );
-  const layer = (stream: MediaStream, instead: boolean): Layer => {
+  const layer = (stream: MediaStream): Layer => {
     const [seen, setSeen] = createSignal(false);
     const see = () => {
       setSeen(true);
       props.seen?.(true);
       setLayers((all) => all.slice(all.findIndex((l) => l.stream === stream)));
     };
-    return { stream, instead, seen, see };
+    return { stream, seen, see };
   };
   return <For each={layers()}>{(l) => <Video layer={l} mirrored={props.mirrored ?? false} />}</For>;
 }
@@ -59,7 +57,6 @@ function Video(props: { layer: Layer; mirrored: boolean }) {
   });
   createEffect(() => {
     video.classList.toggle("showing", props.layer.seen());
-    video.classList.toggle("instead", props.layer.instead);
     video.classList.toggle("mirrored", props.mirrored);
   });
   return video;

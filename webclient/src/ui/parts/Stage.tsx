@@ -1,5 +1,5 @@
 // Everybody's pictures, and the shared screen, placed by state/layout.ts.
-import { createEffect, createMemo, createSignal, For, onCleanup, onMount, Show } from "solid-js";
+import { createEffect, createMemo, createSignal, For, on, onCleanup, onMount, Show } from "solid-js";
 import type { Devices } from "../../media/devices.ts";
 import type { Participant } from "../../protocol/messages.ts";
 import { arrange, type Box } from "../../state/layout.ts";
@@ -82,6 +82,12 @@ export function Stage(props: Props) {
     const i = small().indexOf(id);
     return i < 0 ? null : (places().boxes[i - places().first] ?? null);
   };
+  // Tiles glide where somebody else becomes large. Where people come and go they are at their places at once: to draw the
+  // page anew sixty times a second takes the time, where no graphics processor does it, in which the first picture is decoded.
+  const [gliding, setGliding] = createSignal(false);
+  createEffect(on(large, () => setGliding(true), { defer: true }));
+  createEffect(on([ids, size], () => setGliding(false), { defer: true }));
+
   /** Tiles on this page, in order: those that the arrow keys walk. */
   const onPage = createMemo(() => ids().filter((id) => boxOf(id) !== null), [], { equals: sameList });
 
@@ -108,7 +114,7 @@ export function Stage(props: Props) {
 
   return (
     <section class="stage-area" aria-label={t().stage}>
-      <div class="stage" ref={stage}>
+      <div class="stage" classList={{ gliding: gliding() }} ref={stage}>
         <Show when={screen()}>
           {(by) => <ScreenTile meeting={meeting} by={by()} box={places().large} stream={pictures().screen?.stream} />}
         </Show>

@@ -1,6 +1,6 @@
 import type { Box } from "../../state/layout.ts";
 
-/** The style that puts an element into a box; it glides there unless motion is to be reduced. */
+/** The style that puts an element into a box. */
 export function place(box: Box | null): Record<string, string> {
   if (!box) return { display: "none" };
   return {
