@@ -28,7 +28,7 @@ const minBurst = 4 * 1200
 type Queue[T any] struct {
 	config Config
 	rate   float64 // bytes per second
-	level  float64 // bytes that left ahead of the rate
+	level  float64 // bytes that left ahead of the rate; less than 0 for those that may yet, besides the burst
 	at     time.Time
 	items  []item[T] // ring; its length is 0 or a power of two
 	first  int
@@ -77,7 +77,9 @@ func (q *Queue[T]) drain() float64 {
 // leak takes off the level what the rate has carried away.
 func (q *Queue[T]) leak(now time.Time) {
 	if d := now.Sub(q.at); d > 0 {
-		q.level = max(0, q.level-q.drain()*d.Seconds())
+		if q.level > 0 {
+			q.level = max(0, q.level-q.drain()*d.Seconds())
+		}
 		q.at = now
 	}
 }
@@ -90,6 +92,13 @@ func (q *Queue[T]) Charge(size int, now time.Time) {
 	q.leak(now)
 	// Bounded, so that pictures are not held up for long by what went before.
 	q.level = min(q.level+float64(size), 2*q.burst())
+}
+
+// Lend lets so much of the rate leave at once, besides the burst: for what
+// somebody waits for, as long as the path's own queue has room for it.
+func (q *Queue[T]) Lend(d time.Duration, now time.Time) {
+	q.leak(now)
+	q.level -= q.rate * d.Seconds()
 }
 
 // Pass reports whether a packet may leave at once, and charges it.

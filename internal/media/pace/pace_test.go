@@ -43,6 +43,27 @@ func TestPassesWhatKeepsToTheRate(t *testing.T) {
 	}
 }
 
+func TestLends(t *testing.T) {
+	passing := func(q *Queue[int], now time.Time) (n int) {
+		for q.Pass(packet, now) {
+			n++
+		}
+		return n
+	}
+	q := newQueue()
+	q.SetRate(4e6, start)
+	usual := passing(q, start)
+	now := start.Add(time.Second)
+	q.Lend(24*time.Millisecond, now)
+	now = now.Add(time.Second) // it is not lost by waiting
+	if n, want := passing(q, now), usual+10; n != want {
+		t.Errorf("%d pass at once, want %d", n, want)
+	}
+	if n := passing(q, now.Add(time.Second)); n != usual {
+		t.Errorf("%d pass at once afterwards, want %d", n, usual)
+	}
+}
+
 func TestNoRate(t *testing.T) {
 	q := newQueue()
 	for range 1000 {
