@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"causeway/internal/media/header"
+	"causeway/internal/media/offer"
 	"causeway/protocol"
 )
 
@@ -146,5 +147,72 @@ func TestRefresh(t *testing.T) {
 	cam.source.Refresh(r.now)
 	if n := cam.keyRequests(1); n != 0 {
 		t.Errorf("%d key frames asked for of a camera that is off", n)
+	}
+}
+
+// TestFirstPictureOfLayersInside: what is sent in one stream is begun with in
+// the same way, with the layers that are wanted.
+func TestFirstPictureOfLayersInside(t *testing.T) { inEachCodec(t, firstPictureOfLayersInside) }
+
+func firstPictureOfLayersInside(t *testing.T, codec offer.Codec) {
+	r := newRig(t, 2)
+	cam := r.publisher("ada", protocol.Camera, codec, 0, nil)
+	bob := r.taker(protocol.Camera, 1, 1, codec)
+	for i := range 5 {
+		for _, raw := range cam.scalablePicture(i == 1, i%2 == 0, [maxLayers]int{700, 1500, 3000}) {
+			cam.put(raw)
+		}
+		r.now = r.now.Add(40 * time.Millisecond)
+	}
+	cam.wire.rtcp = nil
+	cam.source.Refresh(r.now)
+	if n := cam.keyRequests(0); n != 1 {
+		t.Errorf("%d key pictures asked for ahead, want 1", n)
+	}
+	bob.assign(0, cam.source, 720)
+	if n := cam.keyRequests(0); n != 0 {
+		t.Errorf("%d key pictures asked for though there is one", n)
+	}
+	sent := bob.wire.take()
+	pictures := map[uint32]bool{}
+	for _, h := range headers(t, sent) {
+		pictures[h.Timestamp] = true
+	}
+	if len(pictures) != 4 {
+		t.Errorf("%d pictures, want the key picture and the three after it", len(pictures))
+	}
+	wholePictures(t, sent)
+}
+
+// TestFirstPictureFromAnotherRouter: what nobody takes here yet is asked for
+// ahead, and no longer than somebody may be about to come.
+func TestFirstPictureFromAnotherRouter(t *testing.T) {
+	for shards := range 2 {
+		w := newTwin(t, shards+1, protocol.Video)
+		cam := w.camera("ada")
+		w.know()
+		far := w.farOf(1, cam.source)
+		bob := w.side[1].taker(protocol.Camera, 1, shards, vp8Codec)
+		w.film(time.Second, cam)
+		far.Refresh(w.now())
+		if n := w.passed(protocol.Video, func() { w.film(300*time.Millisecond, cam) }); n[2] < 5 || n[0]+n[1] != 0 {
+			t.Errorf("came over: %v, want the largest layer alone", n)
+		}
+		bob.assign(0, far, 720)
+		if n, layer := bob.wire.sent, bob.layer(); n < 5 || layer != 2 {
+			t.Errorf("%d packets of layer %d at once, want what has come of layer 2", n, layer)
+		}
+		w.film(time.Second, cam)
+		hs := headers(t, bob.wire.take())
+		if len(hs) < 35 {
+			t.Errorf("%d packets in the second after", len(hs))
+		}
+		unbroken(t, hs)
+		bob.assign(0, nil, 0)
+		far.Refresh(w.now())
+		w.film(aheadFor+100*time.Millisecond, cam)
+		if n := w.passed(protocol.Video, func() { w.film(time.Second, cam) }); len(n) != 0 {
+			t.Errorf("still comes though nobody has come: %v", n)
+		}
 	}
 }

@@ -52,6 +52,7 @@ type Source struct {
 	mutes  atomic.Uint32 // how often it was muted
 	fronts [maxLayers]front
 	prefer atomic.Pointer[Neighbour]
+	ahead  ahead
 
 	scalable  bool          // one stream holds all layers
 	offered   int           // layers

@@ -226,7 +226,7 @@ func (t *Trunk) ask(now time.Time) {
 	a, p := &t.asks, t.applied
 	changed := now.Sub(a.at) >= repeatEvery
 	for i, source := range p.Far {
-		if mask := source.asked(); mask != a.masks[i] {
+		if mask := source.asked(now); mask != a.masks[i] {
 			a.masks[i], changed = mask, true
 		}
 	}
@@ -264,11 +264,11 @@ func (t *Trunk) question(q uint32) {
 	t.tell(pulseName, binary.BigEndian.AppendUint32(t.shard.scratch[:0], q))
 }
 
-// asked returns the layers that slots here take of a far source, a bit each.
-// Microphones are not asked for.
-func (s *Source) asked() uint8 {
+// asked returns the layers that slots here take of a far source, or are about
+// to, a bit each. Microphones are not asked for.
+func (s *Source) asked(now time.Time) uint8 {
 	if s.cfg.Loudest != nil || s.Muted() {
 		return 0
 	}
-	return uint8(s.taken())
+	return uint8(s.taken() | s.ahead.wanted(now))
 }

@@ -139,6 +139,9 @@ func (t *track) passOn(sh *shard, p *packet, now time.Time) {
 	if t.source.cfg.Far && !t.goesOn(sh, p, now) {
 		return
 	}
+	if t.video && p.key {
+		t.begins(p, now)
+	}
 	if l := t.source.cfg.Loudest; l != nil {
 		l.hear(t.source, p, now)
 	}
@@ -178,7 +181,6 @@ func (t *track) inspect(p *packet, now time.Time) (known bool) {
 	}
 	if p.key = info.Key; p.key {
 		t.keys.Arrived(now)
-		t.begins(p, now)
 	}
 	return true
 }

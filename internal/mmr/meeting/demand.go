@@ -92,10 +92,14 @@ func (m *Meeting) ready(now time.Time) {
 		return
 	}
 	seen := m.cameras(nil)
-	if len(seen) == 0 || seen[0].scalable {
+	if len(seen) == 0 {
 		return
 	}
-	if camera := m.sourceOf(seen[0], protocol.Camera); camera != nil {
+	kind := protocol.Camera
+	if seen[0].scalable {
+		kind = protocol.CameraScalable
+	}
+	if camera := m.sourceOf(seen[0], kind); camera != nil {
 		camera.Expect() // with layers that nobody takes now
 		camera.Refresh(now)
 	}
