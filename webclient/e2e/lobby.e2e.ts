@@ -55,6 +55,14 @@ async function lose(): Promise<void> {
   await expect.poll(() => connected(), { timeout: patience }).toBe(0);
 }
 
+/** Ben does something by which he is about to join. */
+async function nears(act: () => Promise<void>): Promise<void> {
+  const soon = () => messages.filter((m) => m === "> soon").length;
+  const before = soon();
+  await act();
+  await expect.poll(soon, { timeout: patience }).toBeGreaterThan(before);
+}
+
 /** Of what was said, and heard, without the signs of life, and of somebody near the button. */
 const conversation = () => messages.filter((m) => !/ping|pong|soon/.test(m));
 
@@ -73,9 +81,7 @@ describe("the lobby", () => {
   });
 
   it("leads in with one message", async () => {
-    expect(messages).not.toContain("> soon");
-    await ben.page.getByRole("button", { name: "Join now" }).hover();
-    await expect.poll(() => messages, { timeout: patience }).toContain("> soon");
+    await nears(() => ben.page.getByRole("button", { name: "Join now" }).hover());
     await ben.page.getByRole("button", { name: "Join now" }).click();
     await ben.inRoom();
     await ann.tile(/^Ben/).waitFor();
@@ -83,6 +89,16 @@ describe("the lobby", () => {
     await ann.grows("frames", 15);
     expect(conversation().slice(0, 4)).toEqual(["> hello", "standby", "> enter", "> set_state"]);
     expect(messages.filter((m) => m === "> hello")).toHaveLength(1);
+    await ben.leave();
+  });
+
+  it("leads in from the field of the name as well", async () => {
+    await arrive();
+    await nears(() => ben.page.getByLabel("Your name").pressSequentially("jamin"));
+    await ben.page.keyboard.press("Enter");
+    await ben.inRoom();
+    await ann.tile(/^Benjamin/).waitFor();
+    expect(conversation().slice(0, 4)).toEqual(["> hello", "standby", "> enter", "> set_state"]);
     await ben.leave();
   });
 
@@ -112,6 +128,48 @@ describe("the lobby", () => {
     await ben.grows("frames", 15);
     expect(messages).not.toContain("> enter");
     expect(messages).toContain("welcome");
+    await ben.leave();
+  });
+
+  it("asks for no camera that is remembered as off", async () => {
+    ben = await Person.arrive(browser);
+    await ben.page.addInitScript(() => {
+      localStorage.setItem("causeway", JSON.stringify({ name: "Ben", cameraOn: false }));
+      const asked: string[] = [];
+      const ask = MediaDevices.prototype.getUserMedia;
+      MediaDevices.prototype.getUserMedia = function (wanted) {
+        asked.push(...Object.keys(wanted ?? {}).sort());
+        return ask.call(this, wanted);
+      };
+      Object.assign(globalThis, { asked });
+    });
+    const asked = () => ben.page.evaluate(() => (globalThis as unknown as { asked: string[] }).asked);
+    await ben.page.goto(here(link));
+    await ben.page.locator(".way-ready").waitFor();
+    await expect.poll(asked, { timeout: patience }).toEqual(["audio"]);
+    await ben.page.getByRole("button", { name: "Stop camera" }).click(); // which is pressed, and starts it
+    await ben.page.locator(".preview video.showing").waitFor();
+    expect(await asked()).toEqual(["audio", "video"]);
+    await ben.leave();
+  });
+
+  it("offers no second try where the meeting has ended", async () => {
+    const over = await createMeeting("Over");
+    await ann.leave();
+    ann = await Person.arrive(browser);
+    await ann.join(over.host_url, "Ann");
+    await ann.button("Leave").click();
+    await ann.page.getByRole("menuitem", { name: "End for everyone" }).click();
+    await ann.page.getByRole("alertdialog").getByRole("button", { name: "End for everyone" }).click();
+    await ann.page.getByRole("link", { name: "Start page" }).waitFor();
+    expect(await ann.button("Try again").count()).toBe(0);
+    expect(await ann.button("Join again").count()).toBe(0);
+    ben = await Person.arrive(browser);
+    await ben.page.goto(here(over.join_url));
+    await ben.page.getByRole("alert").waitFor();
+    await ben.page.getByRole("link", { name: "Start page" }).waitFor();
+    expect(await ben.button("Try again").count()).toBe(0);
+    ben.complaints.length = 0; // the refusal is on the console
     await ben.leave();
   });
 });

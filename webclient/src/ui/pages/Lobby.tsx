@@ -5,6 +5,7 @@ import type { Devices } from "../../media/devices.ts";
 import { chime } from "../../media/level.ts";
 import type { Problem } from "../../protocol/messages.ts";
 import { problem, problemOf } from "../../protocol/problems.ts";
+import { hopeless } from "../../state/comeback.ts";
 import { Entry, type Ticket } from "../../state/entry.ts";
 import { checkPath, type MeetingLink, spaced } from "../../state/link.ts";
 import { load, save } from "../../state/preferences.ts";
@@ -27,6 +28,9 @@ interface Props {
   enter: (ticket: Ticket, on: { microphone: boolean; camera: boolean }) => void;
 }
 
+/** How long nothing is typed before a name counts as whole, in ms: longer than between two keys, and shorter than until Enter. */
+const typedMS = 250;
+
 export default function Lobby(props: Props) {
   const remembered = load();
   const entry = new Entry(props.link, remembered.zone ?? "", props.token);
@@ -34,11 +38,14 @@ export default function Lobby(props: Props) {
   const state = watch(entry.state);
   const pkg = watch(entry.package);
   const [name, setName] = createSignal(remembered.name);
-  // Once the name is typed it is looked up with, so that joining need not wait for that.
+  // Once the name is typed it is looked up with, so that joining need not wait for that, and Enter may be the next key.
   let typing: ReturnType<typeof setTimeout> | undefined;
-  const renameSoon = () => {
+  const typed = () => {
     clearTimeout(typing);
-    typing = setTimeout(() => entry.rename(name()), 400);
+    typing = setTimeout(() => {
+      entry.rename(name());
+      if (name().trim()) entry.soon();
+    }, typedMS);
   };
   onCleanup(() => clearTimeout(typing));
   const [nameMissing, setNameMissing] = createSignal(false);
@@ -62,10 +69,8 @@ export default function Lobby(props: Props) {
 
   onMount(() => {
     void entry.warm(name());
-    void props.devices.openBoth().then(() => {
-      if (!on().camera) props.devices.stop("camera");
-      rest();
-    });
+    const { devices } = props;
+    void (on().camera ? devices.openBoth() : devices.open("microphone")).then(rest);
     if (!name()) nameField?.focus();
   });
 
@@ -179,7 +184,7 @@ export default function Lobby(props: Props) {
                 aria-describedby={nameMissing() ? "name-error" : undefined}
                 onInput={(e) => {
                   setName(e.currentTarget.value);
-                  renameSoon();
+                  typed();
                   setNameMissing(false);
                 }}
               />
@@ -206,9 +211,18 @@ export default function Lobby(props: Props) {
               {(p) => (
                 <>
                   <ProblemNote problem={p()} />
-                  <button type="button" class="button large" onClick={() => void retry(entry, name(), setFailed)}>
-                    {t().tryAgain}
-                  </button>
+                  <Show
+                    when={!hopeless(p().code)}
+                    fallback={
+                      <a class="button large" href="/" onClick={follow}>
+                        {t().newOne}
+                      </a>
+                    }
+                  >
+                    <button type="button" class="button large" onClick={() => void retry(entry, name(), setFailed)}>
+                      {t().tryAgain}
+                    </button>
+                  </Show>
                 </>
               )}
             </Show>

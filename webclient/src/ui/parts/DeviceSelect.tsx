@@ -21,8 +21,9 @@ export function DeviceSelect(props: { devices: Devices; kind: DeviceKind; icon: 
   });
   const problems = watch(props.devices.problems);
   const none = () => {
-    if (props.kind === "speaker") return t().systemDefault;
-    return problems()[props.kind] === "device_denied" ? t().notAllowed : t().noDevices;
+    const problem = props.kind === "speaker" ? undefined : problems()[props.kind];
+    if (!problem) return t().systemDefault; // which there are is told once one was opened
+    return problem === "device_denied" ? t().notAllowed : t().noDevices;
   };
   const select = async (value: string) => {
     await props.devices.choose(props.kind, value);
