@@ -221,7 +221,7 @@ func (h *house) dialTunnel(ctx context.Context, network, address string) (net.Co
 	if slices.Contains(h.own, address) {
 		return h.dial(ctx, network, address)
 	}
-	return target.Dialer(target.OnLoopback(h.https)).DialContext(ctx, network, address)
+	return target.DialFrom(h.https)(ctx, network, address)
 }
 
 // dial connects tunnel and gateway to the house's own servers: past what may
@@ -229,7 +229,8 @@ func (h *house) dialTunnel(ctx context.Context, network, address string) (net.Co
 // back.
 func (h *house) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if slices.Contains(h.own, address) {
-		address = reachable(h.tls.Addr())
+		var d net.Dialer
+		return d.DialContext(ctx, network, reachable(h.tls.Addr()))
 	}
 	return target.Dialer(true).DialContext(ctx, network, address)
 }

@@ -40,8 +40,7 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Version string
-	// Dial connects to a target; nil is the network, and of this machine itself
-	// only what is reached as the tunnel is: by loopback.
+	// Dial connects to a target; nil is target.DialFrom where the tunnel is.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Keys verify join tokens; nil begins with none and learns them.
 	Keys *token.Verifier
@@ -79,7 +78,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
 	if d.Dial == nil {
-		d.Dial = target.Dialer(target.OnLoopback(cfg.URL)).DialContext
+		d.Dial = target.DialFrom(cfg.URL)
 	}
 	most := cfg.Limits.Process.Of()
 	most.MaxEgressBPS = cfg.Limits.EgressBPS

@@ -6,6 +6,7 @@
 package target
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,13 +35,21 @@ func Dialer(loopback bool) *net.Dialer {
 	}}
 }
 
-// OnLoopback reports whether the server at a URL is reached on its own machine
-// only, so that others may be as well.
-func OnLoopback(base string) bool {
-	u, err := url.Parse(base)
-	if err != nil {
-		return false
+// DialFrom dials for a server that is itself reached at a URL. Others are on its
+// machine where it is reached by loopback, and where they have its name: many
+// systems look up their own as a loopback address.
+func DialFrom(base string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	own := ""
+	if u, err := url.Parse(base); err == nil {
+		own = u.Hostname()
 	}
-	a, err := netip.ParseAddr(u.Hostname())
-	return u.Hostname() == "localhost" || err == nil && a.Unmap().IsLoopback()
+	a, err := netip.ParseAddr(own)
+	here := own == "localhost" || err == nil && a.Unmap().IsLoopback()
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return Dialer(here || host == own).DialContext(ctx, network, address)
+	}
 }

@@ -57,13 +57,35 @@ func TestDialerLooksAtWhatANameLeadsTo(t *testing.T) {
 	_ = c.Close()
 }
 
-func TestOnLoopback(t *testing.T) {
-	for base, want := range map[string]bool{
-		"https://localhost:8443": true, "https://127.0.0.1": true, "https://[::1]:8443": true,
-		"https://192.0.2.1": false, "https://localhost.example.org": false, "": false, "://": false,
+// TestDialFrom: who is reached by loopback finds others there, and everybody
+// those of the same name.
+func TestDialFrom(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	for _, c := range []struct {
+		base, host string
+		reached    bool
+	}{
+		{"https://localhost:8443", "127.0.0.1", true},
+		{"https://127.0.0.1", "localhost", true},
+		{"https://[::1]:8443", "127.0.0.1", true},
+		{"https://192.0.2.1", "127.0.0.1", false},
+		{"https://localhost.example.org", "localhost", false},
+		{"https://LOCALHOST:8443", "LOCALHOST", true}, // a name like any other
+		{"https://LOCALHOST:8443", "127.0.0.1", false},
+		{"", "127.0.0.1", false},
+		{"://", "127.0.0.1", false},
 	} {
-		if got := OnLoopback(base); got != want {
-			t.Errorf("%q: %t", base, got)
+		conn, err := DialFrom(c.base)(t.Context(), "tcp", net.JoinHostPort(c.host, port))
+		if reached := err == nil; reached != c.reached {
+			t.Errorf("%s from %q: %v", c.host, c.base, err)
+		}
+		if err == nil {
+			_ = conn.Close()
 		}
 	}
 }
