@@ -30,7 +30,7 @@ var (
 		{"protocol"},
 		{"internal/media"},
 		{"internal/peer", "internal/bus", "internal/route", "internal/port443", "internal/nettest"},
-		{"internal/token", "internal/store", "internal/turn", "internal/load", "internal/drain"}, // what servers share
+		{"internal/token", "internal/store", "internal/turn", "internal/load", "internal/limit", "internal/drain"}, // what servers share
 		append([]string{"client"}, servers...),
 		{"cmd", "deploy", "lab", "e2e"},
 	}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"causeway/internal/base/config"
+	"causeway/internal/limit"
 	"causeway/internal/web/delivery"
 	"causeway/internal/web/gateway"
-	"causeway/internal/web/limit"
 	"causeway/protocol"
 )
 

@@ -16,11 +16,11 @@ import (
 	"causeway/internal/base/pki"
 	"causeway/internal/base/run"
 	"causeway/internal/bus"
+	"causeway/internal/limit"
 	"causeway/internal/store"
 	"causeway/internal/token"
 	"causeway/internal/web/delivery"
 	"causeway/internal/web/gateway"
-	"causeway/internal/web/limit"
 	"causeway/internal/web/status"
 	"causeway/protocol"
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"causeway/internal/base/local"
-	"causeway/internal/web/limit"
+	"causeway/internal/limit"
 
 	"causeway/protocol"
 )

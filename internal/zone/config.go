@@ -32,10 +32,10 @@ type Config struct {
 	// Networks (CIDRs) are offered it first.
 	OnPremises bool     `yaml:"on_premises"`
 	Networks   []string `yaml:"networks"`
-	// JoinsPerMinute and JoinBurst limit the joins of one client address
-	// (IPv6: one /64); 0 is no limit. A whole company may share one address, and
-	// all who come through a web node's gateway share that node's, so the
-	// defaults are those of web's lookups.
+	// JoinsPerMinute and JoinBurst limit the joins of one participant, whom the
+	// join token names; 0 is no limit. How many participants may come from one
+	// address is web's to say, which gives out the tokens: here a whole company
+	// may share one, and all who come through a web node's gateway do.
 	JoinsPerMinute int `yaml:"joins_per_minute"`
 	JoinBurst      int `yaml:"join_burst"`
 	// Limits say when this controller is full: clients then prefer others.
@@ -52,7 +52,7 @@ type Location struct {
 
 // DefaultConfig is a zone of one controller. URL has no default.
 func DefaultConfig() Config {
-	return Config{Zone: "zone-1", Name: "Zone 1", JoinsPerMinute: 1200, JoinBurst: 1000, Drain: time.Minute}
+	return Config{Zone: "zone-1", Name: "Zone 1", JoinsPerMinute: 60, JoinBurst: 60, Drain: time.Minute}
 }
 
 // Check returns everything that is wrong.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"causeway/internal/base/local"
+	"causeway/internal/limit"
 	"causeway/protocol"
 )
 
@@ -86,27 +87,22 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAnswer, error) {
-	addr := clientOf(r)
-	if !s.limits.allow(addr, time.Now()) {
-		return protocol.JoinAnswer{}, protocol.NewProblem(protocol.ProblemRateLimited, "")
-	}
-	req, unreadable := readJoin(http.MaxBytesReader(w, r.Body, maxBody))
-	raw, err := bearer(r, req.Token)
-	if err != nil && unreadable != nil {
-		return protocol.JoinAnswer{}, unreadable // the token may be inside
-	}
-	if err != nil {
-		return protocol.JoinAnswer{}, err
-	}
 	if !s.keys.Knows() { // before it says that a good token is not valid
 		return protocol.JoinAnswer{}, protocol.NewProblem(protocol.ProblemInternal, "this controller has just started and does not know the keys yet")
 	}
-	claims, err := s.keys.Verify(raw, time.Now())
+	addr := clientOf(r)
+	client := limit.Client(addr)
+	tooMany := protocol.NewProblem(protocol.ProblemRateLimited, "")
+	if !s.wrong.Judge(client, false, time.Now()) {
+		return protocol.JoinAnswer{}, tooMany
+	}
+	req, raw, claims, err := s.asked(http.MaxBytesReader(w, r.Body, maxBody), r)
 	if err != nil {
+		s.wrong.Judge(client, true, time.Now())
 		return protocol.JoinAnswer{}, err
 	}
-	if unreadable != nil {
-		return protocol.JoinAnswer{}, unreadable
+	if s.joins != nil && !s.joins.Allow(claims.Meeting+" "+claims.Subject, time.Now()) {
+		return protocol.JoinAnswer{}, tooMany
 	}
 	start := time.Now()
 	a, err := s.broker(r.Context(), newcomer{meeting: claims.Meeting, avoid: s.comesFrom(req.Resume, claims.Subject), req: protocol.AdmitRequest{
@@ -124,6 +120,23 @@ func (s *Server) joined(w http.ResponseWriter, r *http.Request) (protocol.JoinAn
 		Session: a.answer.Session, Admitted: a.answer.Admitted, Standby: a.answer.Standby, ControlURL: a.controlURL, Answers: a.answer.Answers,
 		MediaTCP: a.answer.MediaTCP, MediaTLS: a.answer.MediaTLS, TURN: a.answer.TURN,
 	}, nil
+}
+
+// asked reads who asks for what.
+func (s *Server) asked(body io.Reader, r *http.Request) (protocol.JoinRequest, string, protocol.JoinClaims, error) {
+	req, unreadable := readJoin(body)
+	raw, err := bearer(r, req.Token)
+	if err != nil && unreadable != nil {
+		return req, "", protocol.JoinClaims{}, unreadable // the token may be inside
+	}
+	if err != nil {
+		return req, "", protocol.JoinClaims{}, err
+	}
+	claims, err := s.keys.Verify(raw, time.Now())
+	if err == nil {
+		err = unreadable
+	}
+	return req, raw, claims, err
 }
 
 // comesFrom is the router that a participant comes from, "" if it is none of

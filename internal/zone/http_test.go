@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"causeway/internal/base/local"
+	"causeway/internal/limit"
 	"causeway/internal/token"
 	"causeway/protocol"
 )
@@ -158,18 +160,56 @@ func TestProblemsCrossOrigins(t *testing.T) {
 	}
 }
 
-func TestRateLimit(t *testing.T) {
+// A participant is limited, whoever else comes from the same address.
+func TestJoinsAreLimited(t *testing.T) {
 	w := newWorld(t)
 	w.router("mmr-1", admits)
 	s := w.controller("zc-1", func(c *Config, _ *Deps) { c.JoinsPerMinute, c.JoinBurst = 1, 2 })
 	w.knows(s, 1)
-	for range 2 {
-		if _, p := w.join(s, "tea"); p != nil {
-			t.Fatal(p)
+	for i, c := range []struct {
+		participant, meeting string
+		want                 int
+	}{
+		{"p1", "tea", http.StatusOK},
+		{"p1", "tea", http.StatusOK},
+		{"p1", "tea", http.StatusTooManyRequests},
+		{"p2", "tea", http.StatusOK},
+		{"p1", "cake", http.StatusOK}, // participants are of one meeting
+	} {
+		if rec := post(s.Handler(), w.tokenOf(c.participant, c.meeting, time.Hour), offer); rec.Code != c.want {
+			t.Errorf("join %d: %d %s", i+1, rec.Code, rec.Body)
 		}
 	}
-	if _, p := w.join(s, "tea"); p == nil || p.Code != protocol.ProblemRateLimited {
-		t.Errorf("third join: %v", p)
+}
+
+// Whoever comes without a good token, too often, is not looked at any more, and
+// nobody is from the same address for a while.
+func TestWrongJoinsAreLimited(t *testing.T) {
+	w := newWorld(t)
+	w.router("mmr-1", admits)
+	s := w.controller("zc-1", nil)
+	s.wrong = limit.NewTable[netip.Prefix](limit.Rate{PerMinute: 1, Burst: 3}, 8)
+	w.knows(s, 1)
+	good := w.token("tea", time.Hour)
+	for i, c := range []struct {
+		token, body string
+		want        protocol.Code // "": joined
+	}{
+		{good, offer, ""},
+		{"forged", offer, protocol.ProblemTokenInvalid},
+		{"", offer, protocol.ProblemTokenInvalid},
+		{good, offer, ""}, // what succeeds is not counted
+		{good, "{", protocol.ProblemBadRequest},
+		{"forged", offer, protocol.ProblemRateLimited},
+		{good, offer, protocol.ProblemRateLimited},
+	} {
+		rec := post(s.Handler(), c.token, c.body)
+		if c.want == "" && rec.Code == http.StatusOK {
+			continue
+		}
+		if p := w.problem(rec); p.Code != c.want {
+			t.Errorf("request %d: %v", i+1, p)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"causeway/internal/base/run"
 	"causeway/internal/bus"
 	"causeway/internal/drain"
+	"causeway/internal/limit"
 	"causeway/internal/load"
 	"causeway/internal/token"
 	"causeway/protocol"
@@ -26,6 +28,17 @@ const (
 	repeatEvery = time.Second     // how often a controller repeats its zone's state to the hub
 	drainQuiet  = 5 * time.Second // a controller that nobody asks for so long has drained
 )
+
+// Bounds of what is remembered for the limits.
+const (
+	maxClients      = 1 << 16 // addresses
+	maxParticipants = 1 << 17
+)
+
+// wrongRate is how many requests of one address may come without a good token:
+// checking one costs more than refusing it. Behind an address there may be a
+// whole company, with tokens that have expired.
+var wrongRate = limit.Rate{PerMinute: 600, Burst: 1000}
 
 // Deps are what a controller is given.
 type Deps struct {
@@ -43,7 +56,8 @@ type Server struct {
 	id       string
 	deps     Deps
 	keys     *token.Verifier
-	limits   *limiter
+	joins    *limit.Table[string]       // of participants; nil: no limit
+	wrong    *limit.Table[netip.Prefix] // requests of client addresses that nobody vouches for
 	metrics  *metrics
 	load     *load.Meter
 	drain    *drain.Drain
@@ -82,9 +96,12 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	s := &Server{
 		config: cfg, id: cfg.ID, deps: d, metrics: m, state: newState(),
-		keys: cmp.Or(d.Keys, token.NewVerifier()), limits: newLimiter(cfg.JoinsPerMinute, cfg.JoinBurst),
+		keys: cmp.Or(d.Keys, token.NewVerifier()), wrong: limit.NewTable[netip.Prefix](wrongRate, maxClients),
 		drain: drain.New(cfg.Drain, drainQuiet), admitTimeout: admitTimeout,
 		tell: make(chan struct{}, 1),
+	}
+	if cfg.JoinsPerMinute > 0 {
+		s.joins = limit.NewTable[string](limit.Rate{PerMinute: float64(cfg.JoinsPerMinute), Burst: cfg.JoinBurst}, maxParticipants)
 	}
 	if s.load, err = load.NewMeter(cfg.Limits.Of()); err != nil {
 		return nil, fmt.Errorf("new zone controller: %w", err)

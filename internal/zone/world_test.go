@@ -179,8 +179,13 @@ func (w *world) knows(s *Server, n int) {
 
 func (w *world) token(meeting string, life time.Duration) string {
 	w.Helper()
+	return w.tokenOf("p1", meeting, life)
+}
+
+func (w *world) tokenOf(participant, meeting string, life time.Duration) string {
+	w.Helper()
 	raw, err := w.signer.Sign(protocol.JoinClaims{
-		RegisteredClaims: jwt.RegisteredClaims{Subject: "p1", ExpiresAt: jwt.NewNumericDate(time.Now().Add(life))},
+		RegisteredClaims: jwt.RegisteredClaims{Subject: participant, ExpiresAt: jwt.NewNumericDate(time.Now().Add(life))},
 		Meeting:          meeting, Number: "123456789", Name: "Ada", Role: protocol.Guest,
 	})
 	if err != nil {

@@ -31,9 +31,9 @@ import (
 	"causeway/internal/base/config"
 	"causeway/internal/base/target"
 	"causeway/internal/bus"
+	"causeway/internal/limit"
 	"causeway/internal/token"
 	"causeway/internal/turn"
-	"causeway/internal/web/limit"
 	"causeway/protocol"
 
 	"github.com/prometheus/client_golang/prometheus"

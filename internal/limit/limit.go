@@ -1,5 +1,5 @@
-// Package limit counts what each client address does and says when it is too
-// much. Web calls it before it does any work for a request.
+// Package limit counts what each client address, or anybody, does and says
+// when it is too much. Servers call it before they do any work for a request.
 //
 // A Table is a bounded set of token buckets. When it is full, the key that has
 // been quiet for longest is forgotten, so whoever floods it with keys makes
