@@ -22,6 +22,7 @@ const askTimeout = 3 * time.Second
 // dial opens the missing connections to a leg: it asks the other router to
 // expect them, then dials all.
 func (m *Mesh) dial(l *leg, kinds []protocol.MediaKind) {
+	began := time.Now()
 	conns, err := m.reach(l, kinds)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -39,12 +40,31 @@ func (m *Mesh) dial(l *leg, kinds []protocol.MediaKind) {
 			s.conn = conns[i]
 		}
 	}
-	if err != nil && current && !l.heldUp {
-		m.relays.cfg.Log.Warn("another router of the meeting is not reached; it is tried again",
-			"meeting", m.meeting, "zone", l.Zone, "mmr", l.MMR, "err", err)
+	if current {
+		m.tellReached(l, err, began)
 	}
-	l.heldUp = err != nil
 	m.poke()
+}
+
+// tellReached notes whether an attempt that began then has reached a leg.
+// m.mu is held.
+func (m *Mesh) tellReached(l *leg, err error, began time.Time) {
+	now := time.Now()
+	switch {
+	case err == nil:
+		if l.heldUp {
+			m.relays.settled(l.name, true, now)
+		}
+		l.failing, l.heldUp = time.Time{}, false
+	case l.failing.IsZero():
+		l.failing = began
+		fallthrough
+	default:
+		if !l.heldUp && now.Sub(l.failing) >= heldUpAfter {
+			l.heldUp = true
+			m.relays.notReached(l.name, m.meeting, err, now)
+		}
+	}
 }
 
 // reach asks a router over the bus and dials it.

@@ -73,7 +73,8 @@ type leg struct {
 	sources     map[uint32]*forward.Source // by stream
 	sides       [3]side                    // by kind, in the order of protocol.MediaKinds
 	asking      bool                       // the router is being asked to be dialled
-	heldUp      bool                       // and was not to be had; told once
+	failing     time.Time                  // since when it was not to be had; zero: it was
+	heldUp      bool                       // and that was told
 }
 
 // side is one kind of media with another leg.

@@ -97,6 +97,7 @@ func (m *Mesh) Set(own []*forward.Source, legs []Leg) {
 		if l == nil {
 			l = &leg{name: n}
 			m.legs[n] = l
+			m.relays.meet(n, time.Now())
 		}
 		gone = m.update(l, told, gone)
 	}
@@ -137,6 +138,11 @@ func (m *Mesh) SetLeaving(leaving bool) {
 func (m *Mesh) leave(l *leg) {
 	delete(m.legs, l.name)
 	m.part(l)
+	now := time.Now()
+	if l.heldUp {
+		m.relays.settled(l.name, false, now)
+	}
+	m.relays.part(l.name, now)
 }
 
 // Source returns what a stream of another leg brings, for slots to take; nil

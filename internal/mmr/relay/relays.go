@@ -49,8 +49,7 @@ type Relays struct {
 
 	mu      sync.Mutex
 	meshes  map[string]*Mesh // by meeting; the latest
-	budgets map[name]*forward.Budget
-	vitals  map[name]*vital
+	routers map[name]*router
 	running sync.WaitGroup
 
 	lingering sync.WaitGroup // relays that go on for a moment
@@ -75,7 +74,7 @@ func New(cfg Config) (*Relays, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	r := &Relays{cfg: cfg, certificate: certificate, meshes: map[string]*Mesh{}, budgets: map[name]*forward.Budget{}, vitals: map[name]*vital{}}
+	r := &Relays{cfg: cfg, certificate: certificate, meshes: map[string]*Mesh{}, routers: map[name]*router{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }
@@ -143,30 +142,6 @@ func (r *Relays) lingers(end func()) bool {
 	return true
 }
 
-// budget is what the path to a router takes, for all meetings.
-func (r *Relays) budget(to name) *forward.Budget {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	b := r.budgets[to]
-	if b == nil {
-		b = r.cfg.Router.NewTrunkBudget()
-		r.budgets[to] = b
-	}
-	return b
-}
-
-// vital is the life of a router, for all meetings.
-func (r *Relays) vital(of name) *vital {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	v := r.vitals[of]
-	if v == nil {
-		v = &vital{changed: r.wake}
-		r.vitals[of] = v
-	}
-	return v
-}
-
 // wake lets all meetings look.
 func (r *Relays) wake() {
 	r.mu.Lock()
@@ -206,8 +181,8 @@ func (r *Relays) Stats() Stats {
 	for _, m := range r.meshes {
 		meshes = append(meshes, m)
 	}
-	for _, b := range r.budgets {
-		s.Withheld += b.Withheld()
+	for _, o := range r.routers {
+		s.Withheld += o.budget.Withheld()
 	}
 	r.mu.Unlock()
 	for _, m := range meshes {
