@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"causeway/client/connect"
@@ -11,9 +12,13 @@ import (
 	"causeway/protocol"
 )
 
-// mediaBudget bounds how long media connections may take to get ready, from
-// when the control channel stands: the router may be slow before that.
-const mediaBudget = 10 * time.Second
+const (
+	// mediaBudget bounds how long media connections may take to get ready, from
+	// when the control channel stands: the router may be slow before that.
+	mediaBudget = 10 * time.Second
+	// slowMedia is how much longer those get that the router has answered on.
+	slowMedia = 15 * time.Second
+)
 
 // An admission is one stay at one router: what the four phases led to.
 type admission struct {
@@ -142,12 +147,20 @@ func (m *Meeting) enter(ctx, life context.Context, a *admission, plans []*plan, 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, mediaBudget)
-	defer cancel()
+	links := a.links
 	if a.follows != nil {
-		return m.awaitMedia(ctx, a, a.links[:1])
+		links = links[:1]
 	}
-	return m.awaitMedia(ctx, a, a.links)
+	err = m.awaitMedia(ctx, a, links, mediaBudget)
+	if errors.Is(err, context.DeadlineExceeded) && answered(links) {
+		err = m.awaitMedia(ctx, a, links, slowMedia)
+	}
+	return err
+}
+
+// answered reports whether the router has answered on all connections.
+func answered(links []*link) bool {
+	return !slices.ContainsFunc(links, func(l *link) bool { return l.snapshot().rung == "" })
 }
 
 // attach opens the control channel and says at once what we send and what we
@@ -215,8 +228,10 @@ func (a *admission) stagger(ctx context.Context, before *link) bool {
 	return ctx.Err() == nil
 }
 
-// awaitMedia waits until media connections are ready.
-func (m *Meeting) awaitMedia(ctx context.Context, a *admission, links []*link) error {
+// awaitMedia waits until media connections are ready, but only so long.
+func (m *Meeting) awaitMedia(ctx context.Context, a *admission, links []*link, long time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, long)
+	defer cancel()
 	for {
 		waiting := false
 		for _, l := range links {

@@ -28,7 +28,7 @@ const (
 	maxSamples  = 5
 	// lateBudget is how long controllers are probed that have taken the
 	// connection: they are there, and slow. Tunnels are tried meanwhile.
-	lateBudget = 20 * time.Second
+	lateBudget = 30 * time.Second
 )
 
 // A Record is what was measured of one controller.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	controlBudget = 10 * time.Second // to open the channel, welcome included
+	controlBudget = 25 * time.Second // to open the channel, welcome included; the router keeps the session for 30 s
 	pingEvery     = 2 * time.Second
 	silenceLimit  = 5 * time.Second // nothing heard for this long: the channel is dead
 	writeLimit    = 5 * time.Second // one message not taken for this long: the same

@@ -204,6 +204,27 @@ func TestJoinAtAFrozenController(t *testing.T) {
 	}
 }
 
+// Where all controllers are slow, one is asked: two would admit twice.
+func TestJoinWhereAllAreSlow(t *testing.T) {
+	bubble(t, "", func(t *testing.T, n *internet) {
+		a1, a2 := &controller{zone: "a", id: "a1", slow: 3 * time.Second}, &controller{zone: "a", id: "a2", slow: 3 * time.Second}
+		n.controller(a1, 10*ms, serving{})
+		n.controller(a2, 10*ms, serving{})
+		s, rec, err := survey(t, n, zones(a1, a2), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Join(t.Context(), s, "token", joinRequest, rec); err != nil {
+			t.Fatal(err)
+		}
+		_, one := a1.counts()
+		_, two := a2.counts()
+		if one+two != 1 {
+			t.Errorf("%d joins", one+two)
+		}
+	})
+}
+
 func TestJoinAnswerOfAStranger(t *testing.T) {
 	for name, a := range map[string]protocol.JoinAnswer{
 		"empty":         {},

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	lookupBudget = 15 * time.Second // of phase 1
+	lookupBudget = 30 * time.Second // of phase 1
 	maxAsked     = 3                // times that a person is asked for a proxy's credentials
 )
 

@@ -15,13 +15,14 @@ import (
 const (
 	// joinBudget bounds one controller's answer: it may have to ask a second
 	// router when the first is silent for 2 s.
-	joinBudget = 6 * time.Second
-	// joinPatience is how long a controller may take to answer before the next
-	// one is asked as well: it may be frozen, or look for a router that is not
-	// there.
+	joinBudget = 12 * time.Second
+	// joinPatience is how long a controller may take to answer, and at least as
+	// long as it took to find one, before the next one is asked as well: it may
+	// be frozen, or look for a router that is not there. Where all are slow, the
+	// second would have done in vain what the first does.
 	joinPatience = 1500 * time.Millisecond
 	// joinsBudget bounds all of them.
-	joinsBudget = 15 * time.Second
+	joinsBudget = 30 * time.Second
 )
 
 // Join asks for a router: first the controller that won, on the connection
@@ -63,7 +64,7 @@ func (s *Survey) join(ctx context.Context, token string, req protocol.JoinReques
 					answer, err := s.joinAt(ctx, f.at, token, req, rec)
 					j.answer(ctx, asked{answer, err}, f.at)
 				})
-				patience.Reset(joinPatience)
+				patience.Reset(s.patience())
 			}
 		case a := <-j.answers:
 			j.waiting--
@@ -182,6 +183,13 @@ func elsewhere(p *protocol.Problem) bool {
 		return true
 	}
 	return p.Status >= http.StatusInternalServerError
+}
+
+// patience is how long a controller may take until the next is asked as well.
+func (s *Survey) patience() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(joinPatience, s.took)
 }
 
 // next is the best controller not tried yet; it waits for those that are

@@ -17,8 +17,13 @@ import (
 	"causeway/protocol"
 )
 
-// handshakeBudget bounds a TLS handshake.
-const handshakeBudget = 10 * time.Second
+// Whoever does not take a connection has dialBudget. Whoever has taken it is
+// there: a server that a crowd has come to is slow, and is waited for, since to
+// begin anew would cost it the same work once more.
+const (
+	dialBudget      = 10 * time.Second
+	handshakeBudget = 20 * time.Second // of TLS
+)
 
 // Options say how to reach the system.
 type Options struct {
@@ -81,7 +86,7 @@ type Network struct {
 // proxy_settings_invalid.
 func NewNetwork(o Options) (*Network, error) {
 	if o.DialContext == nil {
-		o.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+		o.DialContext = (&net.Dialer{Timeout: dialBudget}).DialContext
 	}
 	if o.TLS == nil {
 		o.TLS = &tls.Config{}

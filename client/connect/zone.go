@@ -25,6 +25,7 @@ type Survey struct {
 	mu      sync.Mutex
 	records []Record
 	winner  string        // URL of the controller whose connection the join will use
+	took    time.Duration // until it was found
 	changed chan struct{} // closed and replaced at every change
 }
 
@@ -144,7 +145,7 @@ func (s *Survey) update(change func(), controller string) bool {
 // settle makes the choice if it can be made. The lock is held.
 func (s *Survey) settle(elapsed time.Duration) {
 	if s.winner == "" && decided(s.records, s.previous, elapsed) {
-		s.winner = Choose(s.records, s.previous)[0].Controller.URL
+		s.winner, s.took = Choose(s.records, s.previous)[0].Controller.URL, elapsed
 	}
 }
 

@@ -32,7 +32,7 @@ import (
 )
 
 const (
-	handshakeTimeout = 10 * time.Second
+	handshakeTimeout = 20 * time.Second // as long as clients wait, when a crowd comes
 	// DefaultMaxPending bounds handshakes unless configured otherwise.
 	DefaultMaxPending = 1024
 )
