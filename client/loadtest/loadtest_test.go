@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -118,7 +119,7 @@ func TestDelays(t *testing.T) {
 	}
 	h.add(-time.Second)
 	h.add(time.Hour)
-	if got, want := h.take(), (Delays{Count: 102, P50: 49, P95: 95, P99: 99, Max: 30000}); got != want {
+	if got, want := h.take(), (Delays{Count: 102, P50: 49, P95: 95, P99: 99, Max: 60000}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if got := h.take(); got != (Delays{}) {
@@ -132,18 +133,19 @@ func TestReportTextAndPage(t *testing.T) {
 		Routers: map[string]int{"m1": 3, "m2": 1}, Listed: map[int]int{5: 4}, Heard: map[int]int{3: 3, 2: 1},
 		JoinTime: Delays{Count: 4, P50: 14}, Seconds: 10, Packets: 9990, Lost: 10, BPS: 5e6, SentBPS: 1e6,
 		Server:  &Cost{Cores: 0.25, MicrosPerOut: 7.5, ResidentMB: 80},
+		Waited:  Delays{P95: 130, P99: 270},
 		Journal: []Progress{{Second: 1, Joined: 2, Packets: 10}, {Second: 2, Joined: 4, Packets: 900, Sound: Delays{P95: 33}}},
 	}
 	var text, page bytes.Buffer
 	if err := errors.Join(r.WriteText(&text), r.WriteHTML(&page)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"4 of 5 joined", "1 failed: zone_full", "1 were sent away", "(0.100 %)", "5.0 Mbit/s received", "7.5 us", "routers: m1: 3, m2: 1", "heard: 2: 1, 3: 3", "list: 5: 4"} {
+	for _, want := range []string{"4 of 5 joined", "1 failed: zone_full", "1 were sent away", "(0.100 %)", "5.0 Mbit/s received", "7.5 us", "routers: m1: 3, m2: 1", "heard: 2: 1, 3: 3", "list: 5: 4", "short of processor time: one step in 20 waited 130 ms or more, one in 100 270 ms"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &text)
 		}
 	}
-	for _, want := range []string{"4 of 5 joined", "zone_full", "<svg", `points="300.0,96.0 600.0,32.0"`, "Delay of pictures", "Server", "0.100 %", "m1: 3, m2: 1"} {
+	for _, want := range []string{"4 of 5 joined", "zone_full", "<svg", `points="300.0,96.0 600.0,32.0"`, "Delay of pictures", "Server", "0.100 %", "m1: 3, m2: 1", "short of processor time: one step in 20 waited 130.0 ms"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is missing in the page", want)
 		}
@@ -158,6 +160,30 @@ func TestReportTextAndPage(t *testing.T) {
 	}
 	if err := (Report{}).WriteHTML(io.Discard); err != nil {
 		t.Errorf("an empty report: %v", err)
+	}
+}
+
+// What a process waited for is what it did since the first look, by the ends of
+// the classes.
+func TestWaiting(t *testing.T) {
+	buckets := []float64{math.Inf(-1), 0.001, 0.01, 0.1, math.Inf(1)}
+	before := waiting{Counts: []uint64{1000, 0, 0, 7}, Buckets: buckets}
+	now := waiting{Counts: []uint64{1000, 90, 10, 7}, Buckets: buckets}
+	if got, want := now.since(before), (Delays{Count: 100, P50: 10, P95: 100, P99: 100, Max: 100}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	now.Counts[3] = 8
+	if got := now.since(before).Max; got != 100 { // the last class has no end
+		t.Errorf("at most %v ms", got)
+	}
+	if got := (waiting{}).since(waiting{}); got != (Delays{}) {
+		t.Errorf("nothing: %+v", got)
+	}
+	if d := waits().since(waiting{}); d.Count == 0 || d.Max < d.P50 {
+		t.Errorf("this process: %+v", d)
+	}
+	if (Report{Waited: Delays{P95: ownDelay - 1}}).Short() || !(Report{Waited: Delays{P95: ownDelay}}).Short() {
+		t.Error("short at another wait")
 	}
 }
 

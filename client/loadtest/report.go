@@ -36,6 +36,9 @@ type Report struct {
 	SentBPS  float64 `json:"sent_bits_per_s"`
 	Sound    Delays  `json:"sound"`
 	Pictures Delays  `json:"pictures"`
+	// Waited is how long goroutines of this process itself waited for a
+	// processor, from the beginning.
+	Waited Delays `json:"waited"`
 	// Server is what it cost; nil when it could not be seen.
 	Server  *Cost      `json:"server,omitempty"`
 	Journal []Progress `json:"journal"` // by second
@@ -48,6 +51,10 @@ type Cost struct {
 	MicrosPerAll float64 `json:"us_per_packet_in_or_out"` // for each that went in or out
 	ResidentMB   float64 `json:"resident_mb"`
 }
+
+// Short reports whether this process was short of processor time, so that it
+// has measured itself as well.
+func (r Report) Short() bool { return r.Waited.P95 >= ownDelay }
 
 // LossShare is the share of packets that were never repaired, 0…1.
 func (r Report) LossShare() float64 {
@@ -120,6 +127,10 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Server != nil {
 		fmt.Fprintf(&b, "server: %.2f cores, %.1f us for each packet received (%.1f us in or out), %.0f MB resident\n",
 			r.Server.Cores, r.Server.MicrosPerOut, r.Server.MicrosPerAll, r.Server.ResidentMB)
+	}
+	if r.Short() {
+		fmt.Fprintf(&b, "this process itself was short of processor time: one step in 20 waited %.0f ms or more, one in 100 %.0f ms, so that delays and failures are its own as well\n",
+			r.Waited.P95, r.Waited.P99)
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write the report: %w", err)

@@ -59,6 +59,7 @@ func Run(ctx context.Context, c Config, progress func(Progress)) (Report, error)
 			return Report{}, err
 		}
 	}
+	idle := waits()
 	life, end := context.WithCancel(ctx)
 	defer end()
 	var watching, people sync.WaitGroup
@@ -71,25 +72,27 @@ func Run(ctx context.Context, c Config, progress func(Progress)) (Report, error)
 	end()
 	watching.Wait()
 	people.Wait()
+	r := t.report(before, after, seen)
+	r.Waited = waits().since(idle)
 	if t.joined.Load() == 0 && t.failed.Load() > 0 && len(t.people) == 0 {
-		return t.report(before, after, seen), fmt.Errorf("nobody could join: %s", t.commonest())
+		return r, fmt.Errorf("nobody could join: %s", t.commonest())
 	}
-	return t.report(before, after, seen), nil
+	return r, nil
 }
 
-// ramp lets one after the other join, and waits until all have joined or
-// failed.
+// ramp lets one after the other join, each at its time, however long those
+// before it take to begin; and waits until all have joined or failed.
 func (t *test) ramp(ctx, life context.Context, people *sync.WaitGroup) {
 	var joining sync.WaitGroup
 	defer joining.Wait()
-	gap := time.Duration(float64(time.Second) / t.cfg.Ramp)
+	start, gap := time.Now(), time.Duration(float64(time.Second)/t.cfg.Ramp)
 	for i := range t.cfg.Participants {
 		if ctx.Err() != nil {
 			return
 		}
 		joining.Add(1)
 		people.Go(func() { t.attend(life, i, joining.Done) })
-		if i < t.cfg.Participants-1 && !pause(ctx, gap) {
+		if i < t.cfg.Participants-1 && !pause(ctx, time.Until(start.Add(time.Duration(i+1)*gap))) {
 			return
 		}
 	}
@@ -108,7 +111,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // joinLimit bounds one join.
-const joinLimit = 30 * time.Second
+const joinLimit = time.Minute
 
 // attend is the life of the i-th participant.
 func (t *test) attend(life context.Context, i int, arrived func()) {
