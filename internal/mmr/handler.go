@@ -11,9 +11,13 @@ import (
 type handler struct{ link *forward.Link }
 
 var (
-	_ peer.Handler = handler{}
-	_ peer.Shedder = handler{}
+	_ peer.Handler    = handler{}
+	_ peer.Shedder    = handler{}
+	_ peer.Prefetcher = handler{}
 )
+
+// Prefetch implements peer.Prefetcher.
+func (h handler) Prefetch(step int) { h.link.Prefetch(step) }
 
 // Ready implements peer.Handler.
 func (h handler) Ready(c *peer.Conn, now time.Time) { h.link.Ready(c.Shard().Index(), c, now) }

@@ -57,6 +57,7 @@ type Conn struct {
 	backlog     time.Duration
 	maxSources  int // heard, in RTP and in RTCP
 	handler     Handler
+	expects     Prefetcher // the handler, if it is one
 	born        time.Time
 
 	done  chan struct{}

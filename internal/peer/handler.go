@@ -57,6 +57,14 @@ type Climber interface {
 	Rung(c *Conn, t protocol.Transport, now time.Time)
 }
 
+// A Prefetcher is a Handler that is told that a packet will be delivered soon,
+// so that it can bring what it needs for that into the processor's cache: in
+// three steps from 0 on, between which other packets are delivered. It is called
+// as the Handler's methods are, but must change nothing.
+type Prefetcher interface {
+	Prefetch(step int)
+}
+
 // A Shedder is a Handler that is told when packets grew too old in the queue
 // of a slow stream and were dropped, so that it can ask for a key frame. It
 // is called as the Handler's methods are, at the tick after, at most once per

@@ -282,6 +282,7 @@ func (p *Port) newConn(local Credentials, cfg AcceptConfig) (*Conn, error) {
 		maxSources: cmp.Or(cfg.MaxSources, maxSources),
 		born:       time.Now(), done: make(chan struct{}), index: -1,
 	}
+	c.expects, _ = cfg.Handler.(Prefetcher)
 	if err := c.Restart(cfg.Remote); err != nil {
 		return nil, err
 	}

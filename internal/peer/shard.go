@@ -52,6 +52,7 @@ type Shard struct {
 	onFailed func(g *group, packets int, err error)
 	swept    time.Time
 	known    known
+	expected expected
 	trials   budget
 	worked   time.Time // when media was last seen; not before the tick after
 	working  bool      // media was seen since the last tick
@@ -360,7 +361,9 @@ func (s *Shard) batch(sock socket, in []datagram) bool {
 }
 
 func (s *Shard) deliverAll(in []datagram, now time.Time) {
+	s.foresee(in)
 	for i := range in {
+		s.ahead(i, &in[i])
 		if owner := s.deliver(&in[i], now); owner != nil {
 			s.foreign = append(s.foreign, foreign{owner, &in[i]})
 		}

@@ -31,6 +31,12 @@ func (p *Path) Prefetch() {
 	p.history.Prefetch()
 }
 
+// PrefetchFeedback does so for Feedback, and may be called likewise.
+func (p *Path) PrefetchFeedback() {
+	prefetch.First(p.estimator, 640) // as much as is touched each time
+	p.history.PrefetchFeedback()
+}
+
 // Close takes the connection out of the reckoning.
 func (p *Path) Close() {
 	e := p.estimator

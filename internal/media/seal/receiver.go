@@ -1,6 +1,10 @@
 package seal
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"causeway/internal/prefetch"
+)
 
 // A Receiver opens what comes on a connection. It is not safe for concurrent
 // use.
@@ -31,6 +35,19 @@ func NewReceiver(masterKey, masterSalt []byte, maxSources int) (*Receiver, error
 		rtp:  incoming{key: rtp, most: maxSources, window: rtpWindow},
 		rtcp: incoming{key: rtcp, most: maxSources, window: rtcpWindow},
 	}, nil
+}
+
+// Prefetch brings what RTCP needs into the processor's cache, in two steps from 0
+// on: the second looks at what the first has brought.
+func (r *Receiver) Prefetch(step int) {
+	if step == 0 {
+		prefetch.All(r)
+		return
+	}
+	r.rtcp.key.prefetch()
+	if r.rtcp.sources.recent < len(r.rtcp.sources.list) {
+		prefetch.All(&r.rtcp.sources.list[r.rtcp.sources.recent])
+	}
 }
 
 // RTP opens a packet in place. fresh reports that it is the first of its source.

@@ -2,6 +2,7 @@ package twcc
 
 import (
 	"time"
+	"unsafe"
 
 	"causeway/internal/media/seqnum"
 	"causeway/internal/prefetch"
@@ -84,6 +85,15 @@ func (h *History) Sent(size int, probe uint16, now time.Time) uint16 {
 func (h *History) Prefetch() {
 	if h.records != nil {
 		prefetch.All(h.at(h.next))
+	}
+}
+
+// PrefetchFeedback brings what Feedback mostly needs, the latest packets, into the
+// processor's cache.
+func (h *History) PrefetchFeedback() {
+	if h.records != nil {
+		const latest = 16
+		prefetch.First(h.at(h.next-latest), latest*unsafe.Sizeof(record{}))
 	}
 }
 

@@ -2,6 +2,24 @@ package forward
 
 import "causeway/internal/prefetch"
 
+// Prefetch brings what the remote's feedback needs into the processor's cache, in
+// three steps from 0 on. The shard must be held.
+func (l *Link) Prefetch(step int) {
+	switch step {
+	case 0:
+		prefetch.First(l, 192)
+	case 1:
+		if l.path.path != nil {
+			prefetch.First(l.path.budget, 192)
+			prefetch.All(l.path.path)
+		}
+	case 2:
+		if l.path.path != nil {
+			l.path.path.PrefetchFeedback()
+		}
+	}
+}
+
 // prefetch brings what the slots after the i-th need into the processor's cache,
 // while that one's packets are made. What a pointer leads to has its turn when
 // the pointer has come: one slot later.
