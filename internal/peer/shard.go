@@ -29,7 +29,7 @@ const (
 	// sleeps once more: a little above three, it sleeps once.
 	restFor   = 3*time.Millisecond + 40*time.Microsecond
 	restAbove = 40 // 1600 a second
-	restBelow = 6
+	restBelow = 4
 )
 
 // A Shard is a socket and the connections that live on it. One holder at a
