@@ -70,10 +70,12 @@ func (s *system) used() map[string]time.Duration {
 }
 
 // spreadOver makes n routers of the first zone, each of which has room for
-// little more than its share of so many people, so that all are needed.
+// a tenth more than its share of so many people, so that all are needed. Who was
+// let in and has not come, as a client that takes its router for dead when it
+// lacks time itself, keeps a place for 30 s.
 func (s *system) spreadOver(n, people int) {
 	s.t.Helper()
-	s.small(people/n + people/100 + 1)
+	s.small(people/n + max(people/n/10, 1))
 	for i := 2; i <= n; i++ {
 		s.addRouter(fmt.Sprint("m", i)) // as small as the first
 	}

@@ -32,7 +32,7 @@ import (
 
 // Limits of a channel.
 const (
-	HelloTimeout   = 10 * time.Second // from the upgrade to the hello
+	HelloTimeout   = 20 * time.Second // from the upgrade to the hello, as for a TLS handshake
 	SilenceTimeout = 10 * time.Second // clients ping at least every 5 s
 	WriteTimeout   = 5 * time.Second
 	MessageRate    = 20 // messages per second, in the long run
@@ -108,9 +108,16 @@ var errGone = errors.New("connection gone")
 // read takes messages until the channel ends. An error other than errGone is
 // the reason that the client is told.
 func (s *Server) read(ctx context.Context, ws *websocket.Conn, ch *Channel) error {
+	// The timer runs while the client is to say something, not while what it has
+	// said is dealt with, which takes long when a crowd comes.
 	silence := time.AfterFunc(HelloTimeout, func() { _ = ws.CloseNow() })
 	defer silence.Stop()
-	session, err := s.hello(ctx, ws, ch)
+	first, err := receive(ws)
+	silence.Stop()
+	if err != nil {
+		return err
+	}
+	session, err := s.hello(ctx, first, ch)
 	if err != nil {
 		return err
 	}
@@ -120,6 +127,7 @@ func (s *Server) read(ctx context.Context, ws *websocket.Conn, ch *Channel) erro
 	for strikes < MaxStrikes {
 		silence.Reset(SilenceTimeout)
 		m, err := receive(ws)
+		silence.Stop()
 		if err != nil {
 			var p *protocol.Problem
 			if !errors.As(err, &p) {
@@ -147,12 +155,8 @@ func (s *Server) read(ctx context.Context, ws *websocket.Conn, ch *Channel) erro
 	return protocol.NewProblem(protocol.ProblemRateLimited, "too many refused messages")
 }
 
-// hello waits for the first message, which must be a hello.
-func (s *Server) hello(ctx context.Context, ws *websocket.Conn, ch *Channel) (Session, error) {
-	m, err := receive(ws)
-	if err != nil {
-		return nil, err
-	}
+// hello takes the first message, which must be a hello.
+func (s *Server) hello(ctx context.Context, m protocol.ControlMessage, ch *Channel) (Session, error) {
 	hello, ok := m.(*protocol.Hello)
 	if !ok {
 		return nil, protocol.NewProblem(protocol.ProblemBadRequest, "the first message is hello, not "+m.ControlType())

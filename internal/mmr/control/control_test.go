@@ -64,10 +64,12 @@ type house struct {
 	listener *pipeListener
 	stop     context.CancelFunc
 	session  *recorder
+	busy     time.Duration // what a hello and each message take to be dealt with
 }
 
 // recorder is a Session that records.
 type recorder struct {
+	busy     *time.Duration
 	mu       sync.Mutex
 	channel  *Channel
 	received []protocol.ControlMessage
@@ -75,6 +77,7 @@ type recorder struct {
 }
 
 func (r *recorder) Receive(_ context.Context, _ *Channel, m protocol.ControlMessage) {
+	time.Sleep(*r.busy)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.received = append(r.received, m)
@@ -93,12 +96,14 @@ func (r *recorder) state() (received []protocol.ControlMessage, detached int) {
 }
 
 func newHouse(t *testing.T) *house {
-	h := &house{t: t, listener: newPipeListener(), session: &recorder{}}
+	h := &house{t: t, listener: newPipeListener()}
+	h.session = &recorder{busy: &h.busy}
 	s := &Server{
 		Hello: func(_ context.Context, ch *Channel, hello protocol.Hello) (Session, error) {
 			if hello.Session != "good" {
 				return nil, protocol.NewProblem(protocol.ProblemSessionUnknown, "")
 			}
+			time.Sleep(h.busy)
 			h.session.channel = ch
 			ch.Send(protocol.Welcome{Participant: "me"})
 			return h.session, nil
@@ -256,6 +261,25 @@ func TestSilenceClosesTheChannel(t *testing.T) {
 		synctest.Wait()
 		if _, detached := h.session.state(); detached != 1 {
 			t.Error("still open after silence")
+		}
+	})
+}
+
+// A router that takes long to deal with what a client says does not take that
+// for the client's silence.
+func TestOwnSlownessIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.busy = HelloTimeout + SilenceTimeout
+		c := h.dial()
+		c.hello()
+		c.say(`{"type":"leave"}`)
+		c.say(`{"type":"ping"}`)
+		if _, pong := c.mustHear().(*protocol.Pong); !pong {
+			t.Error("no pong")
+		}
+		if received, detached := h.session.state(); len(received) != 1 || detached != 0 {
+			t.Errorf("%d messages received, detached %d times", len(received), detached)
 		}
 	})
 }
