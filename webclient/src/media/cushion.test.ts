@@ -47,6 +47,15 @@ describe("cushion", () => {
     expect(held.slice(10, 40).every((ms) => ms > 0)).toBe(true);
     expect(end).toBeGreaterThan(0);
   });
+  it("goes by the round trip of the moment", () => {
+    const counted = { received: 1000, lost: 0, nacks: 100 };
+    let state = cushion(noCushion, counted, 100, 0);
+    expect(state.ms).toBe(3 * (100 + measures.answer)); // of a queue that was full
+    for (let i = 1; i <= 15; i++) state = cushion(state, counted, 25, i * 500);
+    expect(state.ms).toBe(3 * (25 + measures.answer));
+    state = cushion(state, counted, 60, 8000);
+    expect(state.ms).toBe(3 * (60 + measures.answer));
+  });
   it("takes counters that begin anew for nothing", () => {
     const before = cushion(noCushion, { received: 1000, lost: 0, nacks: 0 }, 100, 0);
     const after = cushion(before, { received: 10, lost: 9, nacks: 9 }, 100, 500);

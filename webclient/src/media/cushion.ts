@@ -16,18 +16,24 @@ export interface Cushion {
   before: Arrivals;
   /** What was counted of late. */
   lately: Arrivals;
+  /** How often there is to be time to ask for what is lost. */
+  rounds: number;
+  /** Until when that does not become less. */
+  keptUntil: number;
+  /** The longest round trip of late, in ms: a queue that was full is empty again soon. */
+  rttMS: number;
   /** How long everything is held back, in ms. */
   ms: number;
-  /** Until when it is not made shorter. */
-  keptUntil: number;
 }
 
 /** Where it starts: nothing is lost. */
 export const noCushion: Cushion = {
   before: { received: 0, lost: 0, nacks: 0 },
   lately: { received: 0, lost: 0, nacks: 0 },
-  ms: 0,
+  rounds: 0,
   keptUntil: 0,
+  rttMS: 0,
+  ms: 0,
 };
 
 export const measures = {
@@ -45,7 +51,7 @@ export const measures = {
   /** What a request and its answer take beside the round trip, in ms. */
   answer: 25,
   most: 400,
-  /** How long a cushion is kept after the losses that it was for, in ms. */
+  /** How long there is time for as many rounds after the losses that they were for, in ms. */
   keep: 20_000,
 };
 
@@ -70,8 +76,11 @@ export function cushion(was: Cushion, counted: Arrivals, rttMS: number, now: num
   const all = lately.received + lately.lost;
   // What was repaired may not count as lost, and what was lost in a row is asked for at once.
   const loss = all < measures.enough ? 0 : Math.max(lately.lost, lately.nacks) / all;
-  const need = Math.min(measures.most, Math.round(rounds(loss) * (rttMS + measures.answer)));
-  if (need >= was.ms) return { before: counted, lately, ms: need, keptUntil: now + measures.keep };
-  if (now < was.keptUntil) return { ...was, before: counted, lately };
-  return { before: counted, lately, ms: need, keptUntil: now };
+  const need = rounds(loss);
+  const kept = need < was.rounds && now < was.keptUntil;
+  const keptUntil = need >= was.rounds ? now + measures.keep : was.keptUntil;
+  const longest = Math.max(rttMS, measures.memory * was.rttMS);
+  const allowed = kept ? was.rounds : need;
+  const ms = Math.min(measures.most, Math.round(allowed * (longest + measures.answer)));
+  return { before: counted, lately, rounds: allowed, keptUntil, rttMS: longest, ms };
 }
