@@ -53,7 +53,7 @@ func (t *track) since(now time.Time) (b beginning, last uint16, ok bool) {
 		return b, 0, false
 	}
 	last, ok = t.cache.Newest()
-	return t.latest, last, ok
+	return t.latest, last, ok && last-t.latest.seq < caughtUp // else numbers have jumped
 }
 
 // catchUp begins the slot's first picture with a key frame that came just before

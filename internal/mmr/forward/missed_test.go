@@ -39,6 +39,10 @@ func TestFirstPictureFromTheCache(t *testing.T) {
 				cam.shoot(0, false, 0, 1000)
 			}
 		}},
+		"numbers have jumped": {shards: 1, before: func(r *rig, cam *publisher, bob *taker) {
+			cam.seq[0] += caughtUp
+			cam.put(cam.frame(0, false, 0))
+		}},
 		"the source was muted": {shards: 1, before: func(r *rig, cam *publisher, bob *taker) {
 			cam.source.SetMuted(true)
 			cam.put(cam.frame(0, false, 0))
