@@ -119,7 +119,7 @@ func TestAsPion(t *testing.T) {
 	for i := range seqs {
 		seqs[i] = uint16(chance.IntN(1 << 15))
 	}
-	opened, dropped := 0, 0
+	var seen outcomes
 	for range 60_000 {
 		i := chance.IntN(len(ssrcs))
 		switch n := chance.IntN(100); {
@@ -138,21 +138,37 @@ func TestAsPion(t *testing.T) {
 		if err != nil || wantErr != nil || !bytes.Equal(sealed, want) {
 			t.Fatalf("sealed %x: %x (%v), not %x (%v)", plain, sealed, err, want, wantErr)
 		}
-		_, wantErr = theirIn.DecryptRTP(nil, slices.Clone(sealed), nil)
-		got, _, err := ourIn.RTP(sealed)
-		switch {
-		case (err == nil) != (wantErr == nil):
-			t.Fatalf("packet %d of %x: %v, not %v", seq, ssrcs[i], err, wantErr)
-		case err != nil:
-			dropped++
-		case !bytes.Equal(got, plain):
-			t.Fatalf("opened %x, not %x", got, plain)
-		default:
-			opened++
+		theirPlain, theirErr := theirIn.DecryptRTP(nil, slices.Clone(sealed), nil)
+		ourPlain, _, ourErr := ourIn.RTP(sealed)
+		if ourErr == nil && !bytes.Equal(ourPlain, plain) {
+			t.Fatalf("opened %x, not %x", ourPlain, plain)
 		}
+		seen.note(t, ourPlain, ourErr, theirPlain, theirErr)
 	}
-	if opened < 40_000 || dropped < 1000 {
-		t.Errorf("%d opened, %d dropped: not much of a test", opened, dropped)
+	seen.enough(t, 40_000, 1000)
+}
+
+// outcomes counts what was opened and what was dropped, by both alike.
+type outcomes struct{ opened, dropped int }
+
+func (o *outcomes) note(t *testing.T, ours []byte, ourErr error, theirs []byte, theirErr error) {
+	t.Helper()
+	switch {
+	case (ourErr == nil) != (theirErr == nil):
+		t.Fatalf("%v, not %v", ourErr, theirErr)
+	case ourErr != nil:
+		o.dropped++
+	case !bytes.Equal(ours, theirs):
+		t.Fatalf("opened %x, not %x", ours, theirs)
+	default:
+		o.opened++
+	}
+}
+
+func (o *outcomes) enough(t *testing.T, opened, dropped int) {
+	t.Helper()
+	if o.opened < opened || o.dropped < dropped {
+		t.Errorf("%d opened, %d dropped: not much of a test", o.opened, o.dropped)
 	}
 }
 
@@ -161,7 +177,7 @@ func TestReportsAsPion(t *testing.T) {
 	theirs, ours := newPion(t), newSender(t)
 	theirIn, ourIn := newPion(t), newReceiver(t, 10)
 	var earlier [][]byte
-	opened, dropped := 0, 0
+	var seen outcomes
 	for range 10_000 {
 		plain := report(uint32(chance.IntN(3)), chance.IntN(5))
 		sealed, err := ours.RTCP(nil, plain)
@@ -171,22 +187,11 @@ func TestReportsAsPion(t *testing.T) {
 		}
 		earlier = append(earlier, sealed)
 		sealed = slices.Clone(earlier[max(0, len(earlier)-1-chance.IntN(4)*chance.IntN(200))])
-		wantPlain, wantErr := theirIn.DecryptRTCP(nil, slices.Clone(sealed), nil)
-		got, _, err := ourIn.RTCP(sealed)
-		switch {
-		case (err == nil) != (wantErr == nil):
-			t.Fatalf("%v, not %v", err, wantErr)
-		case err != nil:
-			dropped++
-		case !bytes.Equal(got, wantPlain):
-			t.Fatalf("opened %x, not %x", got, wantPlain)
-		default:
-			opened++
-		}
+		theirPlain, theirErr := theirIn.DecryptRTCP(nil, slices.Clone(sealed), nil)
+		ourPlain, _, ourErr := ourIn.RTCP(sealed)
+		seen.note(t, ourPlain, ourErr, theirPlain, theirErr)
 	}
-	if opened < 3000 || dropped < 1000 {
-		t.Errorf("%d opened, %d dropped: not much of a test", opened, dropped)
-	}
+	seen.enough(t, 3000, 1000)
 }
 
 // What is not authentic leaves nothing behind.
