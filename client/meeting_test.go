@@ -419,6 +419,7 @@ func TestReportIsLeft(t *testing.T) {
 		t.Errorf("%d reports that are not wanted", n)
 	}
 	m = join(t, f, Options{Feed: TestCard()})
+	// No event tells that all of a join has worked, only its report.
 	for deadline := time.Now().Add(15 * time.Second); !m.Report().OK && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -10,9 +10,9 @@
 // http.Server, and waits for all of them.
 //
 // Limits: a handshake may take handshakeTimeout, a first byte and a request's
-// header headerTimeout, its body
-// bodyTimeout, each part of an answer writeTimeout; at most Config.MaxPending connections are between
-// their beginning and being told apart, and one more ends the oldest, so that
+// header headerTimeout, its body bodyTimeout, each part of an answer
+// writeTimeout; at most Config.MaxPending connections are between their
+// beginning and being told apart, and one more ends the oldest, so that
 // connections that say nothing cannot keep others out.
 package port443
 
